@@ -47,8 +47,8 @@
 // whatever z is: the randomness can never turn a good signature down. Without the 8 this is false,
 // since z scales what is left of small order, and a batch may answer one way and a single check the
 // other. That is the reason for a cofactored rule. If some signature does not hold, its term is
-// not zero in the group of order L, and the sum is zero for at most one z_i in 2^128, which a signer
-// who does not know z can't aim at. When the sum is not zero, each signature is checked alone, so
+// not zero in the group of order L, and the sum is zero for at most one of the 2^128 values of z_i,
+// which a signer who does not know z can't aim at. When the sum is not zero, each signature is checked alone, so
 // the answer names exactly the bad ones.
 //
 // # Sources

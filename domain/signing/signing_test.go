@@ -169,6 +169,9 @@ func TestBatchAndSingleAgreeInAnyMix(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if len(got) != len(mix) {
+				t.Fatalf("%d verdicts on %d signatures", len(got), len(mix))
+			}
 			for i, s := range mix {
 				if got[i] != s.holds {
 					t.Fatalf("signature %d of %d: holds = %v in the batch, %v alone", i, len(mix), got[i], s.holds)
