@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Reason is the rule that a claim broke. domain/reason.go says each in words.
+// Reason is the rule that a claim broke. domain/ledger/reason.go says each in words.
 type Reason int32
 
 const (
@@ -224,6 +224,9 @@ type Entry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// at_ms is the log time of the decision, in Unix milliseconds; it never goes back in a shard.
 	AtMs int64 `protobuf:"varint,1,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	// offset is where its clerk meant it to stand. Found anywhere else, the entry is void: another
+	// clerk wrote first, so it was decided on a state that never was. Every reader skips void entries.
+	Offset int64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
 	// Types that are valid to be assigned to Body:
 	//
 	//	*Entry_Genesis
@@ -271,6 +274,13 @@ func (x *Entry) GetAtMs() int64 {
 	return 0
 }
 
+func (x *Entry) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 func (x *Entry) GetBody() isEntry_Body {
 	if x != nil {
 		return x.Body
@@ -310,15 +320,15 @@ type isEntry_Body interface {
 }
 
 type Entry_Genesis struct {
-	Genesis *Genesis `protobuf:"bytes,2,opt,name=genesis,proto3,oneof"`
+	Genesis *Genesis `protobuf:"bytes,3,opt,name=genesis,proto3,oneof"`
 }
 
 type Entry_Answer struct {
-	Answer *Answer `protobuf:"bytes,3,opt,name=answer,proto3,oneof"`
+	Answer *Answer `protobuf:"bytes,4,opt,name=answer,proto3,oneof"`
 }
 
 type Entry_Pin struct {
-	Pin *Pin `protobuf:"bytes,4,opt,name=pin,proto3,oneof"`
+	Pin *Pin `protobuf:"bytes,5,opt,name=pin,proto3,oneof"`
 }
 
 func (*Entry_Genesis) isEntry_Body() {}
@@ -1918,12 +1928,13 @@ var File_filature_v1_ledger_proto protoreflect.FileDescriptor
 
 const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\n" +
-	"\x18filature/v1/ledger.proto\x12\vfilature.v1\x1a\x19filature/v1/control.proto\x1a\x15filature/v1/job.proto\x1a\x17filature/v1/money.proto\x1a\x19filature/v1/options.proto\"\xab\x01\n" +
+	"\x18filature/v1/ledger.proto\x12\vfilature.v1\x1a\x19filature/v1/control.proto\x1a\x15filature/v1/job.proto\x1a\x17filature/v1/money.proto\x1a\x19filature/v1/options.proto\"\xc3\x01\n" +
 	"\x05Entry\x12\x13\n" +
-	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x120\n" +
-	"\agenesis\x18\x02 \x01(\v2\x14.filature.v1.GenesisH\x00R\agenesis\x12-\n" +
-	"\x06answer\x18\x03 \x01(\v2\x13.filature.v1.AnswerH\x00R\x06answer\x12$\n" +
-	"\x03pin\x18\x04 \x01(\v2\x10.filature.v1.PinH\x00R\x03pinB\x06\n" +
+	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offset\x120\n" +
+	"\agenesis\x18\x03 \x01(\v2\x14.filature.v1.GenesisH\x00R\agenesis\x12-\n" +
+	"\x06answer\x18\x04 \x01(\v2\x13.filature.v1.AnswerH\x00R\x06answer\x12$\n" +
+	"\x03pin\x18\x05 \x01(\v2\x10.filature.v1.PinH\x00R\x03pinB\x06\n" +
 	"\x04body\",\n" +
 	"\x03Pin\x12%\n" +
 	"\x0econtrol_offset\x18\x01 \x01(\x03R\rcontrolOffset\"\xff\x01\n" +
