@@ -57,6 +57,7 @@ func BenchmarkVerify(b *testing.B) {
 }
 
 func benchmarkBatch(b *testing.B, fleet []signed, size, wantGood int) {
+	b.Helper()
 	b.ReportAllocs()
 	verifier := NewVerifier(benchSigners)
 	for _, s := range fleet {

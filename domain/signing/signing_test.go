@@ -25,7 +25,7 @@ const vectorFile = "testdata/zip215.json"
 
 var update = flag.Bool("update", false, "write the vector file anew")
 
-func readVectors(t testing.TB) []vector {
+func readVectors(t *testing.T) []vector {
 	t.Helper()
 	raw, err := os.ReadFile(vectorFile)
 	if err != nil {
@@ -38,7 +38,7 @@ func readVectors(t testing.TB) []vector {
 	return vectors
 }
 
-func (v vector) signed(t testing.TB) signed {
+func (v vector) signed(t *testing.T) signed {
 	t.Helper()
 	key, err := domain.ParseID[domain.KeyID](v.Key)
 	if err != nil {
@@ -47,7 +47,7 @@ func (v vector) signed(t testing.TB) signed {
 	return signed{key: key, report: unhex(t, v.Report), signature: unhex(t, v.Signature), holds: v.Holds}
 }
 
-func unhex(t testing.TB, s string) []byte {
+func unhex(t *testing.T, s string) []byte {
 	t.Helper()
 	raw, err := hex.DecodeString(s)
 	if err != nil {

@@ -1,0 +1,105 @@
+# make          lists what there is
+# make check    is what has to be clean before a commit; make test what has to pass
+# Both need Go, gcc, git and npm. Everything else is fetched at a pinned version: see .ci/tools.
+
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The pinned tools come before whatever else a machine has.
+export PATH := $(CURDIR)/.tools:$(PATH)
+
+# What there was at the last release; a later schema must be able to read it.
+RELEASED_SCHEMAS := schemas/released.binpb
+
+# A package that hangs is stopped and shows its goroutines. The slowest takes about two minutes
+# with the race detector on two cores.
+TEST_TIMEOUT := 15m
+
+# make test PKG=./domain/...     make bench PKG=./eventstore/seglog BENCH=Append BENCHTIME=3s
+PKG ?= ./...
+BENCH ?= .
+BENCHTIME ?= 1s
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## bin/filature, the one program
+	go build -trimpath -o bin/filature ./cmd/filature
+
+.PHONY: test
+test: ## all tests with the race detector (PKG=./domain/... for some)
+	go test -race -timeout $(TEST_TIMEOUT) $(PKG)
+
+.PHONY: bench
+bench: ## all benchmarks with allocations (PKG=, BENCH=, BENCHTIME=)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -timeout 60m $(PKG)
+
+.PHONY: crash
+crash: ## kill -9 the program at random under load, and look for what it lost
+	scripts/crash.sh
+
+.PHONY: generate
+generate: tools contracts/node_modules ## Go from the schemas, code from the contracts
+	buf generate
+	node contracts/compile.mjs
+
+.PHONY: check
+check: format vet schemas generated contracts tidy lint vulncheck ## everything but the tests: format, lint, generated files current
+
+# The parts of check, each of which can be run alone.
+
+.PHONY: format
+format:
+	@echo '== gofmt'
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: vet
+vet:
+	@echo '== go vet'
+	@go vet ./...
+
+.PHONY: lint
+lint: tools
+	@echo '== golangci-lint'
+	@golangci-lint run ./...
+
+.PHONY: vulncheck
+vulncheck: tools
+	@echo '== govulncheck'
+	@.ci/vulncheck
+
+.PHONY: schemas
+schemas: tools
+	@echo '== buf lint, buf breaking'
+	@buf lint
+	@if [ -e $(RELEASED_SCHEMAS) ]; then buf breaking --against $(RELEASED_SCHEMAS); \
+	else echo 'no schema was released yet: there is nothing to break'; fi
+
+.PHONY: generated
+generated: tools
+	@echo '== generated Go is current'
+	@.ci/generated
+
+.PHONY: contracts
+contracts: contracts/node_modules
+	@echo '== compiled contracts are current'
+	@node contracts/compile.mjs --check
+
+# -e, because a test of modernc.org/sqlite imports a module that can't be loaded.
+.PHONY: tidy
+tidy:
+	@echo '== go.mod is tidy'
+	@go mod tidy -e -diff
+
+.PHONY: tools
+tools:
+	@.ci/tools
+
+contracts/node_modules: contracts/package-lock.json
+	npm ci --prefix contracts --ignore-scripts --no-audit --no-fund
+	@touch $@
