@@ -83,6 +83,9 @@ func TestChargesAreTheGoldenFigures(t *testing.T) {
 		{"exact: more than 2^64 units, so in decimals: 2.5 x 10^12 x 20",
 			card(exact, 20, 19, 10_000), 1_250, usage(1_000_000_000_000, 7, 1_000_000_000_000, 9),
 			charge(2_500_000_000_000, 50_000_000_000_000, 47_500_000_000_000)},
+		{"exact: decimals round ties to the even one too: 2,499,999,999,992.5 tokens",
+			card(exact, 1, 1, 10_000), 1_250, usage(1_000_000_000_000, 0, 999_999_999_994, 0),
+			charge(2_499_999_999_992, 2_499_999_999_992, 2_499_999_999_992)},
 		{"nothing used costs nothing", card(exact, 20, 19, 10_000), 1_000, usage(0, 0, 0, 0), charge(0, 0, 0)},
 		{"a free worker costs nothing", card(cocoon, 20, 19, 10_000), 0, usage(9, 0, 9, 0), charge(0, 0, 0)},
 	} {
@@ -214,20 +217,48 @@ func TestACostThatInt64CannotHoldIsRefusedWithItsField(t *testing.T) {
 	}
 }
 
-// 75 tokens at 1.008 x 2.5 count as 188 under cocoon/v1, but as 126 + 63 where 25 of them are cached.
 func TestReservationCoversClassesThatRoundUpOnTheirOwn(t *testing.T) {
-	prices := card(cocoon, 20, 19, 25_000)
-	whole, err := domain.Rate(prices, 1_008, usage(75, 0, 0, 0))
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		name                    string
+		coefficient, multiplier uint32
+		prompt, cached          int64
+		more                    domain.Nano // than if no token was cached, at the same multiplier
+	}{
+		{"188 tokens become 126 + 63", 1_008, 25_000, 75, 25, 1},
+		{"floats of 8e18 are 1024 apart", 999_290, 79_223_190, 999_999_999_115, 600_743_783_257, 3_072},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			prices := card(cocoon, 1, 0, c.multiplier)
+			whole, err := domain.Rate(prices, c.coefficient, usage(c.prompt, 0, 0, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts, err := domain.Rate(prices, c.coefficient, usage(c.prompt, c.cached, 0, 0))
+			if err != nil || parts.Client-whole.Client != c.more {
+				t.Fatalf("parts %+v, whole %+v, %v; want a difference of %d", parts, whole, err, c.more)
+			}
+			reserved, err := domain.WorstCase(prices, c.coefficient, c.prompt, 0)
+			if err != nil || reserved < parts.Client {
+				t.Errorf("charged %d, reserved %d, %v", parts.Client, reserved, err)
+			}
+		})
 	}
-	parts, err := domain.Rate(prices, 1_008, usage(75, 25, 0, 0))
-	if err != nil || parts.Client <= whole.Client {
-		t.Fatalf("parts %+v, whole %+v, %v: the figures do not show what they are for", parts, whole, err)
-	}
-	reserved, err := domain.WorstCase(prices, 1_008, 75, 0)
-	if err != nil || reserved < parts.Client {
-		t.Errorf("charged %d, reserved %d, %v", parts.Client, reserved, err)
+}
+
+func TestReservationTakesTheDearerClassOfEachSide(t *testing.T) {
+	for _, c := range []struct {
+		prompt, cached, completion, reasoning uint32
+		want                                  domain.Nano
+	}{
+		{10_000, 1_000, 80_000, 70_000, 2 * (100 + 50*8)},
+		{1_000, 10_000, 70_000, 80_000, 2 * (100 + 50*8)},
+	} {
+		prices := card(exact, 2, 1, 0)
+		prices.PromptMultiplier, prices.CachedMultiplier = c.prompt, c.cached
+		prices.CompletionMultiplier, prices.ReasoningMultiplier = c.completion, c.reasoning
+		if got, err := domain.WorstCase(prices, 1_000, 100, 50); err != nil || got != c.want {
+			t.Errorf("%+v: got %d, %v", c, got, err)
+		}
 	}
 }
 
