@@ -1436,7 +1436,8 @@ type SealBatch struct {
 	// log_roots holds per shard the RFC 6962 tree head of the ledger at the cut.
 	LogRoots [][]byte `protobuf:"bytes,6,rep,name=log_roots,json=logRoots,proto3" json:"log_roots,omitempty"`
 	// commitment binds payout_root, cut and log_roots; it goes on chain beside the root.
-	Commitment    []byte        `protobuf:"bytes,7,opt,name=commitment,proto3" json:"commitment,omitempty"`
+	Commitment []byte `protobuf:"bytes,7,opt,name=commitment,proto3" json:"commitment,omitempty"`
+	// lines are the payees that this batch changes, in ascending order.
 	Lines         []*PayoutLine `protobuf:"bytes,8,rep,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1909,7 +1910,7 @@ const file_filature_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"commitment\x18\a \x01(\fB\x04\x88\xb5\x18 R\n" +
 	"commitment\x124\n" +
-	"\x05lines\x18\b \x03(\v2\x17.filature.v1.PayoutLineB\x05\x90\xb5\x18\x80@R\x05lines\"\xa7\x01\n" +
+	"\x05lines\x18\b \x03(\v2\x17.filature.v1.PayoutLineB\x05\x90\xb5\x18\x80 R\x05lines\"\xa7\x01\n" +
 	"\x0fObserveProposal\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12%\n" +
 	"\vpayout_root\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\n" +

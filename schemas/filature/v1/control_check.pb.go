@@ -320,8 +320,8 @@ func (m *SealBatch) Check() error {
 	if n := len(m.Commitment); n != 32 {
 		return wrongSize("commitment", n, 32)
 	}
-	if n := len(m.Lines); n > 8192 {
-		return tooMany("lines", n, 8192)
+	if n := len(m.Lines); n > 4096 {
+		return tooMany("lines", n, 4096)
 	}
 	for i, e := range m.Lines {
 		if err := e.Check(); err != nil {

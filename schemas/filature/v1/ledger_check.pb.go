@@ -60,8 +60,8 @@ func (m *Answer) Check() error {
 			return under("refusal", err)
 		}
 	}
-	if n := len(m.Facts); n > 16384 {
-		return tooMany("facts", n, 16384)
+	if n := len(m.Facts); n > 1900 {
+		return tooMany("facts", n, 1900)
 	}
 	for i, e := range m.Facts {
 		if err := e.Check(); err != nil {

@@ -89,7 +89,8 @@ type Report struct {
 	Shard uint32 `protobuf:"varint,3,opt,name=shard,proto3" json:"shard,omitempty"`
 	// sequence grows with each report of this signer in this shard, from 1; gaps are allowed. It is
 	// how a report is told from its copy for ever.
-	Sequence      uint64   `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence uint64 `protobuf:"varint,4,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// A thousand claims at most, so that their answer fits one record too.
 	Claims        []*Claim `protobuf:"bytes,5,rep,name=claims,proto3" json:"claims,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -771,7 +772,7 @@ const file_filature_v1_report_proto_rawDesc = "" +
 	"\x06signer\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\x06signer\x12\x14\n" +
 	"\x05shard\x18\x03 \x01(\rR\x05shard\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x121\n" +
-	"\x06claims\x18\x05 \x03(\v2\x12.filature.v1.ClaimB\x05\x90\xb5\x18\x80 R\x06claims\"\xa5\x11\n" +
+	"\x06claims\x18\x05 \x03(\v2\x12.filature.v1.ClaimB\x05\x90\xb5\x18\xe8\aR\x06claims\"\xa5\x11\n" +
 	"\x05Claim\x12=\n" +
 	"\fopen_account\x18\x01 \x01(\v2\x18.filature.v1.OpenAccountH\x00R\vopenAccount\x12F\n" +
 	"\x0fobserve_deposit\x18\x02 \x01(\v2\x1b.filature.v1.ObserveDepositH\x00R\x0eobserveDeposit\x12O\n" +

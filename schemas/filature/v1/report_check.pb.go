@@ -28,8 +28,8 @@ func (m *Report) Check() error {
 	if n := len(m.Signer); n != 32 {
 		return wrongSize("signer", n, 32)
 	}
-	if n := len(m.Claims); n > 4096 {
-		return tooMany("claims", n, 4096)
+	if n := len(m.Claims); n > 1000 {
+		return tooMany("claims", n, 1000)
 	}
 	for i, e := range m.Claims {
 		if err := e.Check(); err != nil {

@@ -138,3 +138,12 @@ func under(field string, err error) error {
 func underIndex(field string, index int, err error) error {
 	return under(fmt.Sprintf("%s[%d]", field, index), err)
 }
+
+// AsFieldError returns the FieldError in an error of this package, or one that wraps its text.
+func AsFieldError(err error) *FieldError {
+	var field *FieldError
+	if errors.As(err, &field) {
+		return field
+	}
+	return &FieldError{Field: "message", Rule: err.Error()}
+}

@@ -1,0 +1,231 @@
+package ledger
+
+import (
+	"fmt"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+// batches is what control knows of settlement: per payee all that was ever committed and all that was
+// seen paid, and the one batch that may be on its way.
+type batches struct {
+	last         uint32 // number of the latest batch, whatever became of it
+	lastCut      []int64
+	total        domain.Nano // sum of committed
+	committed    map[domain.ProviderID]domain.Nano
+	paid         map[domain.ProviderID]domain.Nano
+	lastPayoutLT uint64
+	open         *openBatch // sealed or proposed; nil when the last one is active or vetoed
+}
+
+func newBatches() *batches {
+	return &batches{committed: map[domain.ProviderID]domain.Nano{}, paid: map[domain.ProviderID]domain.Nano{}}
+}
+
+func (b *batches) evolve(fact *v1.Fact) {
+	switch body := fact.Body.(type) {
+	case *v1.Fact_BatchSealed:
+		b.evolveSealed(body.BatchSealed)
+	case *v1.Fact_BatchProposed:
+		b.open.proposed = true
+	case *v1.Fact_BatchActivated:
+		b.open = nil
+	case *v1.Fact_BatchVetoed:
+		b.evolveVetoed()
+	case *v1.Fact_PayoutObserved:
+		b.evolvePayout(body.PayoutObserved)
+	}
+}
+
+type openBatch struct {
+	number   uint32
+	root     domain.Digest
+	lines    []*v1.PayoutLine
+	before   domain.Nano // total before it
+	proposed bool
+}
+
+// decideSealBatch accepts a batch only if everything in it that control can know is true: the lines
+// go on from what was committed, and the root is the root of all payees with these lines. Whether the
+// lines are what the shards owe at the cut, the settler's claim says and the audit checks.
+func (s *State) decideSealBatch(who principal, claim *v1.SealBatch) *v1.Fact {
+	b, params := s.control.batches, s.control.params
+	switch {
+	case !who.may(v1.Role_ROLE_SETTLER):
+		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
+	case params == nil:
+		return reject(v1.Reason_REASON_NOT_SET_UP, "network")
+	case b.open != nil:
+		return rejectNumber(v1.Reason_REASON_BATCH_OPEN, "number", int64(claim.Number), int64(b.open.number))
+	case claim.Number != b.last+1:
+		return rejectNumber(v1.Reason_REASON_WRONG_BATCH_NUMBER, "number", int64(claim.Number), int64(b.last+1))
+	case len(claim.Cut) != s.control.dataShards+1:
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "cut", int64(len(claim.Cut)), int64(s.control.dataShards+1))
+	case len(claim.LogRoots) != len(claim.Cut):
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "log_roots", int64(len(claim.LogRoots)), int64(len(claim.Cut)))
+	case claim.Cut[domain.Control] > int64(s.nextEntry):
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "cut[0]", claim.Cut[domain.Control], int64(s.nextEntry))
+	case len(claim.Lines) == 0 || len(claim.Lines) > int(params.BatchPayees):
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "lines", int64(len(claim.Lines)), int64(params.BatchPayees))
+	}
+	for i, offset := range claim.Cut {
+		if i < len(b.lastCut) && offset < b.lastCut[i] {
+			return rejectNumber(v1.Reason_REASON_CUT_WENT_BACK, fmt.Sprintf("cut[%d]", i), offset, b.lastCut[i])
+		}
+	}
+	leaves, refusal := b.leavesAfter(claim)
+	if refusal != nil {
+		return refusal
+	}
+	root, err := settlement.Root(leaves)
+	if err != nil {
+		return reject(v1.Reason_REASON_WRONG_ROOT, clip("lines: "+err.Error()))
+	}
+	switch {
+	case root != domain.Digest(claim.PayoutRoot):
+		return reject(v1.Reason_REASON_WRONG_ROOT, "payout_root")
+	case settlement.CommitmentOf(claim, settlement.PolicyOf(params)) != domain.Digest(claim.Commitment):
+		return reject(v1.Reason_REASON_WRONG_ROOT, "commitment")
+	}
+	postings := make([]*v1.Posting, 0, 2*len(claim.Lines))
+	for _, line := range claim.Lines {
+		payee := domain.ProviderID(line.Payee)
+		postings = move(postings, domain.Nano(line.DeltaNano), payable(payee), committed(payee))
+	}
+	return &v1.Fact{Postings: postings, Body: &v1.Fact_BatchSealed{BatchSealed: claim}}
+}
+
+// leavesAfter returns the leaves of the payout tree with the batch in it.
+func (b *batches) leavesAfter(claim *v1.SealBatch) ([]settlement.Leaf, *v1.Fact) {
+	changed := make(map[domain.ProviderID]domain.Nano, len(claim.Lines))
+	total := b.total
+	for i, line := range claim.Lines {
+		payee, delta := domain.ProviderID(line.Payee), domain.Nano(line.DeltaNano)
+		if delta <= 0 {
+			return nil, rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, fmt.Sprintf("lines[%d].delta_nano", i), line.DeltaNano, 1)
+		}
+		after, err := b.committed[payee].Add(delta)
+		if err != nil || after != domain.Nano(line.CumulativeNano) {
+			return nil, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, fmt.Sprintf("lines[%d].cumulative_nano", i), line.CumulativeNano, int64(after))
+		}
+		if _, twice := changed[payee]; twice {
+			return nil, reject(v1.Reason_REASON_ALREADY_EXISTS, fmt.Sprintf("lines[%d].payee", i))
+		}
+		changed[payee] = after
+		if total, err = total.Add(delta); err != nil {
+			return nil, reject(v1.Reason_REASON_AMOUNT_OVERFLOW, fmt.Sprintf("lines[%d].delta_nano", i))
+		}
+	}
+	if total != domain.Nano(claim.TotalNano) {
+		return nil, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, "total_nano", claim.TotalNano, int64(total))
+	}
+	leaves := make([]settlement.Leaf, 0, len(b.committed)+len(changed))
+	for payee, amount := range b.committed {
+		if _, is := changed[payee]; !is {
+			leaves = append(leaves, settlement.Leaf{Payee: payee, Cumulative: amount})
+		}
+	}
+	for payee, amount := range changed {
+		leaves = append(leaves, settlement.Leaf{Payee: payee, Cumulative: amount})
+	}
+	if len(leaves) != int(claim.Payees) {
+		return nil, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, "payees", claim.Payees, int64(len(leaves)))
+	}
+	settlement.SortLeaves(leaves)
+	return leaves, nil
+}
+
+func (b *batches) evolveSealed(fact *v1.SealBatch) {
+	b.open = &openBatch{number: fact.Number, root: domain.Digest(fact.PayoutRoot), lines: fact.Lines, before: b.total}
+	b.last, b.lastCut, b.total = fact.Number, fact.Cut, domain.Nano(fact.TotalNano)
+	for _, line := range fact.Lines {
+		b.committed[domain.ProviderID(line.Payee)] = domain.Nano(line.CumulativeNano)
+	}
+}
+
+// refuseObserved checks that what a watcher saw is about the open batch.
+func (s *State) refuseObserved(who principal, number uint32, proposed bool) *v1.Fact {
+	open := s.control.batches.open
+	switch {
+	case !who.may(v1.Role_ROLE_WATCHER):
+		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
+	case open == nil || open.number != number:
+		return rejectNumber(v1.Reason_REASON_WRONG_BATCH_NUMBER, "number", int64(number), int64(s.control.batches.last))
+	case open.proposed != proposed:
+		return reject(v1.Reason_REASON_WRONG_BATCH_STATE, "number")
+	}
+	return nil
+}
+
+func (s *State) decideObserveProposal(who principal, claim *v1.ObserveProposal) *v1.Fact {
+	if refusal := s.refuseObserved(who, claim.Number, false); refusal != nil {
+		return refusal
+	}
+	if s.control.batches.open.root != domain.Digest(claim.PayoutRoot) {
+		return reject(v1.Reason_REASON_WRONG_ROOT, "payout_root")
+	}
+	return &v1.Fact{Body: &v1.Fact_BatchProposed{BatchProposed: claim}}
+}
+
+func (s *State) decideObserveActivation(who principal, claim *v1.ObserveActivation) *v1.Fact {
+	if refusal := s.refuseObserved(who, claim.Number, true); refusal != nil {
+		return refusal
+	}
+	if s.control.batches.open.root != domain.Digest(claim.PayoutRoot) {
+		return reject(v1.Reason_REASON_WRONG_ROOT, "payout_root")
+	}
+	return &v1.Fact{Body: &v1.Fact_BatchActivated{BatchActivated: claim}}
+}
+
+// decideObserveVeto undoes a batch: what it committed is payable again, and goes into the next one.
+func (s *State) decideObserveVeto(who principal, claim *v1.ObserveVeto) *v1.Fact {
+	if refusal := s.refuseObserved(who, claim.Number, true); refusal != nil {
+		return refusal
+	}
+	lines := s.control.batches.open.lines
+	postings := make([]*v1.Posting, 0, 2*len(lines))
+	for _, line := range lines {
+		payee := domain.ProviderID(line.Payee)
+		postings = move(postings, domain.Nano(line.DeltaNano), committed(payee), payable(payee))
+	}
+	return &v1.Fact{Postings: postings, Body: &v1.Fact_BatchVetoed{BatchVetoed: claim}}
+}
+
+func (b *batches) evolveVetoed() {
+	for _, line := range b.open.lines {
+		payee := domain.ProviderID(line.Payee)
+		if before := domain.Nano(line.CumulativeNano - line.DeltaNano); before != 0 {
+			b.committed[payee] = before
+		} else {
+			delete(b.committed, payee)
+		}
+	}
+	b.total = b.open.before
+	b.open = nil
+}
+
+func (s *State) decideObservePayout(who principal, claim *v1.ObservePayout) *v1.Fact {
+	b, payee := s.control.batches, domain.ProviderID(claim.Payee)
+	switch {
+	case !who.may(v1.Role_ROLE_WATCHER):
+		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
+	case claim.AmountNano <= 0:
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "amount_nano", claim.AmountNano, 1)
+	case claim.Lt <= b.lastPayoutLT:
+		return rejectNumber(v1.Reason_REASON_ALREADY_BOOKED, "lt", int64(claim.Lt), int64(b.lastPayoutLT+1))
+	}
+	if owed := b.committed[payee] - b.paid[payee]; domain.Nano(claim.AmountNano) > owed {
+		return rejectNumber(v1.Reason_REASON_PAID_TOO_MUCH, "amount_nano", claim.AmountNano, int64(owed))
+	}
+	return &v1.Fact{
+		Postings: move(nil, domain.Nano(claim.AmountNano), committed(payee), vaultCash),
+		Body:     &v1.Fact_PayoutObserved{PayoutObserved: claim},
+	}
+}
+
+func (b *batches) evolvePayout(fact *v1.ObservePayout) {
+	b.paid[domain.ProviderID(fact.Payee)] += domain.Nano(fact.AmountNano)
+	b.lastPayoutLT = fact.Lt
+}

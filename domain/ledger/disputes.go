@@ -1,0 +1,142 @@
+package ledger
+
+import (
+	"github.com/filature/filature/domain"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+// bucket is what a provider earned in one span of log time and nobody disputes: it matures as one.
+type bucket struct {
+	key    bucketKey
+	jobs   map[domain.JobID]*job
+	amount domain.Nano
+	timer  timer
+}
+
+type bucketKey struct {
+	provider domain.ProviderID
+	endMs    int64
+}
+
+func (s *State) bucketOf(j *job) *bucket {
+	key := bucketKey{j.provider, j.bucketMs}
+	b := s.buckets[key]
+	if b == nil {
+		b = &bucket{key: key, jobs: map[domain.JobID]*job{}}
+		s.buckets[key] = b
+		s.timers.set(&b.timer, bucketMatures, key.provider, key.endMs)
+	}
+	return b
+}
+
+func (b *bucket) add(j *job) {
+	b.jobs[j.id] = j
+	b.amount += j.workerNano
+}
+
+func (b *bucket) remove(j *job) {
+	delete(b.jobs, j.id)
+	b.amount -= j.workerNano
+}
+
+func (s *State) decideEarningsMatured(b *bucket) *v1.Fact {
+	return &v1.Fact{
+		Postings: move(nil, b.amount, earned(b.key.provider), payable(b.key.provider)),
+		Body: &v1.Fact_EarningsMatured{EarningsMatured: &v1.EarningsMatured{
+			Provider: b.key.provider[:], BucketMs: b.key.endMs, AmountNano: int64(b.amount),
+		}},
+	}
+}
+
+// evolveEarningsMatured forgets the bucket's jobs: nothing can happen to them any more.
+func (s *State) evolveEarningsMatured(fact *v1.EarningsMatured) {
+	key := bucketKey{domain.ProviderID(fact.Provider), fact.BucketMs}
+	b := s.buckets[key]
+	s.timers.clear(&b.timer)
+	for id := range b.jobs {
+		delete(s.jobs, id)
+	}
+	delete(s.buckets, key)
+}
+
+func (s *State) decideDisputeJob(who principal, claim *v1.DisputeJob) *v1.Fact {
+	j := s.jobs[domain.JobID(claim.Job)]
+	switch {
+	case who.kind != v1.SubjectKind_SUBJECT_KIND_CLIENT:
+		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
+	case j == nil:
+		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
+	case j.client != domain.ClientID(who.subject):
+		return forJob(reject(v1.Reason_REASON_NOT_YOUR_JOB, "job"), claim.Job)
+	case j.state != charged:
+		return forJob(wrongState(j, charged), claim.Job)
+	case s.nowMs >= j.bucketMs: // due, but more was due at once than one answer holds
+		return forJob(rejectNumber(v1.Reason_REASON_DISPUTE_WINDOW_CLOSED, "job", s.nowMs, j.bucketMs), claim.Job)
+	}
+	return &v1.Fact{
+		Postings: move(nil, j.workerNano, earned(j.provider), held(j.provider)),
+		Body: &v1.Fact_JobDisputed{JobDisputed: &v1.JobDisputed{
+			Job: claim.Job, Account: j.account[:], Worker: j.worker[:], Provider: j.provider[:], Reason: claim.Reason,
+			HeldNano: int64(j.workerNano), ResolveByMs: s.nowMs + s.control.disputes.ResolveWithinMs,
+		}},
+	}
+}
+
+func (s *State) evolveJobDisputed(fact *v1.JobDisputed) {
+	j := s.jobs[domain.JobID(fact.Job)]
+	s.bucketOf(j).remove(j)
+	j.state = disputed
+	s.timers.set(&j.timer, disputeExpires, j.id, fact.ResolveByMs)
+}
+
+func (s *State) decideResolveDispute(who principal, claim *v1.ResolveDispute) *v1.Fact {
+	j := s.jobs[domain.JobID(claim.Job)]
+	switch {
+	case !who.may(v1.Role_ROLE_ARBITER):
+		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
+	case claim.RefundPermille > domain.WholePermille:
+		return forJob(rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "refund_permille", int64(claim.RefundPermille), domain.WholePermille), claim.Job)
+	case j == nil:
+		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
+	case j.state != disputed:
+		return forJob(wrongState(j, disputed), claim.Job)
+	}
+	return resolve(j, claim.RefundPermille, claim.Slashed)
+}
+
+// decideDisputeExpired is called by log time: a dispute that no arbiter decided ends as the policy
+// says, so that nobody's money is held for ever.
+func (s *State) decideDisputeExpired(j *job) *v1.Fact {
+	return resolve(j, s.control.disputes.DefaultRefundPermille, false)
+}
+
+// resolve splits a disputed charge. The client's refund comes out of the worker's part and of the
+// commission in the same proportion; both are rounded down, so the commission gives back at most one
+// nanoton more than its share and never more than it got.
+func resolve(j *job, refundPermille uint32, slash bool) *v1.Fact {
+	refund := j.chargeNano.Share(int64(refundPermille), domain.WholePermille)
+	fromWorker := j.workerNano.Share(int64(refundPermille), domain.WholePermille)
+	rest := j.workerNano - fromWorker
+	resolved := &v1.DisputeResolved{
+		Job: j.id[:], Account: j.account[:], Worker: j.worker[:], Provider: j.provider[:],
+		RefundPermille: refundPermille, RefundNano: int64(refund), FromWorkerNano: int64(fromWorker),
+	}
+	restTo := payable(j.provider)
+	if slash {
+		restTo, resolved.SlashedNano = slashed, int64(rest)
+	} else {
+		resolved.ReleasedNano = int64(rest)
+	}
+	postings := make([]*v1.Posting, 0, 4)
+	postings = postingIf(postings, held(j.provider), -j.workerNano)
+	postings = postingIf(postings, commission, fromWorker-refund)
+	postings = postingIf(postings, available(j.account), refund)
+	postings = postingIf(postings, restTo, rest)
+	return &v1.Fact{Postings: postings, Body: &v1.Fact_DisputeResolved{DisputeResolved: resolved}}
+}
+
+func (s *State) evolveDisputeResolved(fact *v1.DisputeResolved) {
+	j := s.jobs[domain.JobID(fact.Job)]
+	s.timers.clear(&j.timer)
+	delete(s.jobs, j.id)
+}

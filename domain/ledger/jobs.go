@@ -1,0 +1,355 @@
+package ledger
+
+import (
+	"errors"
+
+	"github.com/filature/filature/domain"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+// jobState is where a job stands. A job is forgotten when nothing can happen to it any more.
+type jobState uint8
+
+const (
+	submitted jobState = iota
+	assigned
+	started
+	charged  // closed; may be disputed until its bucket matures
+	disputed // waits for an arbiter
+)
+
+// job is one inference from submission to the end of its dispute window.
+type job struct {
+	id      domain.JobID
+	state   jobState
+	account domain.AccountID
+	client  domain.ClientID
+	model   domain.ModelID
+	card    domain.RateCardID
+	timer   timer // expiry while open, the arbiter's deadline while disputed
+
+	// The client's limits.
+	maxPromptTokens, maxCompletionTokens int64
+	maxCoefficient                       uint32
+
+	reserved domain.Nano
+
+	worker      domain.WorkerID
+	provider    domain.ProviderID
+	coefficient uint32
+	usage       v1.Usage
+
+	chargeNano, workerNano domain.Nano
+	bucketMs               int64
+}
+
+func (s *State) decideSubmitJob(who principal, claim *v1.SubmitJob) *v1.Fact {
+	account, id := domain.AccountID(claim.Account), domain.JobIDOf(domain.AccountID(claim.Account), claim.Number)
+	acc, refusal := s.accountOf(who, account)
+	if refusal != nil {
+		return forJob(refusal, id[:])
+	}
+	return forJob(s.decideSubmitJobOf(acc, account, id, claim), id[:])
+}
+
+func (s *State) decideSubmitJobOf(acc *account, account domain.AccountID, id domain.JobID, claim *v1.SubmitJob) *v1.Fact {
+	if s.control.params == nil {
+		return reject(v1.Reason_REASON_NOT_SET_UP, "network")
+	}
+	model := domain.ModelID(claim.Model)
+	card, cardID := s.control.cardFor(model)
+	switch {
+	case claim.Number <= acc.lastNumber:
+		return rejectNumber(v1.Reason_REASON_JOB_NUMBER_USED, "number", int64(claim.Number), int64(acc.lastNumber+1))
+	case !s.control.models[model]:
+		return reject(v1.Reason_REASON_UNKNOWN_MODEL, "model")
+	case card == nil:
+		return reject(v1.Reason_REASON_NO_RATE_CARD, "model")
+	case claim.MaxPromptTokens < 0 || claim.MaxPromptTokens > domain.MaxTokens:
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "max_prompt_tokens", claim.MaxPromptTokens, domain.MaxTokens)
+	case claim.MaxCompletionTokens < 0 || claim.MaxCompletionTokens > domain.MaxTokens:
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "max_completion_tokens", claim.MaxCompletionTokens, domain.MaxTokens)
+	case claim.MaxCoefficient > domain.MaxCoefficient:
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "max_coefficient", int64(claim.MaxCoefficient), domain.MaxCoefficient)
+	case claim.TimeoutMs <= 0 || claim.TimeoutMs > s.control.params.MaxJobTimeoutMs:
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "timeout_ms", claim.TimeoutMs, s.control.params.MaxJobTimeoutMs)
+	case acc.openJobs >= s.control.params.MaxOpenJobs:
+		return rejectNumber(v1.Reason_REASON_TOO_MANY_OPEN_JOBS, "account", int64(acc.openJobs), int64(s.control.params.MaxOpenJobs))
+	}
+	worst, err := domain.WorstCase(card, claim.MaxCoefficient, claim.MaxPromptTokens, claim.MaxCompletionTokens)
+	if err != nil {
+		return rejectError(err)
+	}
+	if free := s.balances[available(account)]; free < worst {
+		return rejectNumber(v1.Reason_REASON_INSUFFICIENT_FUNDS, "account", int64(free), int64(worst))
+	}
+	return &v1.Fact{
+		Postings: move(nil, worst, available(account), reserved(account)),
+		Body: &v1.Fact_JobSubmitted{JobSubmitted: &v1.JobSubmitted{
+			Job: id[:], Terms: claim, Client: acc.client[:], RateCard: cardID[:],
+			ReservedNano: int64(worst), ExpiresAtMs: s.nowMs + claim.TimeoutMs,
+		}},
+	}
+}
+
+// rejectError turns an error of the rating rules into a rejection.
+func rejectError(err error) *v1.Fact {
+	var outOfRange *domain.RangeError
+	if errors.As(err, &outOfRange) {
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, outOfRange.Field, outOfRange.Have, outOfRange.Want)
+	}
+	return reject(v1.Reason_REASON_AMOUNT_OVERFLOW, clip(err.Error()))
+}
+
+func (s *State) evolveJobSubmitted(fact *v1.JobSubmitted) {
+	j := &job{
+		id: domain.JobID(fact.Job), account: domain.AccountID(fact.Terms.Account), client: domain.ClientID(fact.Client),
+		model: domain.ModelID(fact.Terms.Model), card: domain.RateCardID(fact.RateCard), reserved: domain.Nano(fact.ReservedNano),
+		maxPromptTokens: fact.Terms.MaxPromptTokens, maxCompletionTokens: fact.Terms.MaxCompletionTokens,
+		maxCoefficient: fact.Terms.MaxCoefficient,
+	}
+	s.jobs[j.id] = j
+	s.timers.set(&j.timer, jobExpires, j.id, fact.ExpiresAtMs)
+	acc := s.accounts[j.account]
+	acc.lastNumber = fact.Terms.Number
+	acc.openJobs++
+}
+
+func (s *State) decideAssignJob(who principal, claim *v1.AssignJob) *v1.Fact {
+	if !who.may(v1.Role_ROLE_PROXY) {
+		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
+	}
+	j := s.jobs[domain.JobID(claim.Job)]
+	if j == nil {
+		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
+	}
+	return forJob(s.decideAssignJobTo(j, s.control.workers[domain.WorkerID(claim.Worker)], claim), claim.Job)
+}
+
+func (s *State) decideAssignJobTo(j *job, w *worker, claim *v1.AssignJob) *v1.Fact {
+	if j.state > assigned { // a job that no worker has begun may go to another
+		return wrongState(j, assigned)
+	}
+	if w == nil {
+		return reject(v1.Reason_REASON_UNKNOWN_WORKER, "worker")
+	}
+	coefficient, offered := w.offers[j.model]
+	switch {
+	case w.retired || s.control.providers[w.provider].retired:
+		return reject(v1.Reason_REASON_WORKER_RETIRED, "worker")
+	case s.control.params.RequireAttestation && w.attestedUntilMs <= s.nowMs:
+		return rejectNumber(v1.Reason_REASON_NOT_ATTESTED, "worker", w.attestedUntilMs, s.nowMs)
+	case !offered:
+		return reject(v1.Reason_REASON_NO_OFFER, "worker")
+	case coefficient > j.maxCoefficient:
+		return rejectNumber(v1.Reason_REASON_COEFFICIENT_TOO_HIGH, "worker", int64(coefficient), int64(j.maxCoefficient))
+	}
+	return &v1.Fact{Body: &v1.Fact_JobAssigned{JobAssigned: &v1.JobAssigned{
+		Job: claim.Job, Worker: claim.Worker, Provider: w.provider[:], Coefficient: coefficient,
+	}}}
+}
+
+func (s *State) evolveJobAssigned(fact *v1.JobAssigned) {
+	j := s.jobs[domain.JobID(fact.Job)]
+	j.state = assigned
+	j.worker, j.provider, j.coefficient = domain.WorkerID(fact.Worker), domain.ProviderID(fact.Provider), fact.Coefficient
+}
+
+// jobOfWorker returns the job that the signing worker is assigned to and that is in a state, or the
+// rejection.
+func (s *State) jobOfWorker(who principal, id []byte, want jobState) (*job, *v1.Fact) {
+	if who.kind != v1.SubjectKind_SUBJECT_KIND_WORKER {
+		return nil, forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), id)
+	}
+	j := s.jobs[domain.JobID(id)]
+	switch {
+	case j == nil:
+		return nil, forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), id)
+	case j.worker != domain.WorkerID(who.subject):
+		return nil, forJob(reject(v1.Reason_REASON_NOT_YOUR_JOB, "job"), id)
+	case j.state != want:
+		return nil, forJob(wrongState(j, want), id)
+	}
+	return j, nil
+}
+
+func wrongState(j *job, want jobState) *v1.Fact {
+	return rejectNumber(v1.Reason_REASON_WRONG_JOB_STATE, "job", int64(j.state), int64(want))
+}
+
+func (s *State) decideStartJob(who principal, claim *v1.StartJob) *v1.Fact {
+	if _, refusal := s.jobOfWorker(who, claim.Job, assigned); refusal != nil {
+		return refusal
+	}
+	return &v1.Fact{Body: &v1.Fact_JobStarted{JobStarted: claim}}
+}
+
+func (s *State) evolveJobStarted(fact *v1.StartJob) { s.jobs[domain.JobID(fact.Job)].state = started }
+
+func (s *State) decideMeterJob(who principal, claim *v1.MeterJob) *v1.Fact {
+	j, refusal := s.jobOfWorker(who, claim.Job, started)
+	if refusal != nil {
+		return refusal
+	}
+	if refusal := j.refuseUsage(claim.Usage); refusal != nil {
+		return forJob(refusal, claim.Job)
+	}
+	return &v1.Fact{Body: &v1.Fact_JobMetered{JobMetered: claim}}
+}
+
+// refuseUsage checks a running count against the last one and against what the client allowed: a
+// worker can neither take back nor go beyond. Cocoon itself has no such cap.
+func (j *job) refuseUsage(u *v1.Usage) *v1.Fact {
+	if err := domain.ValidateUsage(u); err != nil {
+		refusal := rejectError(err)
+		refusal.GetRejection().Reason = v1.Reason_REASON_USAGE_INCONSISTENT
+		return refusal
+	}
+	for _, count := range [...]struct {
+		field      string
+		have, past int64
+	}{
+		{"usage.prompt_tokens", u.PromptTokens, j.usage.PromptTokens},
+		{"usage.cached_tokens", u.CachedTokens, j.usage.CachedTokens},
+		{"usage.completion_tokens", u.CompletionTokens, j.usage.CompletionTokens},
+		{"usage.reasoning_tokens", u.ReasoningTokens, j.usage.ReasoningTokens},
+	} {
+		if count.have < count.past {
+			return rejectNumber(v1.Reason_REASON_USAGE_WENT_BACK, count.field, count.have, count.past)
+		}
+	}
+	switch {
+	case u.PromptTokens > j.maxPromptTokens:
+		return rejectNumber(v1.Reason_REASON_USAGE_OVER_LIMIT, "usage.prompt_tokens", u.PromptTokens, j.maxPromptTokens)
+	case u.CompletionTokens > j.maxCompletionTokens:
+		return rejectNumber(v1.Reason_REASON_USAGE_OVER_LIMIT, "usage.completion_tokens", u.CompletionTokens, j.maxCompletionTokens)
+	}
+	return nil
+}
+
+func (s *State) evolveJobMetered(fact *v1.MeterJob) {
+	u := &s.jobs[domain.JobID(fact.Job)].usage
+	u.PromptTokens, u.CachedTokens = fact.Usage.PromptTokens, fact.Usage.CachedTokens
+	u.CompletionTokens, u.ReasoningTokens = fact.Usage.CompletionTokens, fact.Usage.ReasoningTokens
+}
+
+func (s *State) decideCompleteJob(who principal, claim *v1.CompleteJob) *v1.Fact {
+	j, refusal := s.jobOfWorker(who, claim.Job, started)
+	if refusal != nil {
+		return refusal
+	}
+	if refusal := j.refuseUsage(claim.Usage); refusal != nil {
+		return forJob(refusal, claim.Job)
+	}
+	closed, postings, err := s.closeJob(j, claim.Usage, domain.WholePermille)
+	if err != nil {
+		return forJob(rejectError(err), claim.Job)
+	}
+	return &v1.Fact{Postings: postings, Body: &v1.Fact_JobCompleted{JobCompleted: closed}}
+}
+
+func (s *State) decideFailJob(who principal, claim *v1.FailJob) *v1.Fact {
+	j := s.jobs[domain.JobID(claim.Job)]
+	switch {
+	case who.kind != v1.SubjectKind_SUBJECT_KIND_WORKER && !who.may(v1.Role_ROLE_PROXY):
+		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
+	case j == nil:
+		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
+	case j.state > started:
+		return forJob(wrongState(j, started), claim.Job)
+	case !who.may(v1.Role_ROLE_PROXY) && j.worker != domain.WorkerID(who.subject):
+		return forJob(reject(v1.Reason_REASON_NOT_YOUR_JOB, "job"), claim.Job)
+	}
+	closed, postings, err := s.closeJob(j, &j.usage, s.control.cards[j.card].FailedPermille)
+	if err != nil {
+		return forJob(rejectError(err), claim.Job)
+	}
+	closed.Failure = claim.Reason
+	return &v1.Fact{Postings: postings, Body: &v1.Fact_JobFailed{JobFailed: closed}}
+}
+
+func (s *State) decideCancelJob(who principal, claim *v1.CancelJob) *v1.Fact {
+	j := s.jobs[domain.JobID(claim.Job)]
+	switch {
+	case who.kind != v1.SubjectKind_SUBJECT_KIND_CLIENT && !who.may(v1.Role_ROLE_PROXY):
+		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
+	case j == nil:
+		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
+	case j.state > started:
+		return forJob(wrongState(j, started), claim.Job)
+	case !who.may(v1.Role_ROLE_PROXY) && j.client != domain.ClientID(who.subject):
+		return forJob(reject(v1.Reason_REASON_NOT_YOUR_JOB, "job"), claim.Job)
+	}
+	closed, postings, err := s.closeJob(j, &j.usage, s.control.cards[j.card].CancelledPermille)
+	if err != nil {
+		return forJob(rejectError(err), claim.Job)
+	}
+	return &v1.Fact{Postings: postings, Body: &v1.Fact_JobCancelled{JobCancelled: closed}}
+}
+
+// decideJobExpired is called by log time. A job that could not be rated is released whole: time can't
+// be rejected.
+func (s *State) decideJobExpired(j *job) *v1.Fact {
+	closed, postings, err := s.closeJob(j, &j.usage, s.control.cards[j.card].ExpiredPermille)
+	if err != nil {
+		closed, postings, _ = s.closeJob(j, &v1.Usage{}, 0)
+	}
+	return &v1.Fact{Postings: postings, Body: &v1.Fact_JobExpired{JobExpired: closed}}
+}
+
+// closeJob works out the end of a job: the part of its usage's price that is charged, and the rest of
+// the reservation, which goes back.
+func (s *State) closeJob(j *job, usage *v1.Usage, permille uint32) (*v1.JobClosed, []*v1.Posting, error) {
+	charge, err := domain.Rate(s.control.cards[j.card], j.coefficient, usage)
+	if err != nil {
+		return nil, nil, err
+	}
+	total := charge.Client.Share(int64(permille), domain.WholePermille)
+	toWorker := charge.Worker.Share(int64(permille), domain.WholePermille)
+	if total > j.reserved { // WorstCase says that this can't be; if it is wrong, nobody is overcharged
+		return nil, nil, &domain.RangeError{Field: "charge_nano", Have: int64(total), Want: int64(j.reserved)}
+	}
+	closed := &v1.JobClosed{
+		Job: j.id[:], Account: j.account[:], Client: j.client[:], Model: j.model[:], RateCard: j.card[:],
+		Usage: &v1.Usage{
+			PromptTokens: usage.PromptTokens, CachedTokens: usage.CachedTokens,
+			CompletionTokens: usage.CompletionTokens, ReasoningTokens: usage.ReasoningTokens,
+		},
+		AdjustedTokens: charge.AdjustedTokens,
+		ChargeNano:     int64(total), WorkerNano: int64(toWorker), CommissionNano: int64(total - toWorker),
+		ReleasedNano: int64(j.reserved - total),
+	}
+	if j.state >= assigned {
+		closed.Worker, closed.Provider, closed.Coefficient = j.worker[:], j.provider[:], j.coefficient
+	}
+	if total > 0 {
+		closed.DisputableUntilMs = s.control.maturityMs(s.nowMs)
+	}
+	postings := make([]*v1.Posting, 0, 4)
+	postings = postingIf(postings, reserved(j.account), -j.reserved)
+	postings = postingIf(postings, available(j.account), j.reserved-total)
+	postings = postingIf(postings, earned(j.provider), toWorker)
+	postings = postingIf(postings, commission, total-toWorker)
+	return closed, postings, nil
+}
+
+func postingIf(postings []*v1.Posting, key accountKey, amount domain.Nano) []*v1.Posting {
+	if amount == 0 {
+		return postings
+	}
+	return append(postings, key.posting(amount))
+}
+
+func (s *State) evolveJobClosed(fact *v1.JobClosed) {
+	j := s.jobs[domain.JobID(fact.Job)]
+	s.timers.clear(&j.timer)
+	s.accounts[j.account].openJobs--
+	if fact.ChargeNano == 0 {
+		delete(s.jobs, j.id)
+		return
+	}
+	j.state = charged
+	j.chargeNano, j.workerNano = domain.Nano(fact.ChargeNano), domain.Nano(fact.WorkerNano)
+	j.bucketMs = fact.DisputableUntilMs
+	s.bucketOf(j).add(j)
+}

@@ -1,0 +1,301 @@
+package filaturev1
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// The JSON form is for people and pipes; nothing hashes or signs it. A message is one object:
+//
+//   - names are those of the schema: {"submit_job":{"account":"07ab...","number":7}};
+//   - bytes are hexadecimal, integers of all widths are plain JSON numbers;
+//   - an enum value is its name without the type's name, in lower case: FAILURE_REASON_ENGINE_ERROR
+//     is "engine_error". Account kinds and rate rules have a slash, as everywhere else in Filature:
+//     "client/available", "exact/v1";
+//   - a field that is left out is zero, empty or absent, and zero fields are not printed.
+
+// ParseClaim reads the JSON form of one claim, as one line of `filature emit` holds it.
+//
+// It is as strict as Decode: it refuses an unknown name, a name given twice, a value of another type,
+// null, and what the schema's limits refuse. Errors are *FieldError with the path of the field.
+func ParseClaim(line []byte) (*Claim, error) {
+	claim := new(Claim)
+	if err := parseJSON(line, claim.ProtoReflect()); err != nil {
+		return nil, err
+	}
+	if err := claim.Check(); err != nil {
+		return nil, err
+	}
+	return claim, nil
+}
+
+// AppendJSON appends the JSON form of any message of this package, without a line feed.
+func AppendJSON(buf []byte, m proto.Message) []byte { return appendMessage(buf, m.ProtoReflect()) }
+
+func appendMessage(buf []byte, m protoreflect.Message) []byte {
+	buf = append(buf, '{')
+	fields, first := m.Descriptor().Fields(), true
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		if !m.Has(field) {
+			continue
+		}
+		if !first {
+			buf = append(buf, ',')
+		}
+		first = false
+		buf = append(buf, '"')
+		buf = append(buf, field.Name()...)
+		buf = append(buf, '"', ':')
+		if !field.IsList() {
+			buf = appendValue(buf, field, m.Get(field))
+			continue
+		}
+		list := m.Get(field).List()
+		for j := range list.Len() {
+			buf = append(buf, "[,"[min(j, 1)])
+			buf = appendValue(buf, field, list.Get(j))
+		}
+		buf = append(buf, ']')
+	}
+	return append(buf, '}')
+}
+
+func appendValue(buf []byte, field protoreflect.FieldDescriptor, value protoreflect.Value) []byte {
+	switch field.Kind() {
+	case protoreflect.MessageKind:
+		return appendMessage(buf, value.Message())
+	case protoreflect.BytesKind:
+		buf = append(buf, '"')
+		buf = hex.AppendEncode(buf, value.Bytes())
+		return append(buf, '"')
+	case protoreflect.StringKind:
+		quoted, _ := json.Marshal(value.String()) // a string always has a JSON form
+		return append(buf, quoted...)
+	case protoreflect.EnumKind:
+		if known := field.Enum().Values().ByNumber(value.Enum()); known != nil {
+			return strconv.AppendQuote(buf, enumName(known))
+		}
+		return strconv.AppendInt(buf, int64(value.Enum()), 10)
+	case protoreflect.BoolKind:
+		return strconv.AppendBool(buf, value.Bool())
+	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
+		return strconv.AppendUint(buf, value.Uint(), 10)
+	default: // the signed integers; the generator refuses every other kind
+		return strconv.AppendInt(buf, value.Int(), 10)
+	}
+}
+
+// slashed are the enums whose values have a slash between their two words.
+var slashed = map[protoreflect.FullName]bool{
+	"filature.v1.AccountKind": true,
+	"filature.v1.RateRule":    true,
+}
+
+// enumName turns REASON_WRONG_SHARD of the enum Reason into "wrong_shard".
+func enumName(value protoreflect.EnumValueDescriptor) string {
+	// By the lint rule that buf calls ENUM_VALUE_PREFIX, value 0 is the type's name and this word.
+	zero := string(value.Parent().(protoreflect.EnumDescriptor).Values().ByNumber(0).Name())
+	name := strings.ToLower(strings.TrimPrefix(string(value.Name()), strings.TrimSuffix(zero, "UNSPECIFIED")))
+	if slashed[value.Parent().FullName()] {
+		name = strings.Replace(name, "_", "/", 1)
+	}
+	return name
+}
+
+func parseJSON(line []byte, into protoreflect.Message) error {
+	if !utf8.Valid(line) {
+		return notText("message")
+	}
+	// Once the whole line is known to be one JSON value, reading its tokens cannot fail.
+	var value json.RawMessage
+	if err := json.Unmarshal(line, &value); err != nil {
+		return &FieldError{Field: "message", Rule: "is not JSON: " + err.Error()}
+	}
+	tokens := json.NewDecoder(bytes.NewReader(value))
+	tokens.UseNumber()
+	p := parser{tokens: tokens}
+	return p.message(p.next(), into, "")
+}
+
+// parser turns JSON tokens into one message. Recursion is bounded by the schema, which is not
+// recursive: a name that it does not have ends the parse.
+type parser struct{ tokens *json.Decoder }
+
+func (p parser) next() json.Token {
+	token, err := p.tokens.Token()
+	if err != nil {
+		panic("filaturev1: valid JSON has no next token: " + err.Error())
+	}
+	return token
+}
+
+func (p parser) message(open json.Token, into protoreflect.Message, path string) error {
+	if open != json.Delim('{') {
+		return wrongType(path, "an object", open)
+	}
+	fields := into.Descriptor().Fields()
+	seen := make(map[string]bool, fields.Len())
+	for p.tokens.More() {
+		name := p.next().(string)
+		at := name
+		if path != "" {
+			at = path + "." + name
+		}
+		field := fields.ByName(protoreflect.Name(name))
+		switch {
+		case field == nil:
+			return &FieldError{Field: at, Rule: "is not a field of " + string(into.Descriptor().Name())}
+		case seen[name]:
+			return &FieldError{Field: at, Rule: "is given twice"}
+		}
+		seen[name] = true
+		if oneof := field.ContainingOneof(); oneof != nil {
+			if other := into.WhichOneof(oneof); other != nil {
+				return &FieldError{Field: at, Rule: fmt.Sprintf("stands beside %s, want one of them", other.Name())}
+			}
+		}
+		if err := p.field(field, into, at); err != nil {
+			return err
+		}
+	}
+	p.next() // the closing brace
+	return nil
+}
+
+func (p parser) field(field protoreflect.FieldDescriptor, into protoreflect.Message, path string) error {
+	token := p.next()
+	switch {
+	case field.IsList():
+		if token != json.Delim('[') {
+			return wrongType(path, "an array", token)
+		}
+		list := into.Mutable(field).List()
+		for p.tokens.More() {
+			value, err := p.value(field, list.NewElement, p.next(), fmt.Sprintf("%s[%d]", path, list.Len()))
+			if err != nil {
+				return err
+			}
+			list.Append(value)
+		}
+		p.next() // the closing bracket
+		return nil
+	default:
+		newField := func() protoreflect.Value { return into.NewField(field) }
+		value, err := p.value(field, newField, token, path)
+		if err != nil {
+			return err
+		}
+		into.Set(field, value)
+		return nil
+	}
+}
+
+func (p parser) value(
+	field protoreflect.FieldDescriptor, fresh func() protoreflect.Value, token json.Token, path string,
+) (protoreflect.Value, error) {
+	var none protoreflect.Value
+	switch field.Kind() {
+	case protoreflect.MessageKind:
+		value := fresh()
+		return value, p.message(token, value.Message(), path)
+	case protoreflect.BytesKind:
+		digits, ok := token.(string)
+		if !ok {
+			return none, wrongType(path, "a string of hexadecimal digits", token)
+		}
+		raw, err := hex.DecodeString(digits)
+		if err != nil {
+			return none, &FieldError{Field: path, Rule: "is not an even number of hexadecimal digits"}
+		}
+		return protoreflect.ValueOfBytes(raw), nil
+	case protoreflect.StringKind:
+		text, ok := token.(string)
+		if !ok {
+			return none, wrongType(path, "a string", token)
+		}
+		if strings.ContainsRune(text, utf8.RuneError) { // what the decoder makes of half a surrogate pair
+			return none, &FieldError{Field: path, Rule: "holds U+FFFD, the mark of lost text"}
+		}
+		return protoreflect.ValueOfString(text), nil
+	case protoreflect.EnumKind:
+		return parseEnum(field.Enum(), token, path)
+	case protoreflect.BoolKind:
+		value, ok := token.(bool)
+		if !ok {
+			return none, wrongType(path, "true or false", token)
+		}
+		return protoreflect.ValueOfBool(value), nil
+	default:
+		number, ok := token.(json.Number)
+		if !ok {
+			return none, wrongType(path, "a number", token)
+		}
+		return parseInteger(field.Kind(), number.String(), path)
+	}
+}
+
+func parseEnum(enum protoreflect.EnumDescriptor, token json.Token, path string) (protoreflect.Value, error) {
+	var names []string
+	for i := range enum.Values().Len() {
+		value := enum.Values().Get(i)
+		if value.Number() == 0 {
+			continue // to be unspecified is to be left out
+		}
+		if enumName(value) == token {
+			return protoreflect.ValueOfEnum(value.Number()), nil
+		}
+		names = append(names, strconv.Quote(enumName(value)))
+	}
+	return protoreflect.Value{}, wrongType(path, "one of "+strings.Join(names, ", "), token)
+}
+
+func parseInteger(kind protoreflect.Kind, digits, path string) (value protoreflect.Value, err error) {
+	var (
+		signed   int64
+		unsigned uint64
+	)
+	switch kind {
+	case protoreflect.Uint32Kind:
+		unsigned, err = strconv.ParseUint(digits, 10, 32)
+		value = protoreflect.ValueOfUint32(uint32(unsigned))
+	case protoreflect.Uint64Kind:
+		unsigned, err = strconv.ParseUint(digits, 10, 64)
+		value = protoreflect.ValueOfUint64(unsigned)
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind:
+		signed, err = strconv.ParseInt(digits, 10, 64)
+		value = protoreflect.ValueOfInt64(signed)
+	default:
+		panic("filaturev1: the schema has no fields of kind " + kind.String())
+	}
+	if err != nil {
+		return value, &FieldError{Field: path, Rule: fmt.Sprintf("is %s, want a whole number that fits %s", digits, kind)}
+	}
+	return value, nil
+}
+
+func wrongType(path, want string, have json.Token) error {
+	if path == "" {
+		path = "message"
+	}
+	var found string
+	switch have := have.(type) {
+	case nil:
+		found = "null"
+	case json.Delim:
+		found = map[json.Delim]string{'{': "an object", '[': "an array"}[have]
+	case string:
+		found = strconv.Quote(have)
+	default:
+		found = fmt.Sprint(have)
+	}
+	return &FieldError{Field: path, Rule: fmt.Sprintf("is %s, want %s", found, want)}
+}
