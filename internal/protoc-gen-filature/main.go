@@ -45,6 +45,9 @@ func generate(plugin *protogen.Plugin, file *protogen.File) error {
 	g.P()
 	g.P("package ", file.GoPackageName)
 	for _, message := range file.Messages {
+		if len(message.Messages) != 0 {
+			return fmt.Errorf("%s: neither nested messages nor maps are allowed", message.Messages[0].Desc.FullName())
+		}
 		g.P()
 		g.P("// Check returns a *FieldError where the message breaks a limit of the schema.")
 		g.P("func (m *", message.GoIdent, ") Check() error {")
@@ -60,7 +63,9 @@ func generate(plugin *protogen.Plugin, file *protogen.File) error {
 			}
 		}
 		for _, oneof := range message.Oneofs {
-			checkOneof(g, oneof)
+			if err := checkOneof(g, oneof); err != nil {
+				return err
+			}
 		}
 		g.P("return nil")
 		g.P("}")
@@ -71,6 +76,9 @@ func generate(plugin *protogen.Plugin, file *protogen.File) error {
 func checkField(g *protogen.GeneratedFile, field *protogen.Field) error {
 	limit, err := limitsOf(field)
 	if err != nil {
+		return err
+	}
+	if err := checkKind(field, limit); err != nil {
 		return err
 	}
 	name, value := string(field.Desc.Name()), "m."+field.GoName
@@ -84,6 +92,8 @@ func checkField(g *protogen.GeneratedFile, field *protogen.Field) error {
 	g.P("return tooMany(", quote(name), ", n, ", limit.max, ")")
 	g.P("}")
 	switch field.Desc.Kind() {
+	case protoreflect.StringKind:
+		return fmt.Errorf("%s: repeated strings have no bound for each of them", field.Desc.FullName())
 	case protoreflect.MessageKind:
 		g.P("for i, e := range ", value, " {")
 		g.P("if err := e.Check(); err != nil {")
@@ -91,6 +101,9 @@ func checkField(g *protogen.GeneratedFile, field *protogen.Field) error {
 		g.P("}")
 		g.P("}")
 	case protoreflect.BytesKind:
+		if limit.size == 0 {
+			return fmt.Errorf("%s: repeated bytes need a size", field.Desc.FullName())
+		}
 		g.P("for i, e := range ", value, " {")
 		g.P("if n := len(e); n != ", limit.size, " {")
 		g.P("return underIndex(", quote(name), `, i, wrongSize("", n, `, limit.size, "))")
@@ -155,16 +168,44 @@ func checkValue(g *protogen.GeneratedFile, field *protogen.Field, limit limits, 
 		g.P("return under(", quote(name), ", err)")
 		g.P("}")
 		g.P("}")
-	case protoreflect.FloatKind, protoreflect.DoubleKind, protoreflect.GroupKind:
-		return fmt.Errorf("%s: %s is not allowed in an event", field.Desc.FullName(), field.Desc.Kind())
 	default: // numbers have no limits of their own: the ledger's rules judge them
 	}
 	return nil
 }
 
-func checkOneof(g *protogen.GeneratedFile, oneof *protogen.Oneof) {
+// checkKind refuses the kinds that have more than one encoding or no place in an event, and limits
+// that mean nothing for their field.
+func checkKind(field *protogen.Field, limit limits) error {
+	name, kind := field.Desc.FullName(), field.Desc.Kind()
+	switch kind {
+	case protoreflect.BytesKind, protoreflect.StringKind, protoreflect.EnumKind, protoreflect.MessageKind,
+		protoreflect.BoolKind, protoreflect.Uint32Kind, protoreflect.Uint64Kind,
+		protoreflect.Int64Kind, protoreflect.Sint64Kind:
+	default:
+		return fmt.Errorf("%s: %s is not allowed in an event", name, kind)
+	}
+	switch {
+	case limit.size != 0 && kind != protoreflect.BytesKind:
+		return fmt.Errorf("%s: a size is for bytes, not for %s", name, kind)
+	case limit.max != 0 && !field.Desc.IsList() && kind != protoreflect.BytesKind && kind != protoreflect.StringKind:
+		return fmt.Errorf("%s: a max is for bytes, strings and repeated fields, not for %s", name, kind)
+	case limit.optional && field.Desc.IsList():
+		return fmt.Errorf("%s: a repeated field is optional by itself", name)
+	case limit.optional && limit.size == 0 && kind != protoreflect.EnumKind && kind != protoreflect.MessageKind:
+		return fmt.Errorf("%s: optional is for bytes of one size, enums and messages", name)
+	}
+	return nil
+}
+
+func checkOneof(g *protogen.GeneratedFile, oneof *protogen.Oneof) error {
+	if oneof.Desc.IsSynthetic() {
+		return fmt.Errorf("%s: use the option, not the keyword optional", oneof.Fields[0].Desc.FullName())
+	}
 	g.P("switch body := m.", oneof.GoName, ".(type) {")
 	for _, field := range oneof.Fields {
+		if field.Desc.Kind() != protoreflect.MessageKind {
+			return fmt.Errorf("%s: a oneof holds messages only", field.Desc.FullName())
+		}
 		g.P("case *", field.GoIdent, ":")
 		g.P("if body.", field.GoName, " == nil {")
 		g.P("return missing(", quote(string(field.Desc.Name())), ")")
@@ -176,6 +217,7 @@ func checkOneof(g *protogen.GeneratedFile, oneof *protogen.Oneof) {
 	g.P("default:")
 	g.P("return missing(", quote(string(oneof.Desc.Name())), ")")
 	g.P("}")
+	return nil
 }
 
 // limitsOf reads our options out of the raw bytes of the field's options, so that this command need
