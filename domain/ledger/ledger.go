@@ -282,3 +282,14 @@ func (s *State) evolve(fact *v1.Fact) {
 		}
 	}
 }
+
+// Network is the id of the network, once control's genesis is known.
+func (s *State) Network() domain.NetworkID { return s.control.network }
+
+// NextDueMs is the log time at which something will happen by itself, if anything will.
+func (s *State) NextDueMs() (atMs int64, any bool) {
+	if len(s.timers) == 0 {
+		return 0, false
+	}
+	return s.timers[0].atMs, true
+}
