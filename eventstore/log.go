@@ -25,6 +25,9 @@ type Record struct {
 const (
 	MaxRecordBytes = 1 << 20 // Kafka's default message size
 	MaxBatch       = 10_000  // records in one Append or one Read
+	// MaxBatchBytes bounds the values of one Append together: it is held in memory whole, and a
+	// log that recovers must hold it once more.
+	MaxBatchBytes = 16 << 20
 )
 
 var (
@@ -33,11 +36,13 @@ var (
 	// ErrFailed: an earlier write failed in a way that leaves its fate unknown, so the log refuses
 	// all further writes. Close it, open it again, and read what was kept.
 	ErrFailed = errors.New("log failed; reopen it")
-	// ErrTooLarge: a record above MaxRecordBytes or a batch above MaxBatch. Nothing was written.
+	// ErrTooLarge: a record above MaxRecordBytes, or a batch above MaxBatch or MaxBatchBytes. Nothing
+	// was written.
 	ErrTooLarge = errors.New("record or batch too large")
 	// ErrNoShard: the log has no such shard. Nothing was written.
 	ErrNoShard = errors.New("no such shard")
-	// ErrGap: the offset asked for is behind the first record kept. History is missing; stop.
+	// ErrGap: the offset asked for is behind the first record kept, or beyond the end, so that
+	// somebody once saw records that the log no longer has. History is missing; stop.
 	ErrGap = errors.New("records are missing from the log")
 	// ErrCorrupt: stored bytes are not what was written. Stop, and restore from an archive.
 	ErrCorrupt = errors.New("log is corrupt")
@@ -49,7 +54,8 @@ type Appender interface {
 	// first. When it returns nil the batch is durable and readable. When it returns an error the
 	// batch may or may not have been kept, unless the error is ErrTooLarge, ErrNoShard or ErrClosed,
 	// which say that it was not. It never retries: the caller reads the log to learn what happened,
-	// because a second Append of the same values is a second batch.
+	// because a second Append of the same values is a second batch. A batch is kept whole or not at
+	// all; an empty one writes nothing and returns the end.
 	//
 	// Safe for many goroutines; their batches may share one sync, in any order between shards.
 	Append(ctx context.Context, shard domain.Shard, values [][]byte) (domain.Offset, error)
@@ -65,7 +71,8 @@ type Reader interface {
 	End(ctx context.Context, shard domain.Shard) (domain.Offset, error)
 
 	// Read returns up to limit durable records from an offset on, in order, without gaps. At the end
-	// it returns none and nil. limit is 1..MaxBatch; a Read may return fewer than there are.
+	// it returns none and nil, beyond it ErrGap. limit is 1..MaxBatch; a Read may return fewer than
+	// there are.
 	Read(ctx context.Context, shard domain.Shard, from domain.Offset, limit int) ([]Record, error)
 
 	// Wait blocks until End is above the offset, the context ends (its error) or the log is closed
