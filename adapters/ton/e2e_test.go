@@ -1,0 +1,253 @@
+package ton_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/binary"
+	"slices"
+	"testing"
+	"time"
+
+	"bytes"
+
+	"github.com/filature/filature/adapters/ton"
+	"github.com/filature/filature/adapters/ton/localchain"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
+)
+
+// network is a local chain with a client, an admin, a guardian and a vault.
+type network struct {
+	t        *testing.T
+	options  localchain.Options
+	chain    *localchain.Chain
+	client   *ton.Client
+	admin    *ton.Wallet
+	guardian *ton.Wallet
+	vault    *ton.Vault
+}
+
+func startNetwork(t *testing.T, options localchain.Options) *network {
+	t.Helper()
+	n := &network{t: t, options: options}
+	n.open()
+	t.Cleanup(func() { n.close() })
+	return n
+}
+
+func (n *network) open() {
+	n.t.Helper()
+	chain, err := localchain.Open(n.options)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.chain = chain
+	client, err := ton.Connect(n.ctx(), ton.Config{GlobalConfigFile: chain.GlobalConfigFile()})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.client = client
+	n.admin, n.guardian = n.wallet(1), n.wallet(2)
+	if n.vault != nil {
+		n.vault = client.Vault(n.vault.Address())
+	}
+}
+
+func (n *network) close() {
+	n.client.Close()
+	if err := n.chain.Close(); err != nil {
+		n.t.Error(err)
+	}
+}
+
+func (n *network) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(n.t.Context(), 30*time.Second)
+	n.t.Cleanup(cancel)
+	return ctx
+}
+
+func (n *network) wallet(seed byte) *ton.Wallet {
+	n.t.Helper()
+	w, err := n.client.Wallet(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, 32)))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return w
+}
+
+// fund gives the wallets coins and deploys the vault.
+func (n *network) fund(delay time.Duration, amount domain.Nano) {
+	n.t.Helper()
+	for _, w := range []*ton.Wallet{n.admin, n.guardian} {
+		if err := n.chain.Faucet(w.Address().Account, 1_000_000*domain.Coin); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+	n.until("the faucet", func() bool {
+		balance, err := n.client.Balance(n.ctx(), n.guardian.Address())
+		return err == nil && balance > 0
+	})
+	vault, deploy, err := n.client.NewVault(ton.VaultParams{
+		Admin: n.admin.Address(), Guardian: n.guardian.Address(), Delay: delay,
+	}, amount)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.do(n.admin, deploy)
+	n.vault = vault
+	n.until("the vault", func() bool { _, err := vault.State(n.ctx()); return err == nil })
+}
+
+func (n *network) do(w *ton.Wallet, messages ...ton.Message) {
+	n.t.Helper()
+	if _, err := w.Do(n.ctx(), messages...); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// until waits for a condition; the test fails if it takes longer than any machine needs.
+func (n *network) until(what string, holds func() bool) {
+	n.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for !holds() {
+		select {
+		case <-deadline:
+			n.t.Fatalf("waited too long for %s", what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (n *network) state() ton.VaultState {
+	n.t.Helper()
+	s, err := n.vault.State(n.ctx())
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return s
+}
+
+// history reads all events after a logical time.
+func (n *network) history(after uint64) (events []ton.Event, upTo uint64) {
+	n.t.Helper()
+	h := n.vault.History(after)
+	for {
+		page, to, err := h.Next(n.ctx())
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if to == after {
+			return events, to
+		}
+		events, after = append(events, page...), to
+	}
+}
+
+// payees makes leaves with different amounts.
+func payees(count int) []settlement.Leaf {
+	leaves := make([]settlement.Leaf, count)
+	for i := range leaves {
+		leaves[i].Payee = payee(i)
+		leaves[i].Cumulative = domain.Coin + domain.Nano(i)
+	}
+	slices.SortFunc(leaves, func(a, b settlement.Leaf) int { return bytes.Compare(a.Payee[:], b.Payee[:]) })
+	return leaves
+}
+
+func payee(i int) (id domain.ProviderID) {
+	binary.BigEndian.PutUint64(id[24:], uint64(i)+1)
+	id[0] = byte(i * 37)
+	return id
+}
+
+func total(leaves []settlement.Leaf) (sum domain.Nano) {
+	for _, leaf := range leaves {
+		sum += leaf.Cumulative
+	}
+	return sum
+}
+
+func TestDepositProposeClaimAndHistorySurviveARestart(t *testing.T) {
+	n := startNetwork(t, localchain.Options{Dir: t.TempDir(), Interval: 10 * time.Millisecond})
+	n.fund(time.Second, 100*domain.Coin)
+
+	account := domain.AccountID{7: 1}
+	n.do(n.guardian, n.vault.DepositMessage(account, 50*domain.Coin))
+
+	leaves := payees(120)
+	tree, err := ton.NewPayoutTree(leaves)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.do(n.admin, n.vault.TopUpMessage(total(leaves)))
+	root := ton.Root{Epoch: 1, Root: tree.Root(), Total: total(leaves), Commitment: domain.Digest{1}}
+	proposal, err := n.vault.ProposeMessage(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.do(n.admin, proposal)
+	n.until("the proposal", func() bool { return n.state().Pending != nil })
+	if got := n.state().Pending.Root; got != root {
+		t.Errorf("pending root %+v, proposed %+v", got, root)
+	}
+	before := n.state()
+
+	n.close()
+	n.open()
+	if after := n.state(); after.Pending == nil || *after.Pending != *before.Pending || after.Balance != before.Balance || after.At.Seqno < before.At.Seqno {
+		t.Errorf("after the restart %+v, before %+v", after, before)
+	}
+
+	n.until("the delay", func() bool { return !n.state().At.Time.Before(before.Pending.ActivateAt) })
+	var claims []ton.Message
+	for _, leaf := range leaves[:50] {
+		proof, err := tree.Proof(leaf.Payee)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claim, err := n.vault.ClaimMessage(leaf.Payee, proof, n.admin.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims = append(claims, claim)
+	}
+	start := time.Now()
+	n.do(n.admin, claims...)
+	n.until("the payouts", func() bool { return n.state().Paid >= total(leaves[:50]) })
+	t.Logf("50 claims in %s", time.Since(start))
+
+	events, _ := n.history(0)
+	paid := map[domain.ProviderID]domain.Nano{}
+	var kinds []string
+	for _, event := range events {
+		switch e := event.(type) {
+		case ton.Deposit:
+			kinds = append(kinds, "deposit")
+			if e.Account != account || e.Amount >= 50*domain.Coin || e.Amount < 50*domain.Coin-2_000_000 || e.Sender != n.guardian.Address() {
+				t.Errorf("deposit %+v", e)
+			}
+		case ton.RootProposed:
+			kinds = append(kinds, "proposed")
+		case ton.RootActivated:
+			kinds = append(kinds, "activated")
+		case ton.PayoutSent:
+			paid[domain.ProviderID(e.Payee.Account)] += e.Amount
+		}
+	}
+	if !slices.Equal(kinds, []string{"deposit", "proposed", "activated"}) {
+		t.Errorf("events %v", kinds)
+	}
+	for _, leaf := range leaves[:50] {
+		if paid[leaf.Payee] != leaf.Cumulative {
+			t.Errorf("history pays %s to %s, the tree says %s", paid[leaf.Payee], leaf.Payee, leaf.Cumulative)
+		}
+		claimed, err := n.vault.Claimed(n.ctx(), leaf.Payee)
+		if err != nil || claimed != leaf.Cumulative {
+			t.Errorf("claim account of %s says %s (%v)", leaf.Payee, claimed, err)
+		}
+		balance, err := n.client.Balance(n.ctx(), ton.PayeeAddress(leaf.Payee))
+		if err != nil || balance != leaf.Cumulative {
+			t.Errorf("payee %s has %s (%v)", leaf.Payee, balance, err)
+		}
+	}
+}
