@@ -95,15 +95,7 @@ func (s *State) Learn(offset domain.Offset, entry *v1.Entry) error {
 	if s.shard == domain.Control {
 		return fmt.Errorf("shard %d learns control %d: control does not learn of itself", s.shard, offset)
 	}
-	if offset != s.control.next {
-		return fmt.Errorf("shard %d learns control %d, knows it to %d: %w", s.shard, offset, s.control.next, ErrNotDecidable)
-	}
-	if Void(offset, entry) {
-		s.control.next++
-		return nil
-	}
-	s.control.evolveEntry(entry)
-	return nil
+	return s.control.learn(offset, entry)
 }
 
 // Void reports that an entry does not count: it stands elsewhere than its clerk meant it to, so

@@ -67,7 +67,7 @@ func sampleValue(field protoreflect.FieldDescriptor, fresh protoreflect.Value, i
 		return protoreflect.ValueOfString(fmt.Sprintf("%s “ü\n\"🧵", field.Name()))
 	case protoreflect.EnumKind:
 		values := field.Enum().Values()
-		return protoreflect.ValueOfEnum(values.Get(1+index).Number())
+		return protoreflect.ValueOfEnum(values.Get(1 + index).Number())
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(true)
 	case protoreflect.Uint32Kind:
