@@ -20,9 +20,9 @@ var update = flag.Bool("update", false, "rewrite testdata/golden.txt from the sa
 
 const goldenPath = "testdata/golden.txt"
 
-const goldenHeader = `# One record of a log per block: its name, its bytes in hexadecimal, and what they say.
+const goldenHeader = `# One message per block: its name, its bytes in hexadecimal, and what they say.
 # A claim is a SignedReport; its text is the Report inside, and its signature is good under the key
-# whose seed is 32 bytes of 7. An entry or fact is an Entry.
+# whose seed is 32 bytes of 7. An entry or fact is an Entry. A message is what its name says.
 # "full" has every field set, "least" as little as the schema allows. Numbers mean nothing.
 # Old blocks must decode for ever. After a new event type: go test ./schemas/filature/v1 -update
 `
@@ -40,11 +40,15 @@ func (g golden) isClaim() bool { return strings.HasPrefix(g.name, "claim ") }
 func (g golden) decode(t testing.TB) (body, text Message) {
 	t.Helper()
 	if !g.isClaim() {
-		entry := new(Entry)
-		if err := Decode(g.bytes, entry); err != nil {
+		body := Message(new(Entry))
+		if of, ok := strings.CutPrefix(g.name, "message "); ok {
+			name, _, _ := strings.Cut(of, " ")
+			body = newNamed(protoreflect.Name(name))
+		}
+		if err := Decode(g.bytes, body); err != nil {
 			t.Fatalf("%s: %v", g.name, err)
 		}
-		return entry, entry
+		return body, body
 	}
 	signed, report := new(SignedReport), new(Report)
 	if err := Decode(g.bytes, signed); err != nil {

@@ -2,15 +2,18 @@ package filaturev1
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"pgregory.net/rapid"
 )
 
@@ -81,17 +84,17 @@ func sampleValue(field protoreflect.FieldDescriptor, fresh protoreflect.Value, i
 	}
 }
 
-// record is a message that a log holds, with the claim or fact that it is a sample of.
+// record is a message that travels or is stored on its own.
 type record struct {
 	name string  // "claim submit_job full"
-	body Message // the SignedReport or Entry
-	text Message // what a reader wants to see of it: the Report, or the Entry itself
+	body Message // what is encoded: for a claim the SignedReport, for a fact the Entry
+	text Message // what a reader wants to see of it: for a claim the Report, else the body
 }
 
 // signerOfSamples signs the sampled reports.
 var signerOfSamples = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
 
-// sampleRecords makes two records for each claim, fact and kind of entry: one with every field set,
+// sampleRecords makes two records for each claim, fact, kind of entry and other root: one with every field set,
 // and one with as little as the schema allows.
 func sampleRecords(t testing.TB) []record {
 	var records []record
@@ -120,6 +123,13 @@ func sampleRecords(t testing.TB) []record {
 			records = append(records, record{sampleName("entry", entries.Get(i), least), entry, entry})
 		}
 	}
+	for _, desc := range otherRoots() {
+		for _, least := range []bool{false, true} {
+			m := newOf(desc)
+			sample(m.(proto.Message).ProtoReflect(), "", 0, least)
+			records = append(records, record{sampleName("message", desc, least), m, m})
+		}
+	}
 	facts := (*Fact)(nil).ProtoReflect().Descriptor().Oneofs().Get(0).Fields()
 	for i := range facts.Len() {
 		for _, least := range []bool{false, true} {
@@ -135,7 +145,46 @@ func sampleRecords(t testing.TB) []record {
 	return records
 }
 
-func sampleName(stream string, body protoreflect.FieldDescriptor, least bool) string {
+// otherRoots are the types, besides SignedReport, Report and Entry, that travel or are hashed on their
+// own: those that stand in no other message, the genesis and the rate card.
+func otherRoots() []protoreflect.MessageDescriptor {
+	inner := map[protoreflect.FullName]bool{}
+	everyMessageType(func(m protoreflect.MessageDescriptor) {
+		for i := range m.Fields().Len() {
+			if field := m.Fields().Get(i); field.Message() != nil {
+				inner[field.Message().FullName()] = true
+			}
+		}
+	})
+	roots := []protoreflect.MessageDescriptor{descriptorOf(new(Genesis)), descriptorOf(new(RateCard))}
+	everyMessageType(func(m protoreflect.MessageDescriptor) {
+		switch m.Name() {
+		case "SignedReport", "Report", "Entry":
+		default:
+			if !inner[m.FullName()] {
+				roots = append(roots, m)
+			}
+		}
+	})
+	slices.SortFunc(roots, func(a, b protoreflect.MessageDescriptor) int { return cmp.Compare(a.Name(), b.Name()) })
+	return roots
+}
+
+func descriptorOf(m Message) protoreflect.MessageDescriptor {
+	return m.(proto.Message).ProtoReflect().Descriptor()
+}
+
+func newOf(desc protoreflect.MessageDescriptor) Message { return newNamed(desc.Name()) }
+
+func newNamed(name protoreflect.Name) Message {
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName("filature.v1").Append(name))
+	if err != nil {
+		panic(err)
+	}
+	return kind.New().Interface().(Message)
+}
+
+func sampleName(stream string, body protoreflect.Descriptor, least bool) string {
 	how := "full"
 	if least {
 		how = "least"

@@ -90,6 +90,9 @@ func TestABrokenLimitIsRefusedWithTheFieldAndTheRule(t *testing.T) {
 
 func TestARecordCutShortAtAnyByteIsRefused(t *testing.T) {
 	for _, g := range readGoldens(t) {
+		if strings.HasPrefix(g.name, "message ") {
+			continue // a prefix of a flat message may be another message; the logs' records end in a body
+		}
 		root := wireOf(t, g)[0]
 		for n := range g.bytes {
 			if err := Decode(g.bytes[:n:n], newOf(root.desc)); err == nil {
@@ -136,7 +139,7 @@ func TestAnyValidEventIsDecodedToItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again := newOf(m.(proto.Message).ProtoReflect().Descriptor())
+		again := newOf(descriptorOf(m))
 		if err := Decode(raw, again); err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +163,7 @@ func TestAChangedByteNeverMeansTheSame(t *testing.T) {
 			return
 		}
 		changed[rapid.IntRange(0, len(raw)-1).Draw(t, "at")] ^= byte(rapid.IntRange(1, 255).Draw(t, "by"))
-		other := newOf(m.(proto.Message).ProtoReflect().Descriptor())
+		other := newOf(descriptorOf(m))
 		if Decode(changed, other) != nil {
 			return
 		}
@@ -174,11 +177,8 @@ func TestAChangedByteNeverMeansTheSame(t *testing.T) {
 }
 
 func drawRecord(t *rapid.T) Message {
-	m := rapid.SampledFrom([]func() Message{
-		func() Message { return new(SignedReport) },
-		func() Message { return new(Report) },
-		func() Message { return new(Entry) },
-	}).Draw(t, "record")()
+	roots := append(otherRoots(), descriptorOf(new(SignedReport)), descriptorOf(new(Report)), descriptorOf(new(Entry)))
+	m := newOf(rapid.SampledFrom(roots).Draw(t, "type"))
 	draw(t, m.(proto.Message).ProtoReflect())
 	return m
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -310,24 +309,13 @@ func tenByteVarint(v uint64, desc protoreflect.FieldDescriptor) []byte {
 	return raw
 }
 
-// wireOf takes a golden apart: the entry, or the signed report and the report inside it.
+// wireOf takes a golden apart; of a claim, the signed report and the report inside it.
 func wireOf(t testing.TB, g golden) []*wireMessage {
 	t.Helper()
-	desc := func(m proto.Message) protoreflect.MessageDescriptor { return m.ProtoReflect().Descriptor() }
+	body, text := g.decode(t)
+	outer := takeApart(t, g.bytes, descriptorOf(body), "")
 	if !g.isClaim() {
-		return []*wireMessage{takeApart(t, g.bytes, desc((*Entry)(nil)), "")}
+		return []*wireMessage{outer}
 	}
-	signed := takeApart(t, g.bytes, desc((*SignedReport)(nil)), "")
-	return []*wireMessage{signed, takeApart(t, signed.fields[0].bytes, desc((*Report)(nil)), "")}
-}
-
-func newOf(desc protoreflect.MessageDescriptor) Message {
-	switch desc.Name() {
-	case "SignedReport":
-		return new(SignedReport)
-	case "Report":
-		return new(Report)
-	default:
-		return new(Entry)
-	}
+	return []*wireMessage{outer, takeApart(t, outer.fields[0].bytes, descriptorOf(text), "")}
 }
