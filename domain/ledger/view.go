@@ -14,7 +14,9 @@ type View struct{ control *control }
 func NewView() *View { return &View{control: newControl()} }
 
 // Learn takes in the next entry of control's ledger.
-func (v *View) Learn(offset domain.Offset, entry *v1.Entry) error { return v.control.learn(offset, entry) }
+func (v *View) Learn(offset domain.Offset, entry *v1.Entry) error {
+	return v.control.learn(offset, entry)
+}
 
 // KnowsTo is the control ledger's offset up to which (exclusive) the view has learned.
 func (v *View) KnowsTo() domain.Offset { return v.control.next }

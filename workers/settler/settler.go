@@ -1,0 +1,196 @@
+// Package settler knows how batches get to the chain and payouts to their payees. It decides with
+// domain/settlement, from the books and from what it sees on chain, and does one thing at a time.
+//
+// It keeps nothing that can't be read again. Killed on any line it goes on: a batch is in the log
+// before anything is sent, the vault takes each number once, and a payee can't be paid twice because
+// the tree holds cumulative amounts.
+package settler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
+	"github.com/filature/filature/projections"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+// Chain is the vault, as a settler uses it.
+type Chain interface {
+	// Look returns the vault as of the newest final block.
+	Look(ctx context.Context) (settlement.Seen, error)
+	// Propose, Activate and Claim send a message and return when it has landed, or can't land any
+	// more; that is no promise that the vault did as told, so the caller looks again. They send the
+	// same bytes until then. An error leaves all open; the caller looks again then, too.
+	Propose(ctx context.Context, root settlement.OnChain) error
+	Activate(ctx context.Context) error
+	// Claim pays payees what the tree with these leaves gives them, at most MaxClaims of them.
+	Claim(ctx context.Context, leaves []settlement.Leaf, payees []domain.ProviderID) error
+}
+
+// MaxClaims is how many payees one Claim may name.
+const MaxClaims = 100
+
+// Books is what the projections say.
+type Books interface {
+	// Fresh returns when the projections have taken in all that the ledger held when it was called.
+	Fresh(ctx context.Context) error
+	projections.Store
+}
+
+// Reporter gets claims into the intake of a shard, durably.
+type Reporter interface {
+	Report(ctx context.Context, shard domain.Shard, claims ...*v1.Claim) (domain.Offset, error)
+}
+
+// Config says what a settler works on and at what pace.
+type Config struct {
+	Chain    Chain
+	Books    Books
+	Reporter Reporter
+	// Every is the least time between two batches, Poll the pause between two looks.
+	Every, Poll time.Duration
+	// ClaimFor lets the settler claim for payees, and so pay their fees.
+	ClaimFor bool
+	Now      func() time.Time
+	// Notice is told of each decision that differs from the last, and of the chain's troubles, which
+	// the settler waits out. It may be nil.
+	Notice func(settlement.Decision, error)
+}
+
+// Settler is the worker. Run owns it.
+type Settler struct {
+	cfg    Config
+	last   settlement.Decision
+	sealed time.Time
+	// leaves are those of the active batch. They change with it only.
+	leaves      []settlement.Leaf
+	leavesEpoch uint32
+}
+
+// New returns a settler that has not looked yet.
+func New(cfg Config) *Settler { return &Settler{cfg: cfg} }
+
+// Run settles until the context ends, and then returns nil. It returns an error only if its claims
+// can't be brought in or the books can't be read. Where the numbers can't be, it stays and sends
+// nothing, and says so through Notice.
+func (s *Settler) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		busy, err := s.turn(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errChain):
+			s.notice(s.last, err)
+		case err != nil:
+			return fmt.Errorf("settler: %w", err)
+		}
+		if busy {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.cfg.Poll):
+		}
+	}
+	return nil
+}
+
+// errChain marks what the chain or the way to it did; it passes.
+var errChain = errors.New("chain")
+
+func (s *Settler) notice(d settlement.Decision, err error) {
+	if s.cfg.Notice != nil && (err != nil || d != s.last) {
+		s.cfg.Notice(d, err)
+	}
+	s.last = d
+}
+
+// turn does one thing, and tells whether there may be more to do at once.
+func (s *Settler) turn(ctx context.Context) (busy bool, err error) {
+	before, err := s.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	seen, err := s.cfg.Chain.Look(ctx)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errChain, err)
+	}
+	after, err := s.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	if !before.equal(after) {
+		return true, nil // something was booked in between: what was seen may be older or newer
+	}
+	decision := settlement.Next(after.books(), seen)
+	s.notice(decision, nil)
+	switch decision.Step {
+	case settlement.StepHalt:
+		return false, nil
+	case settlement.StepPropose:
+		err = s.cfg.Chain.Propose(ctx, *after.books().Open)
+	case settlement.StepActivate:
+		err = s.cfg.Chain.Activate(ctx)
+	case settlement.StepSeal:
+		if s.cfg.Now().Sub(s.sealed) >= s.cfg.Every {
+			if busy, err := s.seal(ctx, after); busy || err != nil {
+				return busy, err
+			}
+		}
+		return s.claim(ctx, after, seen)
+	case settlement.StepWait:
+		return s.claim(ctx, after, seen)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w: %w", decision.Step, errChain, err)
+	}
+	return true, nil
+}
+
+// seal makes the next batch and reports it. Nothing is sent before the ledger has it: the next turn
+// finds it in the books, or, if the report was lost, makes it again.
+func (s *Settler) seal(ctx context.Context, b reading) (bool, error) {
+	batch, err := settlement.Seal(b.Last.Number+1, b.Cut, b.Owed, b.Policy)
+	if errors.Is(err, settlement.ErrNothingOwed) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if _, err := s.cfg.Reporter.Report(ctx, domain.Control, &v1.Claim{Body: &v1.Claim_SealBatch{SealBatch: batch}}); err != nil {
+		return false, fmt.Errorf("seal batch %d: %w", batch.Number, err)
+	}
+	s.sealed = s.cfg.Now()
+	return false, nil // the answer takes a moment
+}
+
+// claim pays some of those whom the active batch gives more than they got.
+func (s *Settler) claim(ctx context.Context, b reading, seen settlement.Seen) (bool, error) {
+	if !s.cfg.ClaimFor || seen.Paused || seen.Active.Epoch == 0 || seen.Active != b.books().Active {
+		return false, nil
+	}
+	if s.leavesEpoch != seen.Active.Epoch {
+		leaves, err := b.leavesOf(seen.Active.Epoch)
+		if err != nil {
+			return false, err
+		}
+		s.leaves, s.leavesEpoch = leaves, seen.Active.Epoch
+	}
+	var due []domain.ProviderID
+	for _, leaf := range s.leaves {
+		if b.paid[leaf.Payee] < leaf.Cumulative {
+			due = append(due, leaf.Payee)
+		}
+	}
+	if len(due) == 0 {
+		return false, nil
+	}
+	if err := s.cfg.Chain.Claim(ctx, s.leaves, due[:min(len(due), MaxClaims)]); err != nil {
+		return false, fmt.Errorf("claim for %d payees: %w: %w", len(due), errChain, err)
+	}
+	return false, nil // the watcher has to book it first
+}

@@ -1,0 +1,124 @@
+// Package watcher knows how what happened on chain gets into the ledger: it reads the vault's final
+// transactions in their order and claims each, to the shard that it concerns.
+//
+// It keeps nothing. After a restart it asks the projections how far each shard has booked the chain
+// and reads on from there; what it claims a second time the ledger rejects as booked.
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/filature/filature/domain"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+	"github.com/filature/filature/workers/reporter"
+)
+
+// History is what the vault did, oldest first.
+type History interface {
+	// Next returns claims for the next finalized transactions, in the order of logical time, and the
+	// logical time up to which everything was returned. Nothing new is no claims and the same time
+	// again. After an error it may be called again.
+	Next(ctx context.Context) (claims []*v1.Claim, upToLT uint64, err error)
+}
+
+// Reporter gets claims into the intake of a shard, durably.
+type Reporter interface {
+	Report(ctx context.Context, shard domain.Shard, claims ...*v1.Claim) (domain.Offset, error)
+}
+
+// Config says what a watcher works on.
+type Config struct {
+	History  History
+	Reporter Reporter
+	// Booked is, per shard, the logical time up to which the ledger has booked the chain already.
+	Booked     []uint64
+	DataShards int
+	// Poll is the pause when the chain has nothing new.
+	Poll time.Duration
+	// Trouble is told of an error that the watcher will try to get over: a lite-server that does not
+	// answer. It may be nil.
+	Trouble func(error)
+}
+
+// Run claims what the vault does until the context ends, and then returns nil. An error means that a
+// claim could not be brought in; the chain's own troubles are waited out.
+func Run(ctx context.Context, cfg Config) error {
+	var readTo uint64
+	for ctx.Err() == nil {
+		claims, upTo, err := cfg.History.Next(ctx)
+		if err == nil {
+			if err := book(ctx, cfg, claims); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("watcher, from logical time %d: %w", readTo, err)
+			}
+		} else if ctx.Err() == nil && cfg.Trouble != nil {
+			cfg.Trouble(fmt.Errorf("watcher, from logical time %d: %w", readTo, err))
+		}
+		if err == nil && upTo != readTo {
+			readTo = upTo
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(cfg.Poll):
+		}
+	}
+	return nil
+}
+
+// book reports claims to their shards. Claims of one transaction go in one report, so that a shard has
+// booked all of them or none.
+func book(ctx context.Context, cfg Config, claims []*v1.Claim) error {
+	byShard := make([][]*v1.Claim, cfg.DataShards+1)
+	for _, claim := range claims {
+		shard, lt := concerns(claim, cfg.DataShards)
+		if lt > cfg.Booked[shard] {
+			byShard[shard] = append(byShard[shard], claim)
+		}
+	}
+	for shard, claims := range byShard {
+		for len(claims) > 0 {
+			n := wholeTransactions(claims, cfg.DataShards)
+			if _, err := cfg.Reporter.Report(ctx, domain.Shard(shard), claims[:n]...); err != nil {
+				return err
+			}
+			claims = claims[n:]
+		}
+	}
+	return nil
+}
+
+// wholeTransactions is how many of the first claims fit one report without parting a transaction.
+func wholeTransactions(claims []*v1.Claim, dataShards int) int {
+	if len(claims) <= reporter.MaxClaims {
+		return len(claims)
+	}
+	n := reporter.MaxClaims
+	_, next := concerns(claims[n], dataShards)
+	for n > 1 {
+		if _, lt := concerns(claims[n-1], dataShards); lt != next {
+			break
+		}
+		n--
+	}
+	return n
+}
+
+// concerns returns the shard that a claim is for, and its logical time.
+func concerns(claim *v1.Claim, dataShards int) (domain.Shard, uint64) {
+	switch body := claim.Body.(type) {
+	case *v1.Claim_ObserveDeposit:
+		return domain.ShardOf(domain.AccountID(body.ObserveDeposit.Account), dataShards), body.ObserveDeposit.Lt
+	case *v1.Claim_ObserveProposal:
+		return domain.Control, body.ObserveProposal.Lt
+	case *v1.Claim_ObserveActivation:
+		return domain.Control, body.ObserveActivation.Lt
+	case *v1.Claim_ObserveVeto:
+		return domain.Control, body.ObserveVeto.Lt
+	case *v1.Claim_ObservePayout:
+		return domain.Control, body.ObservePayout.Lt
+	default:
+		panic(fmt.Sprintf("watcher: no chain event: %T", claim.Body))
+	}
+}
