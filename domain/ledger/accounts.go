@@ -44,10 +44,10 @@ func (s *State) decideObserveDeposit(who principal, claim *v1.ObserveDeposit) *v
 		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
 	case domain.ShardOf(id, s.control.dataShards) != s.shard:
 		return s.misplaced(id)
-	case claim.AmountNano <= 0:
-		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "amount_nano", claim.AmountNano, 1)
 	case claim.Lt <= s.lastDepositLT:
 		return rejectNumber(v1.Reason_REASON_ALREADY_BOOKED, "lt", int64(claim.Lt), int64(s.lastDepositLT+1))
+	case claim.AmountNano <= 0:
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "amount_nano", claim.AmountNano, 1)
 	}
 	return &v1.Fact{
 		Postings: move(nil, domain.Nano(claim.AmountNano), vaultCash, available(id)),
@@ -128,7 +128,7 @@ func (s *State) decideAdjust(who principal, claim *v1.Adjust) *v1.Fact {
 func (s *State) adjustableSide(side string, key accountKey, owned bool) *v1.Fact {
 	switch {
 	case !adjustable(key.kind):
-		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, side+"_kind", int64(key.kind), int64(v1.AccountKind_ACCOUNT_KIND_CLIENT_AVAILABLE))
+		return reject(v1.Reason_REASON_OUT_OF_RANGE, side+"_kind")
 	case hasOwner(key.kind) != owned:
 		return reject(v1.Reason_REASON_OUT_OF_RANGE, side+"_owner")
 	case key.kind == v1.AccountKind_ACCOUNT_KIND_CLIENT_AVAILABLE && s.accounts[key.owner] == nil:

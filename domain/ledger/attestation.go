@@ -88,6 +88,12 @@ func (c *control) evolveAttestation(id []byte, untilMs int64) {
 	w.attestedUntilMs, w.challengeEndsMs = untilMs, 0
 }
 
+// evolveAttestationExpired leaves an open challenge open: a worker that renews in good time may be
+// asked before its last result ends, and answer after.
+func (c *control) evolveAttestationExpired(fact *v1.AttestationExpired) {
+	c.workers[domain.WorkerID(fact.Worker)].attestedUntilMs = 0
+}
+
 // scheduleAttestation keeps control's timer in step with a worker's result. Only control decides
 // that a result expired; the other shards compare times and are told.
 func (s *State) scheduleAttestation(fact *v1.Fact) {

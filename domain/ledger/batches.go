@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
@@ -47,6 +49,20 @@ type openBatch struct {
 	proposed bool
 }
 
+// of is what the batch adds to a payee; its lines are in ascending order. No batch adds nothing.
+func (o *openBatch) of(payee domain.ProviderID) domain.Nano {
+	if o == nil {
+		return 0
+	}
+	i, found := slices.BinarySearchFunc(o.lines, payee[:], func(line *v1.PayoutLine, payee []byte) int {
+		return bytes.Compare(line.Payee, payee)
+	})
+	if !found {
+		return 0
+	}
+	return domain.Nano(o.lines[i].DeltaNano)
+}
+
 // decideSealBatch accepts a batch only if everything in it that control can know is true: the lines
 // go on from what was committed, and the root is the root of all payees with these lines. Whether the
 // lines are what the shards owe at the cut, the settler's claim says and the audit checks.
@@ -67,13 +83,14 @@ func (s *State) decideSealBatch(who principal, claim *v1.SealBatch) *v1.Fact {
 		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "log_roots", int64(len(claim.LogRoots)), int64(len(claim.Cut)))
 	case claim.Cut[domain.Control] > int64(s.nextEntry):
 		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "cut[0]", claim.Cut[domain.Control], int64(s.nextEntry))
-	case len(claim.Lines) == 0 || len(claim.Lines) > int(params.BatchPayees):
-		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "lines", int64(len(claim.Lines)), int64(params.BatchPayees))
 	}
 	for i, offset := range claim.Cut {
-		if i < len(b.lastCut) && offset < b.lastCut[i] {
-			return rejectNumber(v1.Reason_REASON_CUT_WENT_BACK, fmt.Sprintf("cut[%d]", i), offset, b.lastCut[i])
+		if last := b.lastCutOf(i); offset < last {
+			return rejectNumber(v1.Reason_REASON_CUT_WENT_BACK, fmt.Sprintf("cut[%d]", i), offset, last)
 		}
+	}
+	if refusal := outOfRange("lines", int64(len(claim.Lines)), 1, int64(params.BatchPayees)); refusal != nil {
+		return refusal
 	}
 	leaves, refusal := b.leavesAfter(claim)
 	if refusal != nil {
@@ -97,26 +114,41 @@ func (s *State) decideSealBatch(who principal, claim *v1.SealBatch) *v1.Fact {
 	return &v1.Fact{Postings: postings, Body: &v1.Fact_BatchSealed{BatchSealed: claim}}
 }
 
+// lastCutOf is where the last batch ended in a shard; before the first one everything is open.
+func (b *batches) lastCutOf(shard int) int64 {
+	if shard < len(b.lastCut) {
+		return b.lastCut[shard]
+	}
+	return 0
+}
+
 // leavesAfter returns the leaves of the payout tree with the batch in it.
 func (b *batches) leavesAfter(claim *v1.SealBatch) ([]settlement.Leaf, *v1.Fact) {
 	changed := make(map[domain.ProviderID]domain.Nano, len(claim.Lines))
 	total := b.total
 	for i, line := range claim.Lines {
 		payee, delta := domain.ProviderID(line.Payee), domain.Nano(line.DeltaNano)
+		if i > 0 {
+			switch order := bytes.Compare(claim.Lines[i-1].Payee, line.Payee); {
+			case order == 0:
+				return nil, reject(v1.Reason_REASON_ALREADY_EXISTS, fmt.Sprintf("lines[%d].payee", i))
+			case order > 0:
+				return nil, reject(v1.Reason_REASON_OUT_OF_RANGE, fmt.Sprintf("lines[%d].payee", i))
+			}
+		}
 		if delta <= 0 {
 			return nil, rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, fmt.Sprintf("lines[%d].delta_nano", i), line.DeltaNano, 1)
 		}
-		after, err := b.committed[payee].Add(delta)
-		if err != nil || after != domain.Nano(line.CumulativeNano) {
-			return nil, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, fmt.Sprintf("lines[%d].cumulative_nano", i), line.CumulativeNano, int64(after))
-		}
-		if _, twice := changed[payee]; twice {
-			return nil, reject(v1.Reason_REASON_ALREADY_EXISTS, fmt.Sprintf("lines[%d].payee", i))
-		}
-		changed[payee] = after
+		var err error
 		if total, err = total.Add(delta); err != nil {
 			return nil, reject(v1.Reason_REASON_AMOUNT_OVERFLOW, fmt.Sprintf("lines[%d].delta_nano", i))
 		}
+		// No payee has more than the total, so this can't overflow.
+		after := b.committed[payee] + delta
+		if after != domain.Nano(line.CumulativeNano) {
+			return nil, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, fmt.Sprintf("lines[%d].cumulative_nano", i), line.CumulativeNano, int64(after))
+		}
+		changed[payee] = after
 	}
 	if total != domain.Nano(claim.TotalNano) {
 		return nil, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, "total_nano", claim.TotalNano, int64(total))
@@ -206,17 +238,19 @@ func (b *batches) evolveVetoed() {
 	b.open = nil
 }
 
+// decideObservePayout books what the vault paid. It pays from the active root alone, so what an open
+// batch adds is not owed yet.
 func (s *State) decideObservePayout(who principal, claim *v1.ObservePayout) *v1.Fact {
 	b, payee := s.control.batches, domain.ProviderID(claim.Payee)
 	switch {
 	case !who.may(v1.Role_ROLE_WATCHER):
 		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
-	case claim.AmountNano <= 0:
-		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "amount_nano", claim.AmountNano, 1)
 	case claim.Lt <= b.lastPayoutLT:
 		return rejectNumber(v1.Reason_REASON_ALREADY_BOOKED, "lt", int64(claim.Lt), int64(b.lastPayoutLT+1))
+	case claim.AmountNano <= 0:
+		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "amount_nano", claim.AmountNano, 1)
 	}
-	if owed := b.committed[payee] - b.paid[payee]; domain.Nano(claim.AmountNano) > owed {
+	if owed := b.committed[payee] - b.open.of(payee) - b.paid[payee]; domain.Nano(claim.AmountNano) > owed {
 		return rejectNumber(v1.Reason_REASON_PAID_TOO_MUCH, "amount_nano", claim.AmountNano, int64(owed))
 	}
 	return &v1.Fact{

@@ -104,11 +104,11 @@ func (c *control) cardFor(model domain.ModelID) (*v1.RateCard, domain.RateCardID
 	return c.cards[id], id
 }
 
-// maturityMs returns the end of the bucket in which what is charged now matures.
+// maturityMs returns the end of the bucket in which what is charged now matures. It is later than
+// now even without a dispute window, so that no bucket is filled again once it has matured.
 func (c *control) maturityMs(nowMs int64) int64 {
 	bucket := c.params.MaturityBucketMs
-	end := nowMs + c.disputes.WindowMs
-	return (end + bucket - 1) / bucket * bucket
+	return ((nowMs+c.disputes.WindowMs)/bucket + 1) * bucket
 }
 
 func (s *State) decideControl(who principal, claim *v1.Claim) *v1.Fact {
@@ -192,7 +192,7 @@ func (c *control) evolve(fact *v1.Fact) {
 	case *v1.Fact_AttestationRevoked:
 		c.evolveAttestation(body.AttestationRevoked.Worker, 0)
 	case *v1.Fact_AttestationExpired:
-		c.evolveAttestation(body.AttestationExpired.Worker, 0)
+		c.evolveAttestationExpired(body.AttestationExpired)
 	default:
 		if c.batches != nil {
 			c.batches.evolve(fact)

@@ -94,12 +94,12 @@ func (s *State) decideResolveDispute(who principal, claim *v1.ResolveDispute) *v
 	switch {
 	case !who.may(v1.Role_ROLE_ARBITER):
 		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
-	case claim.RefundPermille > domain.WholePermille:
-		return forJob(rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "refund_permille", int64(claim.RefundPermille), domain.WholePermille), claim.Job)
 	case j == nil:
 		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
 	case j.state != disputed:
 		return forJob(wrongState(j, disputed), claim.Job)
+	case claim.RefundPermille > domain.WholePermille:
+		return forJob(rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "refund_permille", int64(claim.RefundPermille), domain.WholePermille), claim.Job)
 	}
 	return resolve(j, claim.RefundPermille, claim.Slashed)
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
@@ -17,6 +18,23 @@ const (
 	charged  // closed; may be disputed until its bucket matures
 	disputed // waits for an arbiter
 )
+
+func (s jobState) String() string {
+	switch s {
+	case submitted:
+		return "submitted"
+	case assigned:
+		return "assigned"
+	case started:
+		return "started"
+	case charged:
+		return "charged"
+	case disputed:
+		return "disputed"
+	default:
+		return fmt.Sprintf("job state %d", uint8(s))
+	}
+}
 
 // job is one inference from submission to the end of its dispute window.
 type job struct {
@@ -59,22 +77,17 @@ func (s *State) decideSubmitJobOf(acc *account, account domain.AccountID, id dom
 	model := domain.ModelID(claim.Model)
 	card, cardID := s.control.cardFor(model)
 	switch {
-	case claim.Number <= acc.lastNumber:
-		return rejectNumber(v1.Reason_REASON_JOB_NUMBER_USED, "number", int64(claim.Number), int64(acc.lastNumber+1))
 	case !s.control.models[model]:
 		return reject(v1.Reason_REASON_UNKNOWN_MODEL, "model")
 	case card == nil:
 		return reject(v1.Reason_REASON_NO_RATE_CARD, "model")
-	case claim.MaxPromptTokens < 0 || claim.MaxPromptTokens > domain.MaxTokens:
-		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "max_prompt_tokens", claim.MaxPromptTokens, domain.MaxTokens)
-	case claim.MaxCompletionTokens < 0 || claim.MaxCompletionTokens > domain.MaxTokens:
-		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "max_completion_tokens", claim.MaxCompletionTokens, domain.MaxTokens)
-	case claim.MaxCoefficient > domain.MaxCoefficient:
-		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "max_coefficient", int64(claim.MaxCoefficient), domain.MaxCoefficient)
-	case claim.TimeoutMs <= 0 || claim.TimeoutMs > s.control.params.MaxJobTimeoutMs:
-		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "timeout_ms", claim.TimeoutMs, s.control.params.MaxJobTimeoutMs)
+	case claim.Number <= acc.lastNumber:
+		return rejectNumber(v1.Reason_REASON_JOB_NUMBER_USED, "number", int64(claim.Number), int64(acc.lastNumber+1))
 	case acc.openJobs >= s.control.params.MaxOpenJobs:
 		return rejectNumber(v1.Reason_REASON_TOO_MANY_OPEN_JOBS, "account", int64(acc.openJobs), int64(s.control.params.MaxOpenJobs))
+	}
+	if refusal := outOfRange("timeout_ms", claim.TimeoutMs, 1, s.control.params.MaxJobTimeoutMs); refusal != nil {
+		return refusal
 	}
 	worst, err := domain.WorstCase(card, claim.MaxCoefficient, claim.MaxPromptTokens, claim.MaxCompletionTokens)
 	if err != nil {
@@ -97,6 +110,10 @@ func rejectError(err error) *v1.Fact {
 	var outOfRange *domain.RangeError
 	if errors.As(err, &outOfRange) {
 		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, outOfRange.Field, outOfRange.Have, outOfRange.Want)
+	}
+	var overflow *domain.OverflowError
+	if errors.As(err, &overflow) {
+		return reject(v1.Reason_REASON_AMOUNT_OVERFLOW, overflow.Field)
 	}
 	return reject(v1.Reason_REASON_AMOUNT_OVERFLOW, clip(err.Error()))
 }
@@ -127,11 +144,11 @@ func (s *State) decideAssignJob(who principal, claim *v1.AssignJob) *v1.Fact {
 }
 
 func (s *State) decideAssignJobTo(j *job, w *worker, claim *v1.AssignJob) *v1.Fact {
-	if j.state > assigned { // a job that no worker has begun may go to another
-		return wrongState(j, assigned)
-	}
 	if w == nil {
 		return reject(v1.Reason_REASON_UNKNOWN_WORKER, "worker")
+	}
+	if j.state > assigned { // a job that no worker has begun may go to another
+		return wrongState(j, assigned)
 	}
 	coefficient, offered := w.offers[j.model]
 	switch {
@@ -165,12 +182,17 @@ func (s *State) jobOfWorker(who principal, id []byte, want jobState) (*job, *v1.
 	switch {
 	case j == nil:
 		return nil, forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), id)
-	case j.worker != domain.WorkerID(who.subject):
+	case !j.isOf(who):
 		return nil, forJob(reject(v1.Reason_REASON_NOT_YOUR_JOB, "job"), id)
 	case j.state != want:
 		return nil, forJob(wrongState(j, want), id)
 	}
 	return j, nil
+}
+
+// isOf tells whether a worker is the one that the job is assigned to.
+func (j *job) isOf(who principal) bool {
+	return j.state >= assigned && who.is(v1.SubjectKind_SUBJECT_KIND_WORKER, j.worker)
 }
 
 func wrongState(j *job, want jobState) *v1.Fact {
@@ -255,10 +277,10 @@ func (s *State) decideFailJob(who principal, claim *v1.FailJob) *v1.Fact {
 		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
 	case j == nil:
 		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
+	case !who.may(v1.Role_ROLE_PROXY) && !j.isOf(who):
+		return forJob(reject(v1.Reason_REASON_NOT_YOUR_JOB, "job"), claim.Job)
 	case j.state > started:
 		return forJob(wrongState(j, started), claim.Job)
-	case !who.may(v1.Role_ROLE_PROXY) && j.worker != domain.WorkerID(who.subject):
-		return forJob(reject(v1.Reason_REASON_NOT_YOUR_JOB, "job"), claim.Job)
 	}
 	closed, postings, err := s.closeJob(j, &j.usage, s.control.cards[j.card].FailedPermille)
 	if err != nil {
@@ -275,10 +297,10 @@ func (s *State) decideCancelJob(who principal, claim *v1.CancelJob) *v1.Fact {
 		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
 	case j == nil:
 		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
-	case j.state > started:
-		return forJob(wrongState(j, started), claim.Job)
 	case !who.may(v1.Role_ROLE_PROXY) && j.client != domain.ClientID(who.subject):
 		return forJob(reject(v1.Reason_REASON_NOT_YOUR_JOB, "job"), claim.Job)
+	case j.state > started:
+		return forJob(wrongState(j, started), claim.Job)
 	}
 	closed, postings, err := s.closeJob(j, &j.usage, s.control.cards[j.card].CancelledPermille)
 	if err != nil {

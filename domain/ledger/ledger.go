@@ -73,6 +73,10 @@ func (s *State) KnowsControlTo() domain.Offset { return s.control.next }
 // says so was changed, or lost a record: stop.
 var ErrNotDecidable = errors.New("does not follow from the log before it")
 
+// latestMs is the end of log time, in the year 9999: far enough below the end of int64 that no
+// deadline computed from it can wrap. A log whose clock says more is taken to say this.
+const latestMs = 253_402_300_799_999
+
 // Begin decides the first entry of control: the genesis.
 func (s *State) Begin(genesis *v1.Genesis) (*v1.Entry, error) {
 	entry := &v1.Entry{AtMs: genesis.CreatedAtMs, Offset: int64(s.nextEntry), Body: &v1.Entry_Genesis{Genesis: genesis}}
@@ -111,7 +115,7 @@ func (s *State) Step(said Said) (*v1.Entry, error) {
 		return nil, fmt.Errorf("shard %d answers intake %d, expected %d: %w", s.shard, said.Offset, s.nextIntake, ErrNotDecidable)
 	}
 	answer := &v1.Answer{IntakeOffset: int64(said.Offset), IntakeDigest: said.Digest[:]}
-	entry := &v1.Entry{AtMs: max(s.nowMs, said.AtMs), Offset: int64(s.nextEntry), Body: &v1.Entry_Answer{Answer: answer}}
+	entry := &v1.Entry{AtMs: max(s.nowMs, min(said.AtMs, latestMs)), Offset: int64(s.nextEntry), Body: &v1.Entry_Answer{Answer: answer}}
 	s.nowMs = entry.AtMs
 
 	s.decideDue(answer)
@@ -125,8 +129,9 @@ func (s *State) Step(said Said) (*v1.Entry, error) {
 		return entry, nil
 	}
 	who := s.control.keyring[domain.KeyID(said.Report.Signer)]
+	room := s.roomFor(answer, len(said.Report.Claims))
 	for i, claim := range said.Report.Claims {
-		fact := s.balances.affordable(s.decide(who, claim))
+		fact := room.take(s.balances.affordable(s.decide(who, claim)))
 		fact.Claim = uint32(i + 1)
 		answer.Facts = append(answer.Facts, fact)
 		s.evolve(fact)
@@ -145,13 +150,16 @@ func (s *State) Evolve(offset domain.Offset, entry *v1.Entry) error {
 		s.advance()
 		return nil
 	}
-	if entry.AtMs < s.nowMs {
-		return fmt.Errorf("entry %d/%d: log time goes back: %w", s.shard, offset, ErrNotDecidable)
+	if entry.AtMs < s.nowMs || entry.AtMs > latestMs {
+		return fmt.Errorf("entry %d/%d: log time %d ms, after %d ms: %w", s.shard, offset, entry.AtMs, s.nowMs, ErrNotDecidable)
 	}
 	switch body := entry.Body.(type) {
 	case *v1.Entry_Genesis:
 		if s.shard != domain.Control || offset != 0 {
 			return fmt.Errorf("entry %d/%d: a genesis anywhere but first in control: %w", s.shard, offset, ErrNotDecidable)
+		}
+		if n := body.Genesis.Shards; n == 0 || n > maxDataShards {
+			return fmt.Errorf("genesis: shards: is %d, must be in 1..%d", n, maxDataShards)
 		}
 		s.nowMs = entry.AtMs
 		s.control.begin(body.Genesis)

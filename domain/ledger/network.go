@@ -7,9 +7,10 @@ import (
 
 // Bounds of the network's parameters. Each keeps something of ours finite.
 const (
+	maxDataShards   = 1024                      // as SealBatch.cut, which has control too
 	maxSpanMs       = 366 * 24 * 60 * 60 * 1000 // a year: nothing in the network waits longer
 	maxOpenJobs     = 1 << 20                   // per account
-	maxBatchPayees  = 8192                      // as SealBatch.lines, so that a batch fits a record
+	maxBatchPayees  = 4096                      // as SealBatch.lines, so that a batch fits a record
 	minBucketMs     = 1000                      // finer buckets would be more facts than jobs
 	maxPayoutLimit  = 1_000_000 * domain.Coin   // a threshold above this is a slip in the unit
 	attestationSpan = 5 * 60 * 1000             // a challenge lives five minutes
@@ -77,11 +78,11 @@ func (s *State) decideSetRateCard(who principal, claim *v1.SetRateCard) *v1.Fact
 	case s.control.disputes == nil:
 		return reject(v1.Reason_REASON_NOT_SET_UP, "dispute_policy")
 	}
-	if err := domain.ValidateRateCard(claim.Card); err != nil {
-		return rejectError(err)
-	}
 	if len(claim.Card.Model) != 0 && !s.control.models[domain.ModelID(claim.Card.Model)] {
 		return reject(v1.Reason_REASON_UNKNOWN_MODEL, "card.model")
+	}
+	if err := domain.ValidateRateCard(claim.Card); err != nil {
+		return rejectError(err)
 	}
 	id := domain.RateCardIDOf(claim.Card)
 	return &v1.Fact{Body: &v1.Fact_RateCardSet{RateCardSet: &v1.RateCardSet{RateCard: id[:], Card: claim.Card}}}

@@ -30,11 +30,6 @@ func (s *State) decideSetOperator(who principal, claim *v1.SetOperator) *v1.Fact
 	if !who.may(v1.Role_ROLE_ADMIN) {
 		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
 	}
-	for i, role := range claim.Roles {
-		if i > 0 && role <= claim.Roles[i-1] {
-			return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, fmt.Sprintf("roles[%d]", i), int64(role), int64(claim.Roles[i-1])+1)
-		}
-	}
 	current, known := s.control.keyring[domain.KeyID(claim.Key)]
 	after := principal{roles: rolesOf(claim.Roles)}
 	switch {
@@ -42,6 +37,11 @@ func (s *State) decideSetOperator(who principal, claim *v1.SetOperator) *v1.Fact
 		return reject(v1.Reason_REASON_KEY_IN_USE, "key")
 	case current.may(v1.Role_ROLE_ADMIN) && !after.may(v1.Role_ROLE_ADMIN) && s.control.admins == 1:
 		return reject(v1.Reason_REASON_LAST_ADMIN, "roles")
+	}
+	for i, role := range claim.Roles {
+		if i > 0 && role <= claim.Roles[i-1] {
+			return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, fmt.Sprintf("roles[%d]", i), int64(role), int64(claim.Roles[i-1])+1)
+		}
 	}
 	return &v1.Fact{Body: &v1.Fact_OperatorSet{OperatorSet: claim}}
 }
@@ -67,6 +67,11 @@ func (s *State) refuseNew(exists bool, field string, key []byte) *v1.Fact {
 	if exists {
 		return reject(v1.Reason_REASON_ALREADY_EXISTS, field)
 	}
+	return s.refuseUsedKey(key)
+}
+
+// refuseUsedKey keeps one key from speaking for two.
+func (s *State) refuseUsedKey(key []byte) *v1.Fact {
 	if _, used := s.control.keyring[domain.KeyID(key)]; used {
 		return reject(v1.Reason_REASON_KEY_IN_USE, "key")
 	}
@@ -161,11 +166,11 @@ func (s *State) decideRotateKey(who principal, claim *v1.RotateKey) *v1.Fact {
 	if !s.control.rules(who, claim.Kind, id) {
 		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
 	}
-	if refusal := s.refuseNew(false, "", claim.Key); refusal != nil {
-		return refusal
-	}
 	if s.control.find(claim.Kind, id) == nil {
 		return reject(v1.Reason_REASON_UNKNOWN_SUBJECT, "subject")
+	}
+	if refusal := s.refuseUsedKey(claim.Key); refusal != nil {
+		return refusal
 	}
 	return &v1.Fact{Body: &v1.Fact_KeyRotated{KeyRotated: claim}}
 }
