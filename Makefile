@@ -50,6 +50,11 @@ generate: tools contracts/node_modules ## Go from the schemas, code from the con
 .PHONY: check
 check: format vet schemas generated contracts tidy lint vulncheck ## everything but the tests: format, lint, generated files current
 
+.PHONY: fix
+fix: tools ## format, and let the linters mend what they can
+	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
+	golangci-lint run --fix ./...
+
 # The parts of check, each of which can be run alone.
 
 .PHONY: format
