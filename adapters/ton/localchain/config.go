@@ -84,8 +84,8 @@ var blockLimitsBasechain = tlb.BlockLimits{Limits: tlb.BlockLimitsV1{
 	LTDelta: tlb.ParamLimits{Underload: 1000, SoftLimit: 5000, HardLimit: 10_000},
 }}
 
-// networkConfig builds the configuration dictionary of the chain and what the executor needs of it.
-func networkConfig() (*tvm.PreparedBlockchainConfig, error) {
+// NetworkConfig builds the configuration dictionary of the chain and what the executor needs of it.
+func NetworkConfig() (*tvm.PreparedBlockchainConfig, error) {
 	dict := cell.NewDict(32)
 	for _, param := range []struct {
 		number int64

@@ -21,7 +21,7 @@ func TestNetworkParametersAreTheMainNetworksOfMay2026(t *testing.T) {
 		24: "06fd19e4557ae5c0805f58bb62ffed63182f00411b0d8cad25e0546744d0393f",
 		25: "260f1bacb2955389bda680175cb5d0c9dfdebe6f3b611812416140fbdd5a8b61",
 	}
-	config, err := networkConfig()
+	config, err := NetworkConfig()
 	if err != nil {
 		t.Fatal(err)
 	}

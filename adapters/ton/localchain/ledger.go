@@ -60,7 +60,7 @@ type ledger struct {
 }
 
 func newLedger() (*ledger, error) {
-	config, err := networkConfig()
+	config, err := NetworkConfig()
 	if err != nil {
 		return nil, fmt.Errorf("network configuration: %w", err)
 	}
