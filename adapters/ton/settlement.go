@@ -1,0 +1,174 @@
+package ton
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+const (
+	// validFor is how long the chain may take an external: long enough for a slow minute, short enough
+	// that a settler which waits for its end is not held up.
+	validFor = time.Minute
+	// resendEvery and lookEvery pace the wait for an external's fate.
+	resendEvery = 5 * time.Second
+	lookEvery   = 100 * time.Millisecond
+)
+
+// Deliver signs messages as one external and sends it, the same bytes again and again, until the
+// chain proves that it landed or never will. If the process dies meanwhile the external may still
+// land: whatever it carries must bear being sent twice.
+func (w *Wallet) Deliver(ctx context.Context, messages []Message) (Fate, error) {
+	head, err := w.client.Head(ctx)
+	if err != nil {
+		return Fate{}, fmt.Errorf("deliver: %w", err)
+	}
+	external, err := w.Sign(ctx, messages, head.Time.Add(validFor))
+	if err != nil {
+		return Fate{}, fmt.Errorf("deliver: %w", err)
+	}
+	var sent time.Time
+	for {
+		if time.Since(sent) >= resendEvery {
+			sendErr := w.Send(ctx, external)
+			if sendErr == nil {
+				sent = time.Now()
+			}
+			err = sendErr
+		}
+		fate, fateErr := w.Fate(ctx, external)
+		if fateErr == nil && fate.Outcome != Pending {
+			return fate, nil
+		}
+		select {
+		case <-ctx.Done():
+			return Fate{}, fmt.Errorf("deliver %s: %w, last trouble: %w, %w", external.NormalizedHash, ctx.Err(), err, fateErr)
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// Treasury is a vault and the wallet that speaks for its admin: what a settler works with.
+type Treasury struct {
+	Vault  *Vault
+	Wallet *Wallet
+
+	tree *PayoutTree // of the last Claim
+}
+
+// Look returns the vault as of the newest final block.
+func (t *Treasury) Look(ctx context.Context) (settlement.Seen, error) { return t.Vault.Look(ctx) }
+
+// Look returns the vault as of the newest final block, in the ledger's terms.
+func (v *Vault) Look(ctx context.Context) (settlement.Seen, error) {
+	state, err := v.State(ctx)
+	if err != nil {
+		return settlement.Seen{}, err
+	}
+	seen := settlement.Seen{
+		AtMs: state.At.Time.UnixMilli(), Paused: state.Paused, LastEpoch: state.LastEpoch,
+		Active: settlement.OnChain(state.Active), Paid: state.Paid, Free: state.Balance - VaultReserve,
+	}
+	if state.Pending != nil {
+		pending := settlement.OnChain(state.Pending.Root)
+		seen.Pending, seen.ActivateAtMs = &pending, state.Pending.ActivateAt.UnixMilli()
+	}
+	return seen, nil
+}
+
+// Propose sends a batch's root. Twice is harmless: the vault takes an epoch once.
+func (t *Treasury) Propose(ctx context.Context, root settlement.OnChain) error {
+	message, err := t.Vault.ProposeMessage(Root(root))
+	if err != nil {
+		return err
+	}
+	return t.deliver(ctx, message)
+}
+
+// Activate tells the vault that its pending root is due. Twice is harmless.
+func (t *Treasury) Activate(ctx context.Context) error {
+	return t.deliver(ctx, t.Vault.ActivateMessage())
+}
+
+// Claim pays payees what the tree gives them and they did not get yet. Twice is harmless: the second
+// time there is nothing left to pay.
+func (t *Treasury) Claim(ctx context.Context, leaves []settlement.Leaf, payees []domain.ProviderID) error {
+	root, err := settlement.Root(leaves)
+	if err != nil {
+		return fmt.Errorf("claim: %w", err)
+	}
+	if t.tree == nil || t.tree.Root() != root {
+		if t.tree, err = NewPayoutTree(leaves); err != nil {
+			return fmt.Errorf("claim: %w", err)
+		}
+	}
+	messages := make([]Message, 0, len(payees))
+	for _, payee := range payees {
+		proof, err := t.tree.Proof(payee)
+		if err != nil {
+			return fmt.Errorf("claim: %w", err)
+		}
+		message, err := t.Vault.ClaimMessage(payee, proof, t.Wallet.Address())
+		if err != nil {
+			return err
+		}
+		messages = append(messages, message)
+	}
+	return t.deliver(ctx, messages...)
+}
+
+func (t *Treasury) deliver(ctx context.Context, messages ...Message) error {
+	fate, err := t.Wallet.Deliver(ctx, messages)
+	if err != nil {
+		return err
+	}
+	if fate.Outcome == Landed && fate.Sent < len(messages) {
+		return fmt.Errorf("wallet %s sent %d of %d messages: top it up: %w", t.Wallet.Address(), fate.Sent, len(messages), ErrPoor)
+	}
+	return nil
+}
+
+// Claims is a History whose events are claims, as a watcher reports them.
+type Claims struct{ *History }
+
+// Next returns claims for the next page of final transactions; see History.Next.
+func (c Claims) Next(ctx context.Context) ([]*v1.Claim, uint64, error) {
+	events, upTo, err := c.History.Next(ctx)
+	if err != nil {
+		return nil, upTo, err
+	}
+	claims := make([]*v1.Claim, len(events))
+	for i, event := range events {
+		claims[i] = claimOf(event)
+	}
+	return claims, upTo, nil
+}
+
+func claimOf(event Event) *v1.Claim {
+	switch e := event.(type) {
+	case Deposit:
+		return &v1.Claim{Body: &v1.Claim_ObserveDeposit{ObserveDeposit: &v1.ObserveDeposit{
+			Account: e.Account[:], AmountNano: int64(e.Amount), TxHash: e.TxHash[:], Lt: e.LT,
+		}}}
+	case RootProposed:
+		return &v1.Claim{Body: &v1.Claim_ObserveProposal{ObserveProposal: &v1.ObserveProposal{
+			Number: e.Epoch, PayoutRoot: e.Root.Root[:], TxHash: e.TxHash[:], Lt: e.LT, ActivatesAtMs: e.ActivateAt.UnixMilli(),
+		}}}
+	case RootActivated:
+		return &v1.Claim{Body: &v1.Claim_ObserveActivation{ObserveActivation: &v1.ObserveActivation{
+			Number: e.Epoch, PayoutRoot: e.Root.Root[:], TxHash: e.TxHash[:], Lt: e.LT,
+		}}}
+	case RootVetoed:
+		return &v1.Claim{Body: &v1.Claim_ObserveVeto{ObserveVeto: &v1.ObserveVeto{Number: e.Epoch, TxHash: e.TxHash[:], Lt: e.LT}}}
+	case PayoutSent:
+		return &v1.Claim{Body: &v1.Claim_ObservePayout{ObservePayout: &v1.ObservePayout{
+			Payee: e.Payee.Account[:], AmountNano: int64(e.Amount), TxHash: e.TxHash[:], Lt: e.LT,
+		}}}
+	default:
+		panic(fmt.Sprintf("ton: unknown event %T", event))
+	}
+}
