@@ -2,6 +2,7 @@ package ton
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,7 +47,7 @@ func (w *Wallet) Deliver(ctx context.Context, messages []Message) (Fate, error) 
 		}
 		select {
 		case <-ctx.Done():
-			return Fate{}, fmt.Errorf("deliver %s: %w, last trouble: %w, %w", external.NormalizedHash, ctx.Err(), err, fateErr)
+			return Fate{}, fmt.Errorf("deliver %s: %w", external.NormalizedHash, errors.Join(ctx.Err(), err, fateErr))
 		case <-time.After(lookEvery):
 		}
 	}
