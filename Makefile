@@ -53,7 +53,7 @@ check: format vet schemas generated contracts tidy lint vulncheck ## everything 
 .PHONY: fix
 fix: tools ## format, and let the linters mend what they can
 	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
-	golangci-lint run --fix ./...
+	golangci-lint run --allow-serial-runners --fix ./...
 
 # The parts of check, each of which can be run alone.
 
@@ -71,7 +71,7 @@ vet:
 .PHONY: lint
 lint: tools
 	@echo '== golangci-lint'
-	@golangci-lint run ./...
+	@golangci-lint run --allow-serial-runners ./...
 
 .PHONY: vulncheck
 vulncheck: tools
