@@ -1,0 +1,398 @@
+// Package sqlite knows how to keep the rows of read models in one SQLite file, and how to answer the
+// questions that people and programs ask of them.
+//
+// It writes through one connection, whose owner is the Store's mutex, and reads through others, each of
+// which sees one moment for as long as it looks (write-ahead log). Commits are not synced one by one: a
+// power cut may take back the latest ones, whole and in order, and then the ledger, which is synced, has
+// what it takes to make them again. What matters is that rows and checkpoint go back together, and they do.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"net/url"
+	"path/filepath"
+	"sync"
+
+	_ "modernc.org/sqlite" // the driver
+
+	"github.com/filature/filature/projections"
+)
+
+// readers bounds how many views are open at once; further ones wait. Each may use a core.
+const readers = 4
+
+// Store keeps read models in a file. It implements projections.Store.
+type Store struct {
+	path    string
+	writing *sql.DB
+	reading *sql.DB
+
+	mu         sync.Mutex // owns what follows
+	writer     *sql.Conn
+	statements map[string]*sql.Stmt // on writer
+}
+
+var _ projections.Store = (*Store)(nil)
+
+// Open opens the file, makes it if there is none, and brings its schema up to date. It is ErrNewerSchema
+// where a newer program was here.
+func Open(ctx context.Context, path string) (*Store, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open projections %s: %w", path, err)
+	}
+	s := &Store{path: absolute, statements: map[string]*sql.Stmt{}}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open projections %s: %w", absolute, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	if s.writing, err = sql.Open("sqlite", dataSource(s.path,
+		"journal_mode(WAL)",
+		"synchronous(NORMAL)",
+		"busy_timeout(10000)",      // ms; another process's commit takes less
+		"cache_size(-65536)",       // KiB: the upper levels of the large trees
+		"wal_autocheckpoint(8192)", // pages: copying back less often is cheaper
+	)); err != nil {
+		return err
+	}
+	if s.writer, err = s.writing.Conn(ctx); err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.writer); err != nil {
+		return err
+	}
+	s.reading, err = sql.Open("sqlite", dataSource(s.path, "query_only(1)", "busy_timeout(10000)"))
+	if err != nil {
+		return err
+	}
+	s.reading.SetMaxOpenConns(readers)
+	s.reading.SetMaxIdleConns(readers)
+	return nil
+}
+
+func dataSource(path string, pragmas ...string) string {
+	query := url.Values{"_pragma": pragmas}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}).String()
+}
+
+// Close waits for commits and views that are under way, and closes the file.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, statement := range s.statements {
+		errs = append(errs, statement.Close())
+	}
+	clear(s.statements)
+	if s.reading != nil {
+		errs = append(errs, s.reading.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.Close())
+	}
+	if s.writing != nil {
+		errs = append(errs, s.writing.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// prepare returns a statement of the writer; it needs mu.
+func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if statement, ok := s.statements[query]; ok {
+		return statement, nil
+	}
+	statement, err := s.writer.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	s.statements[query] = statement
+	return statement, nil
+}
+
+// Load fills rows; see projections.Store.
+func (s *Store) Load(ctx context.Context, table projections.Table, rows []projections.Row) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := chunks(rows, func(some []projections.Row) error { return s.load(ctx, table, some) }); err != nil {
+		return fmt.Errorf("load rows of %s: %w", table, err)
+	}
+	return nil
+}
+
+func (s *Store) load(ctx context.Context, table projections.Table, rows []projections.Row) error {
+	statement, err := s.prepare(ctx, loadStatement(table, len(rows)))
+	if err != nil {
+		return err
+	}
+	var columns []projections.Column
+	keys := make([]any, 0, len(rows)*table.KeyColumns)
+	for _, row := range rows {
+		columns = row.Columns(columns[:0])
+		for _, c := range columns[:table.KeyColumns] {
+			keys = append(keys, c.Value())
+		}
+	}
+	found, err := statement.QueryContext(ctx, keys...)
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	var place int64
+	values := newValues(1 + len(columns))
+	for found.Next() {
+		if err := found.Scan(values.pointers...); err != nil {
+			return err
+		}
+		place, _ = values.read[0].(int64)
+		columns = rows[place].Columns(columns[:0])
+		if err := setColumns(columns, values.read[1:]); err != nil {
+			return err
+		}
+	}
+	return found.Err()
+}
+
+// values are where database/sql puts what it read.
+type values struct{ read, pointers []any }
+
+func newValues(n int) values {
+	v := values{make([]any, n), make([]any, n)}
+	for i := range v.read {
+		v.pointers[i] = &v.read[i]
+	}
+	return v
+}
+
+func setColumns(columns []projections.Column, values []any) error {
+	for i, c := range columns {
+		if err := c.Set(values[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Commit writes changes; see projections.Store.
+func (s *Store) Commit(ctx context.Context, changes []projections.Change) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return inTransaction(ctx, s.writer, func() error {
+		standing, err := readCheckpoints(ctx, s.writer)
+		if err != nil {
+			return err
+		}
+		for _, change := range changes {
+			if !standing[tableName(change.Table)].Equal(change.From) {
+				return fmt.Errorf("commit %s: %w", change.Table, projections.ErrConflict)
+			}
+			if err := s.write(ctx, change); err != nil {
+				return fmt.Errorf("commit %s: %w", change.Table, err)
+			}
+		}
+		return nil
+	})
+}
+
+// write writes the rows and the checkpoint of one model; it needs mu and a transaction.
+func (s *Store) write(ctx context.Context, change projections.Change) error {
+	err := chunks(change.Rows, func(some []projections.Row) error { return s.insert(ctx, change.Table, some) })
+	if err != nil {
+		return err
+	}
+	statement, err := s.prepare(ctx, `INSERT OR REPLACE INTO checkpoints
+		(model, version, shard, ledger_offset, intake_offset) VALUES (?, ?, ?, ?, ?)`)
+	if err != nil {
+		return err
+	}
+	for shard, p := range change.To {
+		if shard < len(change.From) && p == change.From[shard] {
+			continue
+		}
+		if _, err := statement.ExecContext(ctx, change.Table.Name, change.Table.Version, shard, p.Ledger, p.Intake); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) insert(ctx context.Context, table projections.Table, rows []projections.Row) error {
+	statement, err := s.prepare(ctx, insertStatement(table, len(rows)))
+	if err != nil {
+		return err
+	}
+	var columns []projections.Column
+	var args []any
+	for _, row := range rows {
+		columns = row.Columns(columns[:0])
+		for _, c := range columns {
+			args = append(args, c.Value())
+		}
+	}
+	_, err = statement.ExecContext(ctx, args...)
+	return err
+}
+
+// querier is a connection or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// readCheckpoints returns where all models stand, by tableName.
+func readCheckpoints(ctx context.Context, from querier) (map[string]projections.Checkpoint, error) {
+	rows, err := from.QueryContext(ctx, `SELECT model, version, shard, ledger_offset, intake_offset FROM checkpoints ORDER BY shard`)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoints: %w", err)
+	}
+	defer rows.Close()
+	all := map[string]projections.Checkpoint{}
+	for rows.Next() {
+		var table projections.Table
+		var shard int
+		var p projections.Progress
+		if err := rows.Scan(&table.Name, &table.Version, &shard, &p.Ledger, &p.Intake); err != nil {
+			return nil, fmt.Errorf("read checkpoints: %w", err)
+		}
+		at := all[tableName(table)]
+		for len(at) < shard { // no entry of the shards between was ever folded
+			at = append(at, projections.Progress{})
+		}
+		all[tableName(table)] = append(at, p)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read checkpoints: %w", err)
+	}
+	return all, nil
+}
+
+// Forget throws rows away; see projections.Store.
+func (s *Store) Forget(ctx context.Context, table projections.Table) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := inTransaction(ctx, s.writer, func() error {
+		if _, err := s.writer.ExecContext(ctx, "DELETE FROM "+tableName(table)); err != nil {
+			return err
+		}
+		_, err := s.writer.ExecContext(ctx, "DELETE FROM checkpoints WHERE model = ? AND version = ?", table.Name, table.Version)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget %s: %w", table, err)
+	}
+	return nil
+}
+
+// Publish points the view of a model at this version; see projections.Store.
+func (s *Store) Publish(ctx context.Context, table projections.Table) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	view := fmt.Sprintf("CREATE VIEW %s AS SELECT * FROM %s", table.Name, tableName(table))
+	var published string
+	err := s.writer.QueryRowContext(ctx, "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?", table.Name).Scan(&published)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("publish %s: %w", table, err)
+	}
+	if published == view {
+		return nil
+	}
+	err = inTransaction(ctx, s.writer, func() error {
+		statements := []string{"DROP VIEW IF EXISTS " + table.Name, view}
+		for older := 1; older < table.Version; older++ {
+			statements = append(statements, "DROP TABLE IF EXISTS "+tableName(projections.Table{Name: table.Name, Version: older}))
+		}
+		for _, statement := range statements {
+			if _, err := s.writer.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		_, err := s.writer.ExecContext(ctx, "DELETE FROM checkpoints WHERE model = ? AND version < ?", table.Name, table.Version)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", table, err)
+	}
+	return nil
+}
+
+// inTransaction does all or nothing. The write lock is taken first, so that what is read inside is still
+// so at the commit.
+func inTransaction(ctx context.Context, conn *sql.Conn, do func() error) error {
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	err := do()
+	if err == nil {
+		if _, err = conn.ExecContext(ctx, "COMMIT"); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("commit: %w", err)
+	}
+	// The connection must be usable again even where the context has ended. Where the database has
+	// rolled back by itself there is nothing to roll back, which is an error that says nothing new.
+	_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	return err
+}
+
+// View shows one moment; see projections.Store.
+func (s *Store) View(ctx context.Context, see func(projections.View) error) error {
+	return s.read(ctx, func(tx *sql.Tx) error { return see(view{tx}) })
+}
+
+// read runs queries on one moment: the first of them fixes it.
+func (s *Store) read(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := s.reading.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("begin to read: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // it has nothing to undo
+	return do(tx)
+}
+
+type view struct{ tx *sql.Tx }
+
+func (v view) Checkpoint(ctx context.Context, table projections.Table) (projections.Checkpoint, error) {
+	all, err := readCheckpoints(ctx, v.tx)
+	return all[tableName(table)], err
+}
+
+func (v view) Rows(ctx context.Context, table projections.Table) iter.Seq2[projections.Row, error] {
+	return rows(ctx, v.tx, table, selectStatement(table, tableName(table), inKeyOrder(table)))
+}
+
+// rows yields what a query selects, all columns of the table. The row is the same one each time.
+func rows(ctx context.Context, from querier, table projections.Table, query string, args ...any) iter.Seq2[projections.Row, error] {
+	return func(yield func(projections.Row, error) bool) {
+		fail := func(err error) { yield(nil, fmt.Errorf("read rows of %s: %w", table, err)) }
+		found, err := from.QueryContext(ctx, query, args...)
+		if err != nil {
+			fail(err)
+			return
+		}
+		defer found.Close()
+		row := table.New()
+		columns := row.Columns(nil)
+		values := newValues(len(columns))
+		for found.Next() {
+			if err := found.Scan(values.pointers...); err != nil {
+				fail(err)
+				return
+			}
+			if err := setColumns(columns, values.read); err != nil {
+				fail(err)
+				return
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+		if err := found.Err(); err != nil {
+			fail(err)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package projections
+
+import (
+	"github.com/filature/filature/domain"
+)
+
+// BalanceKey names one account of the chart.
+type BalanceKey struct {
+	Kind  string // KindName
+	Owner [32]byte
+}
+
+// Balance is what an account holds: the sum of all its postings in all shards.
+type Balance struct {
+	BalanceKey
+	Amount   domain.Nano
+	Postings int64
+	// LastAtMs is the log time of the latest posting.
+	LastAtMs int64
+}
+
+// Columns lists the columns.
+func (r *Balance) Columns(c []Column) []Column {
+	return append(c,
+		Column{"kind", &r.Kind},
+		Column{"owner", &r.Owner},
+		Column{"amount_nano", (*int64)(&r.Amount)},
+		Column{"postings", &r.Postings},
+		Column{"last_at_ms", &r.LastAtMs},
+	)
+}
+
+// Balances is the balance of every account that was ever posted to.
+var Balances = &Definition[BalanceKey, Balance, *Balance]{
+	Name: "balances", Version: 1, KeyColumns: 2,
+	Row: func(k BalanceKey) Balance { return Balance{BalanceKey: k} },
+	Fold: func(e *Entry, row func(BalanceKey) *Balance) error {
+		for _, fact := range e.Facts() {
+			for _, p := range fact.Postings {
+				b := row(BalanceKey{KindName(p.Kind), id[[32]byte](p.Owner)})
+				if err := add(&b.Amount, p.AmountNano); err != nil {
+					return err
+				}
+				b.Postings++
+				b.LastAtMs = max(b.LastAtMs, e.AtMs)
+			}
+		}
+		return nil
+	},
+}
+
+// HourMs is the width of the hours that movements and usage are counted by, in log time.
+const HourMs = 3_600_000
+
+func hourOf(atMs int64) int64 { return atMs - atMs%HourMs }
+
+// MovementKey names an account and an hour of log time.
+type MovementKey struct {
+	BalanceKey
+	HourMs int64 // its start
+}
+
+// Movement is what went into and out of an account in one hour. A balance at a past time is the sum
+// of the hours before it and of the journal since the hour began, so it costs a few thousand rows for a
+// year, however busy the account was.
+type Movement struct {
+	MovementKey
+	In, Out  domain.Nano // both positive
+	Postings int64
+}
+
+// Columns lists the columns.
+func (r *Movement) Columns(c []Column) []Column {
+	return append(c,
+		Column{"kind", &r.Kind},
+		Column{"owner", &r.Owner},
+		Column{"hour_ms", &r.HourMs},
+		Column{"in_nano", (*int64)(&r.In)},
+		Column{"out_nano", (*int64)(&r.Out)},
+		Column{"postings", &r.Postings},
+	)
+}
+
+// Movements is what moved on every account in every hour.
+var Movements = &Definition[MovementKey, Movement, *Movement]{
+	Name: "movements", Version: 1, KeyColumns: 3,
+	Row: func(k MovementKey) Movement { return Movement{MovementKey: k} },
+	Fold: func(e *Entry, row func(MovementKey) *Movement) error {
+		for _, fact := range e.Facts() {
+			for _, p := range fact.Postings {
+				m := row(MovementKey{BalanceKey{KindName(p.Kind), id[[32]byte](p.Owner)}, hourOf(e.AtMs)})
+				side, amount := &m.In, p.AmountNano
+				if amount < 0 {
+					side, amount = &m.Out, -amount
+				}
+				if err := add(side, amount); err != nil {
+					return err
+				}
+				m.Postings++
+			}
+		}
+		return nil
+	},
+}

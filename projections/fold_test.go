@@ -1,0 +1,37 @@
+package projections_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/filature/filature/projections"
+	"github.com/filature/filature/projections/projectionstest"
+)
+
+func TestAnyCuttingIntoBatchesGivesTheSameRows(t *testing.T) {
+	t.Parallel()
+	ctx := projectionstest.Context(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		ledger := projectionstest.RandomLedger(rt)
+		whole, pieces := projections.NewMemStore(), projections.NewMemStore()
+		mustFold(ctx, rt, ledger, whole, ledger, projections.All()...)
+		for _, cut := range projectionstest.RandomCuts(rt, ledger) {
+			if err := projections.FoldTo(ctx, ledger, pieces, cut, projections.All()...); err != nil {
+				rt.Fatalf("fold to %v: %v", cut, err)
+			}
+		}
+		projectionstest.SameRows(ctx, rt, whole, pieces, projections.All()...)
+	})
+}
+
+func mustFold(ctx context.Context, t projectionstest.Fataler, log *projectionstest.Ledger, store projections.Store, to *projectionstest.Ledger, models ...projections.Model) {
+	t.Helper()
+	if err := projections.FoldTo(ctx, log, store, to.Cut(), models...); err != nil {
+		t.Fatalf("fold: %v", err)
+	}
+}
+
+var _ = slices.Sort[[]int]

@@ -1,0 +1,86 @@
+package projections
+
+import (
+	"errors"
+
+	"github.com/filature/filature/domain"
+)
+
+// UsageKey names what usage is counted by.
+type UsageKey struct {
+	HourMs   int64 // start of the hour of log time in which the job was closed
+	Model    domain.ModelID
+	Provider domain.ProviderID // zero where the job was never assigned
+	Client   domain.ClientID
+}
+
+// Usage is what was used and charged in one hour: all closed jobs, whatever their end. Tokens are as
+// metered; Adjusted, after multipliers and coefficient, are what charges are made of. What a dispute gave
+// back later is not taken off here; jobs and journal have that.
+type Usage struct {
+	UsageKey
+	Completed, Failed, Cancelled, Expired int64
+	Tokens                                Tokens
+	AdjustedTokens                        int64
+	Charge, WorkerPart, Commission        domain.Nano
+}
+
+// Columns lists the columns.
+func (r *Usage) Columns(c []Column) []Column {
+	return append(c,
+		Column{"hour_ms", &r.HourMs},
+		Column{"model", (*[32]byte)(&r.Model)},
+		Column{"provider", (*[32]byte)(&r.Provider)},
+		Column{"client", (*[32]byte)(&r.Client)},
+		Column{"jobs_completed", &r.Completed},
+		Column{"jobs_failed", &r.Failed},
+		Column{"jobs_cancelled", &r.Cancelled},
+		Column{"jobs_expired", &r.Expired},
+		Column{"prompt_tokens", &r.Tokens.Prompt},
+		Column{"cached_tokens", &r.Tokens.Cached},
+		Column{"completion_tokens", &r.Tokens.Completion},
+		Column{"reasoning_tokens", &r.Tokens.Reasoning},
+		Column{"adjusted_tokens", &r.AdjustedTokens},
+		Column{"charge_nano", (*int64)(&r.Charge)},
+		Column{"worker_nano", (*int64)(&r.WorkerPart)},
+		Column{"commission_nano", (*int64)(&r.Commission)},
+	)
+}
+
+// UsageByHour is usage by hour, model, provider and client.
+var UsageByHour = &Definition[UsageKey, Usage, *Usage]{
+	Name: "usage", Version: 1, KeyColumns: 4,
+	Row: func(k UsageKey) Usage { return Usage{UsageKey: k} },
+	Fold: func(e *Entry, row func(UsageKey) *Usage) error {
+		for _, fact := range e.Facts() {
+			closed, state := closedOf(fact)
+			if closed == nil {
+				continue
+			}
+			u := row(UsageKey{
+				HourMs: hourOf(e.AtMs), Model: id[domain.ModelID](closed.Model),
+				Provider: id[domain.ProviderID](closed.Provider), Client: id[domain.ClientID](closed.Client),
+			})
+			switch state {
+			case JobCompleted:
+				u.Completed++
+			case JobFailed:
+				u.Failed++
+			case JobCancelled:
+				u.Cancelled++
+			case JobExpired:
+				u.Expired++
+			}
+			tokens := tokensOf(closed.Usage)
+			if err := errors.Join(
+				add(&u.Tokens.Prompt, tokens.Prompt), add(&u.Tokens.Cached, tokens.Cached),
+				add(&u.Tokens.Completion, tokens.Completion), add(&u.Tokens.Reasoning, tokens.Reasoning),
+				add(&u.AdjustedTokens, closed.AdjustedTokens),
+				add(&u.Charge, closed.ChargeNano), add(&u.WorkerPart, closed.WorkerNano), add(&u.Commission, closed.CommissionNano),
+			); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+}
