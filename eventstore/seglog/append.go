@@ -17,7 +17,7 @@ const queueLength = 1024
 type request struct {
 	shard  domain.Shard
 	count  int
-	frames *[]byte     // encoded by the caller, owned by the writer once queued
+	frames *[]byte     // encoded by the caller behind room for a block header; the writer's once queued
 	answer chan answer // holds one, so the writer never waits for a caller that left
 }
 
@@ -46,7 +46,7 @@ func (l *Log) Append(ctx context.Context, shard domain.Shard, values [][]byte) (
 	// Encoding here spreads the checksums over the callers' cores, and lets a caller whose context
 	// ends have its values back.
 	r.frames = framesPool.Get().(*[]byte)
-	*r.frames = (*r.frames)[:0]
+	*r.frames = append((*r.frames)[:0], make([]byte, blockHeaderBytes)...)
 	for _, v := range values {
 		*r.frames = appendFrame(*r.frames, l.seed, v)
 	}

@@ -114,11 +114,13 @@ func decodeBlock(b []byte, segmentSeed uint32, place int64) (block, error) {
 // end is where the block ends, if it starts at a place.
 func (h block) end(place int64) int64 { return place + blockHeaderBytes + int64(h.bytes) }
 
-// appendFrame adds one record. Its CRC covers the length, too, and starts from the log's seed.
+// frameSeed starts the CRC of a frame. The length is in it, so it is covered, too.
+func frameSeed(logSeed uint32, length int) uint32 { return logSeed ^ uint32(length) }
+
+// appendFrame adds one record.
 func appendFrame(dst []byte, logSeed uint32, value []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(value)))
-	sum := crc32.Update(logSeed, castagnoli, dst[len(dst)-4:])
-	dst = binary.LittleEndian.AppendUint32(dst, crc32.Update(sum, castagnoli, value))
+	dst = binary.LittleEndian.AppendUint32(dst, crc32.Update(frameSeed(logSeed, len(value)), castagnoli, value))
 	return append(dst, value...)
 }
 
@@ -141,10 +143,9 @@ func decodeFrame(b []byte, logSeed uint32) (value []byte, n int, err error) {
 	if err != nil || n > len(b) {
 		return nil, 0, errBroken
 	}
-	sum := crc32.Update(logSeed, castagnoli, b[:4])
-	sum = crc32.Update(sum, castagnoli, b[frameHeaderBytes:n])
-	if sum != binary.LittleEndian.Uint32(b[4:]) {
+	value = b[frameHeaderBytes:n:n]
+	if crc32.Update(frameSeed(logSeed, len(value)), castagnoli, value) != binary.LittleEndian.Uint32(b[4:]) {
 		return nil, 0, errBroken
 	}
-	return b[frameHeaderBytes:n:n], n, nil
+	return value, n, nil
 }

@@ -22,6 +22,8 @@ type disk interface {
 	remove(name string) error
 	// sync makes creations, renames and removals durable.
 	sync() error
+	// live reports whether somebody has the folder open for writing.
+	live() (bool, error)
 }
 
 // listed is one file of a folder.

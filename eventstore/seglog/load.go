@@ -58,7 +58,7 @@ func (h *history) acked() int64 {
 func load(d disk, dir string, write, acked bool) (_ *history, err error) {
 	h := &history{}
 	// The watermark is read before the folder is listed: what it names is there by then.
-	if h.mark, h.hasMark, err = loadWatermark(d, dir); err != nil {
+	if h.mark, h.hasMark, err = loadWatermark(d, dir, acked); err != nil {
 		return nil, err
 	}
 	files, err := d.list()
@@ -103,21 +103,21 @@ func load(d disk, dir string, write, acked bool) (_ *history, err error) {
 	return h, h.scan(numbers)
 }
 
-func loadWatermark(d disk, dir string) (watermark, bool, error) {
+func loadWatermark(d disk, dir string, live bool) (watermark, bool, error) {
 	files, err := d.list()
 	if err != nil {
 		return watermark{}, false, err
 	}
 	for _, f := range files {
 		if f.name == watermarkName {
-			m, err := readWatermark(d, dir, f.bytes)
+			m, err := readWatermark(d, dir, f.bytes, live)
 			return m, true, err
 		}
 	}
 	return watermark{}, false, nil
 }
 
-func readWatermark(d disk, dir string, length int64) (watermark, error) {
+func readWatermark(d disk, dir string, length int64, live bool) (watermark, error) {
 	path := filepath.Join(dir, watermarkName)
 	if length != watermarkBytes {
 		return watermark{}, &Damage{File: path, Why: fmt.Sprintf("file has %d bytes; want %d", length, watermarkBytes)}
@@ -126,13 +126,13 @@ func readWatermark(d disk, dir string, length int64) (watermark, error) {
 	if err != nil {
 		return watermark{}, err
 	}
-	m, err := watermarkOf(f, path)
+	m, err := watermarkOf(f, path, live)
 	return m, errors.Join(err, f.Close())
 }
 
 // watermarkOf reads an open watermark. A live writer may be in the middle of writing it, so one that
-// does not make sense is read again before it is called damaged.
-func watermarkOf(f io.ReaderAt, path string) (watermark, error) {
+// does not make sense is then read again before it is called damaged.
+func watermarkOf(f io.ReaderAt, path string, live bool) (watermark, error) {
 	const (
 		tries = 10
 		pause = time.Millisecond
@@ -146,7 +146,7 @@ func watermarkOf(f io.ReaderAt, path string) (watermark, error) {
 		if err == nil {
 			return m, nil
 		}
-		if try == tries {
+		if !live || try == tries {
 			return watermark{}, &Damage{File: path, Why: err.Error()}
 		}
 		time.Sleep(pause)

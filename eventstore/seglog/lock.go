@@ -48,9 +48,8 @@ func lockDir(dir string) (*os.File, error) {
 	}
 }
 
-// live reports whether somebody has the folder open for writing.
-func live(dir string) (bool, error) {
-	f, err := os.Open(dir)
+func (d osDisk) live() (bool, error) {
+	f, err := os.Open(string(d))
 	if err != nil {
 		return false, fmt.Errorf("open log folder: %w", err)
 	}
@@ -60,7 +59,7 @@ func live(dir string) (bool, error) {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return true, closed
 	case err != nil:
-		return false, fmt.Errorf("probe the lock of log folder %s: %w", dir, err)
+		return false, fmt.Errorf("probe the lock of log folder %s: %w", string(d), err)
 	}
 	return false, closed
 }

@@ -16,11 +16,19 @@ const (
 	// readBytes ends a Read: enough to keep a folding loop busy for milliseconds, little enough
 	// to hold for each reader.
 	readBytes = 4 << 20
-	// A Read looks at aheadFirst bytes, then at twice as many each time up to aheadMost, so that one
-	// record costs little and a replay few system calls.
-	aheadFirst = 16 << 10
+	// A Read looks this far ahead: little where it wants but the next header, much where the records
+	// lie that it wants.
+	aheadLeast = 4 << 10
 	aheadMost  = 256 << 10
+	// hopBytes: it pays to leave out a block of other shards that is longer than this.
+	hopBytes = 16 << 10
 )
+
+// aheadPool keeps the memory that Reads look ahead in.
+var aheadPool = sync.Pool{New: func() any {
+	b := make([]byte, aheadMost)
+	return &b
+}}
 
 // reader is the part of a log that readers see: whole groups that are durable.
 type reader struct {
@@ -85,6 +93,9 @@ func (r *reader) Read(ctx context.Context, shard domain.Shard, from domain.Offse
 		return nil, err
 	}
 	defer r.reads.Done()
+	ahead := aheadPool.Get().(*[]byte)
+	defer aheadPool.Put(ahead)
+	walk.window.buf = (*ahead)[:0]
 	return walk.records()
 }
 
@@ -115,7 +126,7 @@ func (r *reader) walk(shard domain.Shard, from domain.Offset, limit int) (*walk,
 		path: s.path, shard: shard, next: from, end: min(end, from+domain.Offset(limit)),
 		logSeed: r.seed, segSeed: segmentSeed(r.seed, s.head.number),
 		entries: entries[before(entries, from):],
-		window:  window{file: s.file, limit: s.size, ahead: aheadFirst},
+		window:  window{file: s.file, limit: s.size, ahead: aheadLeast},
 	}, nil
 }
 
@@ -210,7 +221,7 @@ func (w *walk) records() ([]eventstore.Record, error) {
 				return nil, err
 			}
 		}
-		place = w.hop(h.end(place))
+		place = w.hop(h, place)
 	}
 	return out, nil
 }
@@ -230,6 +241,9 @@ func (w *walk) block(out []eventstore.Record, bytes int, h block, place int64) (
 	if offset > w.next {
 		return nil, 0, w.damaged(place, "block is not the next of its shard")
 	}
+	// The frames that are wanted are as long as others of their block, more or less.
+	want := int64(stop-offset) * int64(h.bytes) / int64(h.count)
+	w.window.ahead = int(min(max(want, aheadLeast), aheadMost, end-at))
 	for ; offset < stop && bytes < readBytes; offset++ {
 		frame, err := w.frame(at, end)
 		if err != nil {
@@ -281,15 +295,19 @@ func (w *walk) frame(at, end int64) ([]byte, error) {
 	return b, nil
 }
 
-// hop goes on to the next place to look at: the next block, or far beyond it if the index knows
-// that the next record is there.
-func (w *walk) hop(place int64) int64 {
-	w.window.ahead = min(2*w.window.ahead, aheadMost)
+// hop returns the next place to look at: behind the block, or far behind it if the index knows that
+// the next record is there.
+func (w *walk) hop(h block, place int64) int64 {
+	w.window.ahead = aheadMost / 4
+	if h.bytes >= hopBytes {
+		w.window.ahead = aheadLeast
+	}
 	if len(w.entries) > 1 && w.entries[1].offset == w.next {
 		w.entries = w.entries[1:]
-		return max(place, int64(w.entries[0].block))
+		w.window.ahead = aheadLeast
+		return int64(w.entries[0].block)
 	}
-	return place
+	return h.end(place)
 }
 
 func (w *walk) failed(err error) error {

@@ -32,28 +32,35 @@ var _ eventstore.Reader = (*ReadOnly)(nil)
 // shows what was acknowledged, else all whole groups: a torn end is passed over, and any other
 // damage is refused as Open does.
 func OpenReadOnly(dir string) (*ReadOnly, error) {
-	h, _, err := look(dir)
+	r, err := openReadOnly(osDisk(dir), dir)
 	if err != nil {
 		return nil, fmt.Errorf("open log %s to read: %w", dir, err)
 	}
-	if err := h.judge(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open log %s to read: %w", dir, err), h.close())
+	return r, nil
+}
+
+func openReadOnly(d disk, dir string) (*ReadOnly, error) {
+	h, _, err := look(d, dir)
+	if err != nil {
+		return nil, err
 	}
-	mark, err := osDisk(dir).open(watermarkName, false)
+	var mark file
+	if err = h.judge(); err == nil {
+		mark, err = d.open(watermarkName, false)
+	}
 	if err != nil {
 		return nil, errors.Join(err, h.close())
 	}
-	return &ReadOnly{reader: newReader(h), disk: osDisk(dir), dir: dir, mark: mark, tail: h.tail}, nil
+	return &ReadOnly{reader: newReader(h), disk: d, dir: dir, mark: mark, tail: h.tail}, nil
 }
 
 // look reads a folder that somebody may be writing, and says whether somebody is.
-func look(dir string) (*history, bool, error) {
-	writing, err := live(dir)
-	if err != nil {
-		return nil, false, err
-	}
+func look(d disk, dir string) (_ *history, writing bool, err error) {
 	for {
-		h, err := load(osDisk(dir), dir, false, writing)
+		if writing, err = d.live(); err != nil {
+			return nil, false, err
+		}
+		h, err := load(d, dir, false, writing)
 		if err != nil {
 			return nil, false, err
 		}
@@ -63,14 +70,14 @@ func look(dir string) (*history, bool, error) {
 		if writing {
 			return h, true, nil
 		}
-		// A writer that came meanwhile may have let us see the half of a group.
-		if writing, err = live(dir); err != nil || writing {
-			if err := errors.Join(err, h.close()); err != nil {
-				return nil, false, err
-			}
-			continue
+		came, err := d.live()
+		if err == nil && !came {
+			return h, false, nil
 		}
-		return h, false, nil
+		// A writer that came meanwhile may have let us see the half of a group. Look again.
+		if err = errors.Join(err, h.close()); err != nil {
+			return nil, false, err
+		}
 	}
 }
 
@@ -121,7 +128,7 @@ func (r *ReadOnly) refresh() error {
 	if r.closed {
 		return eventstore.ErrClosed
 	}
-	m, err := watermarkOf(r.mark, filepath.Join(r.dir, watermarkName))
+	m, err := watermarkOf(r.mark, filepath.Join(r.dir, watermarkName), true)
 	if err != nil {
 		return err
 	}
@@ -204,17 +211,25 @@ type Report struct {
 // Verify reads every byte of a log that nobody changes and finds it whole, or returns an error: a
 // *Damage (eventstore.ErrCorrupt) for the first byte that is not as it was written. It is stricter
 // than Open: what is left of a torn write is damage, too.
-func Verify(dir string) (_ Report, err error) {
-	h, writing, err := look(dir)
+func Verify(dir string) (Report, error) {
+	r, err := verify(osDisk(dir), dir)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify log %s: %w", dir, err)
 	}
+	return r, nil
+}
+
+func verify(d disk, dir string) (_ Report, err error) {
+	h, writing, err := look(d, dir)
+	if err != nil {
+		return Report{}, err
+	}
 	defer func() { err = errors.Join(err, h.close()) }()
 	if h.rest != nil {
-		return Report{}, fmt.Errorf("verify log %s: %w", dir, h.rest.damage(h.last().path))
+		return Report{}, h.rest.damage(h.last().path)
 	}
 	if len(h.unborn) > 0 && !writing {
-		return Report{}, fmt.Errorf("verify log %s: %w", dir, &Damage{File: filepath.Join(dir, h.unborn[0]), Why: "file was never completed"})
+		return Report{}, &Damage{File: filepath.Join(dir, h.unborn[0]), Why: "file was never completed"}
 	}
 	r := Report{Segments: len(h.segments), Groups: h.tail.group, Ends: h.tail.next, Live: writing}
 	for _, s := range h.segments {

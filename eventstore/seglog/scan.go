@@ -44,7 +44,7 @@ func checkGroup(b []byte, place int64, logSeed, segSeed uint32, from tail) ([]bl
 		h, err := decodeBlock(b[at:], segSeed, here)
 		if err != nil {
 			f := &flaw{place: here, why: "block header: " + err.Error(), groupEnd: groupEnd, whole: !errors.Is(err, errBroken)}
-			f.record, f.placed = likelyRecord(b[at:], from.next)
+			f.record, f.placed = likelyRecord(b[at:], segSeed, here, from.next)
 			return nil, f
 		}
 		if at == 0 {
@@ -112,29 +112,25 @@ func checkFrames(b []byte, h block, logSeed uint32) *flaw {
 	return nil
 }
 
-// likelyRecord guesses which record a broken block header began, from the fields that still make
-// sense. Of shard and first offset, one flipped byte leaves at least one right.
-func likelyRecord(b []byte, next []domain.Offset) (domain.Position, bool) {
+// likelyRecord tells which record a broken block header begins, if the damage left enough of it: the
+// shard and offset that mend it, or else those that it names, if they are due.
+func likelyRecord(b []byte, segSeed uint32, place int64, next []domain.Offset) (domain.Position, bool) {
 	if len(b) < blockHeaderBytes {
 		return domain.Position{}, false
 	}
 	h := looseBlock(b)
-	if h.count == 0 {
-		return domain.Position{}, false // likely a zero page, in which every field makes sense
-	}
-	inRange := h.shard >= 0 && int(h.shard) < len(next)
-	if inRange && next[h.shard] == h.first {
-		return domain.Position{Shard: h.shard, Offset: h.first}, true
-	}
 	for shard, offset := range next {
-		if offset == h.first && offset > 0 {
-			return domain.Position{Shard: domain.Shard(shard), Offset: offset}, true
+		mended := h
+		mended.shard, mended.first = domain.Shard(shard), offset
+		if mended.put(make([]byte, blockHeaderBytes), segSeed, place) == h.sum {
+			return domain.Position{Shard: mended.shard, Offset: offset}, true
 		}
 	}
-	if inRange {
-		return domain.Position{Shard: h.shard, Offset: next[h.shard]}, true
+	due := h.shard >= 0 && int(h.shard) < len(next) && h.first == next[h.shard]
+	if !due || h.count == 0 { // of a zero page, every field but the count makes sense
+		return domain.Position{}, false
 	}
-	return domain.Position{}, false
+	return domain.Position{Shard: h.shard, Offset: h.first}, true
 }
 
 // segment is one file of a log and what is known of it.

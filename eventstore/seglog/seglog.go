@@ -131,6 +131,10 @@ func (h *history) settle(d disk, dir string, o Options) (file, *Repair, error) {
 	}
 	repair, err := h.settleSegments(d, dir, o.Shards)
 	if err == nil {
+		// A file may have its name in the kernel's cache only, if we crashed right after it got it.
+		err = d.sync()
+	}
+	if err == nil {
 		err = h.moveMark(mark)
 	}
 	if err != nil {

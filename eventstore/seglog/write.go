@@ -111,21 +111,15 @@ func (w *writer) commit(requests []request) (rolled bool, err error) {
 			err = w.failed
 		}
 	}()
-	frames := 0
-	for i, r := range requests {
-		frames += len(*r.frames)
-		if i == 0 || requests[i-1].shard != r.shard {
-			frames += blockHeaderBytes
-		}
-	}
-	full := w.segment.size+int64(frames) > w.segmentBytes
+	bytes := groupBytes(requests)
+	full := w.segment.size+int64(bytes) > w.segmentBytes
 	if full && w.segment.size > int64(segmentHeadBytes(len(w.tail.next))) {
 		if err := w.roll(); err != nil {
 			return false, fmt.Errorf("begin segment %d: %w", w.segment.head.number+1, err)
 		}
 		rolled = true
 	}
-	w.build(requests, frames)
+	w.build(requests, bytes)
 	s := w.segment
 	if _, err := s.file.WriteAt(w.group, s.size); err != nil {
 		return false, fmt.Errorf("append: %w", err)
@@ -158,27 +152,59 @@ func (w *writer) roll() error {
 	return nil
 }
 
-// build lays out a group of so many bytes: a block for each run of requests of one shard.
+// sameShard returns how many of the requests, which are in order of shards, have that of the first.
+func sameShard(requests []request) int {
+	n := 1
+	for n < len(requests) && requests[n].shard == requests[0].shard {
+		n++
+	}
+	return n
+}
+
+// groupBytes is how long the group of some requests is: a block for each shard.
+func groupBytes(requests []request) int {
+	bytes := 0
+	for len(requests) > 0 {
+		n := sameShard(requests)
+		bytes += blockHeaderBytes
+		for _, r := range requests[:n] {
+			bytes += len(*r.frames) - blockHeaderBytes
+		}
+		requests = requests[n:]
+	}
+	return bytes
+}
+
+// build lays out the group of some requests, so many bytes long.
 func (w *writer) build(requests []request, bytes int) {
-	w.group, w.blocks = slices.Grow(w.group[:0], bytes)[:0], w.blocks[:0]
+	w.blocks = w.blocks[:0]
+	w.group = w.group[:0]
+	if len(requests) == 1 {
+		// Already laid out, but for the header. A large batch is not copied once more.
+		w.group, *requests[0].frames = *requests[0].frames, w.group
+	} else {
+		w.group = slices.Grow(w.group, bytes)
+	}
 	s := w.segment
 	segSeed := segmentSeed(s.head.id.seed(), s.head.number)
 	timeMS, chain := max(w.now().UnixMilli(), w.tail.timeMS), w.tail.chain
-	for len(requests) > 0 {
-		shard, start, count, n := requests[0].shard, len(w.group), 0, 0
-		w.group = append(w.group, make([]byte, blockHeaderBytes)...)
-		for n < len(requests) && requests[n].shard == shard {
-			w.group = append(w.group, *requests[n].frames...)
-			count += requests[n].count
-			n++
+	for start := 0; len(requests) > 0; start = len(w.group) {
+		n := sameShard(requests)
+		b := block{shard: requests[0].shard, first: w.tail.next[requests[0].shard], timeMS: timeMS, group: w.tail.group, chain: chain}
+		for i, r := range requests[:n] {
+			b.count += uint32(r.count)
+			switch {
+			case len(w.group) == bytes: // the only one
+			case i == 0:
+				w.group = append(w.group, *r.frames...)
+			default:
+				w.group = append(w.group, (*r.frames)[blockHeaderBytes:]...)
+			}
 		}
 		requests = requests[n:]
 		frames := w.group[start+blockHeaderBytes:]
-		b := block{
-			shard: shard, count: uint32(count), first: w.tail.next[shard], timeMS: timeMS,
-			group: w.tail.group, bytes: uint32(len(frames)), frames: crc32.Checksum(frames, castagnoli),
-			chain: chain, left: uint32(bytes - len(w.group)),
-		}
+		b.bytes, b.frames = uint32(len(frames)), crc32.Checksum(frames, castagnoli)
+		b.left = uint32(bytes - len(w.group))
 		b.sum = b.put(w.group[start:], segSeed, s.size+int64(start))
 		chain = b.sum
 		w.blocks = append(w.blocks, b)
