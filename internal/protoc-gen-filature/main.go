@@ -44,6 +44,9 @@ func generate(plugin *protogen.Plugin, file *protogen.File) error {
 	g.P("// source: ", file.Desc.Path())
 	g.P()
 	g.P("package ", file.GoPackageName)
+	for _, enum := range file.Enums {
+		generateKnown(g, enum)
+	}
 	for _, message := range file.Messages {
 		if len(message.Messages) != 0 {
 			return fmt.Errorf("%s: neither nested messages nor maps are allowed", message.Messages[0].Desc.FullName())
@@ -71,6 +74,27 @@ func generate(plugin *protogen.Plugin, file *protogen.File) error {
 		g.P("}")
 	}
 	return nil
+}
+
+// generateKnown writes a switch: a look into the generated map of names costs more than the rest of a Check.
+func generateKnown(g *protogen.GeneratedFile, enum *protogen.Enum) {
+	g.P()
+	g.P("// known says whether the schema has the value, and it is not the unspecified one.")
+	g.P("func (e ", enum.GoIdent, ") known() bool {")
+	g.P("switch e {")
+	g.P("case")
+	for i, value := range enum.Values[1:] {
+		end := ","
+		if i == len(enum.Values)-2 {
+			end = ":"
+		}
+		g.P(value.GoIdent, end)
+	}
+	g.P("return true")
+	g.P("default:")
+	g.P("return false")
+	g.P("}")
+	g.P("}")
 }
 
 func checkField(g *protogen.GeneratedFile, field *protogen.Field) error {
@@ -111,7 +135,7 @@ func checkField(g *protogen.GeneratedFile, field *protogen.Field) error {
 		g.P("}")
 	case protoreflect.EnumKind:
 		g.P("for i, e := range ", value, " {")
-		g.P("if _, known := ", field.Enum.GoIdent.GoName, "_name[int32(e)]; !known || e == 0 {")
+		g.P("if !e.known() {")
 		g.P("return underIndex(", quote(name), `, i, wrongEnum("", int32(e)))`)
 		g.P("}")
 		g.P("}")
@@ -148,11 +172,11 @@ func checkValue(g *protogen.GeneratedFile, field *protogen.Field, limit limits, 
 		g.P("return notText(", quote(name), ")")
 		g.P("}")
 	case protoreflect.EnumKind:
-		zero := " || " + value + " == 0"
+		unless := ""
 		if limit.optional {
-			zero = ""
+			unless = value + " != 0 && "
 		}
-		g.P("if _, known := ", field.Enum.GoIdent.GoName, "_name[int32(", value, ")]; !known", zero, " {")
+		g.P("if ", unless, "!", value, ".known() {")
 		g.P("return wrongEnum(", quote(name), ", int32(", value, "))")
 		g.P("}")
 	case protoreflect.MessageKind:

@@ -3,6 +3,49 @@
 
 package filaturev1
 
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e RateRule) known() bool {
+	switch e {
+	case
+		RateRule_RATE_RULE_EXACT_V1,
+		RateRule_RATE_RULE_COCOON_V1:
+		return true
+	default:
+		return false
+	}
+}
+
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e Role) known() bool {
+	switch e {
+	case
+		Role_ROLE_ADMIN,
+		Role_ROLE_PROXY,
+		Role_ROLE_VERIFIER,
+		Role_ROLE_WATCHER,
+		Role_ROLE_SETTLER,
+		Role_ROLE_ARBITER,
+		Role_ROLE_TREASURER,
+		Role_ROLE_CLOCK:
+		return true
+	default:
+		return false
+	}
+}
+
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e SubjectKind) known() bool {
+	switch e {
+	case
+		SubjectKind_SUBJECT_KIND_CLIENT,
+		SubjectKind_SUBJECT_KIND_PROVIDER,
+		SubjectKind_SUBJECT_KIND_WORKER:
+		return true
+	default:
+		return false
+	}
+}
+
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *Genesis) Check() error {
 	if len(m.unknownFields) != 0 {
@@ -36,7 +79,7 @@ func (m *RateCard) Check() error {
 	if len(m.unknownFields) != 0 {
 		return unknownField(m.unknownFields)
 	}
-	if _, known := RateRule_name[int32(m.Rule)]; !known || m.Rule == 0 {
+	if !m.Rule.known() {
 		return wrongEnum("rule", int32(m.Rule))
 	}
 	if n := len(m.Model); n != 0 && n != 32 {
@@ -81,7 +124,7 @@ func (m *SetOperator) Check() error {
 		return tooMany("roles", n, 8)
 	}
 	for i, e := range m.Roles {
-		if _, known := Role_name[int32(e)]; !known || e == 0 {
+		if !e.known() {
 			return underIndex("roles", i, wrongEnum("", int32(e)))
 		}
 	}
@@ -167,7 +210,7 @@ func (m *RotateKey) Check() error {
 	if len(m.unknownFields) != 0 {
 		return unknownField(m.unknownFields)
 	}
-	if _, known := SubjectKind_name[int32(m.Kind)]; !known || m.Kind == 0 {
+	if !m.Kind.known() {
 		return wrongEnum("kind", int32(m.Kind))
 	}
 	if n := len(m.Subject); n != 32 {
@@ -184,7 +227,7 @@ func (m *Retire) Check() error {
 	if len(m.unknownFields) != 0 {
 		return unknownField(m.unknownFields)
 	}
-	if _, known := SubjectKind_name[int32(m.Kind)]; !known || m.Kind == 0 {
+	if !m.Kind.known() {
 		return wrongEnum("kind", int32(m.Kind))
 	}
 	if n := len(m.Subject); n != 32 {

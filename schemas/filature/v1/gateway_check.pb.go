@@ -3,15 +3,29 @@
 
 package filaturev1
 
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e ReceiptStatus) known() bool {
+	switch e {
+	case
+		ReceiptStatus_RECEIPT_STATUS_ACCEPTED,
+		ReceiptStatus_RECEIPT_STATUS_DUPLICATE,
+		ReceiptStatus_RECEIPT_STATUS_CONFLICT,
+		ReceiptStatus_RECEIPT_STATUS_REFUSED:
+		return true
+	default:
+		return false
+	}
+}
+
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *Receipt) Check() error {
 	if len(m.unknownFields) != 0 {
 		return unknownField(m.unknownFields)
 	}
-	if _, known := ReceiptStatus_name[int32(m.Status)]; !known || m.Status == 0 {
+	if !m.Status.known() {
 		return wrongEnum("status", int32(m.Status))
 	}
-	if _, known := Reason_name[int32(m.Reason)]; !known {
+	if m.Reason != 0 && !m.Reason.known() {
 		return wrongEnum("reason", int32(m.Reason))
 	}
 	if n := len(m.Field); n > 300 {

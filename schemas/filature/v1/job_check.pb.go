@@ -3,6 +3,34 @@
 
 package filaturev1
 
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e FailureReason) known() bool {
+	switch e {
+	case
+		FailureReason_FAILURE_REASON_ENGINE_ERROR,
+		FailureReason_FAILURE_REASON_WORKER_LOST,
+		FailureReason_FAILURE_REASON_CONTEXT_TOO_LONG,
+		FailureReason_FAILURE_REASON_OVERLOADED:
+		return true
+	default:
+		return false
+	}
+}
+
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e DisputeReason) known() bool {
+	switch e {
+	case
+		DisputeReason_DISPUTE_REASON_NOT_DELIVERED,
+		DisputeReason_DISPUTE_REASON_WRONG_USAGE,
+		DisputeReason_DISPUTE_REASON_WRONG_MODEL,
+		DisputeReason_DISPUTE_REASON_LOW_QUALITY:
+		return true
+	default:
+		return false
+	}
+}
+
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *OpenAccount) Check() error {
 	if len(m.unknownFields) != 0 {
@@ -138,7 +166,7 @@ func (m *FailJob) Check() error {
 	if n := len(m.Job); n != 32 {
 		return wrongSize("job", n, 32)
 	}
-	if _, known := FailureReason_name[int32(m.Reason)]; !known || m.Reason == 0 {
+	if !m.Reason.known() {
 		return wrongEnum("reason", int32(m.Reason))
 	}
 	return nil
@@ -163,7 +191,7 @@ func (m *DisputeJob) Check() error {
 	if n := len(m.Job); n != 32 {
 		return wrongSize("job", n, 32)
 	}
-	if _, known := DisputeReason_name[int32(m.Reason)]; !known || m.Reason == 0 {
+	if !m.Reason.known() {
 		return wrongEnum("reason", int32(m.Reason))
 	}
 	return nil
@@ -185,13 +213,13 @@ func (m *Adjust) Check() error {
 	if len(m.unknownFields) != 0 {
 		return unknownField(m.unknownFields)
 	}
-	if _, known := AccountKind_name[int32(m.FromKind)]; !known || m.FromKind == 0 {
+	if !m.FromKind.known() {
 		return wrongEnum("from_kind", int32(m.FromKind))
 	}
 	if n := len(m.FromOwner); n != 0 && n != 32 {
 		return wrongSize("from_owner", n, 32)
 	}
-	if _, known := AccountKind_name[int32(m.ToKind)]; !known || m.ToKind == 0 {
+	if !m.ToKind.known() {
 		return wrongEnum("to_kind", int32(m.ToKind))
 	}
 	if n := len(m.ToOwner); n != 0 && n != 32 {

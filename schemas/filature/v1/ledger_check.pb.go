@@ -3,6 +3,65 @@
 
 package filaturev1
 
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e Reason) known() bool {
+	switch e {
+	case
+		Reason_REASON_MALFORMED,
+		Reason_REASON_WRONG_NETWORK,
+		Reason_REASON_WRONG_SHARD,
+		Reason_REASON_UNKNOWN_SIGNER,
+		Reason_REASON_BAD_SIGNATURE,
+		Reason_REASON_DUPLICATE_REPORT,
+		Reason_REASON_SEQUENCE_CONFLICT,
+		Reason_REASON_SEQUENCE_REPLAYED,
+		Reason_REASON_WRONG_LOG,
+		Reason_REASON_ROLE_NOT_ALLOWED,
+		Reason_REASON_OUT_OF_RANGE,
+		Reason_REASON_AMOUNT_OVERFLOW,
+		Reason_REASON_ALREADY_EXISTS,
+		Reason_REASON_NOT_SET_UP,
+		Reason_REASON_UNKNOWN_CLIENT,
+		Reason_REASON_UNKNOWN_ACCOUNT,
+		Reason_REASON_NOT_YOUR_ACCOUNT,
+		Reason_REASON_INSUFFICIENT_FUNDS,
+		Reason_REASON_ALREADY_BOOKED,
+		Reason_REASON_MISPLACED_ACCOUNT,
+		Reason_REASON_UNKNOWN_MODEL,
+		Reason_REASON_NO_RATE_CARD,
+		Reason_REASON_JOB_NUMBER_USED,
+		Reason_REASON_TOO_MANY_OPEN_JOBS,
+		Reason_REASON_UNKNOWN_JOB,
+		Reason_REASON_NOT_YOUR_JOB,
+		Reason_REASON_WRONG_JOB_STATE,
+		Reason_REASON_UNKNOWN_WORKER,
+		Reason_REASON_WORKER_RETIRED,
+		Reason_REASON_NO_OFFER,
+		Reason_REASON_COEFFICIENT_TOO_HIGH,
+		Reason_REASON_NOT_ATTESTED,
+		Reason_REASON_USAGE_WENT_BACK,
+		Reason_REASON_USAGE_INCONSISTENT,
+		Reason_REASON_USAGE_OVER_LIMIT,
+		Reason_REASON_DISPUTE_WINDOW_CLOSED,
+		Reason_REASON_UNKNOWN_PROVIDER,
+		Reason_REASON_UNKNOWN_SUBJECT,
+		Reason_REASON_KEY_IN_USE,
+		Reason_REASON_LAST_ADMIN,
+		Reason_REASON_UNKNOWN_CHALLENGE,
+		Reason_REASON_CHALLENGE_EXPIRED,
+		Reason_REASON_WRONG_BATCH_NUMBER,
+		Reason_REASON_BATCH_OPEN,
+		Reason_REASON_WRONG_BATCH_STATE,
+		Reason_REASON_CUT_WENT_BACK,
+		Reason_REASON_WRONG_BATCH_TOTAL,
+		Reason_REASON_WRONG_ROOT,
+		Reason_REASON_PAID_TOO_MUCH:
+		return true
+	default:
+		return false
+	}
+}
+
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *Entry) Check() error {
 	if len(m.unknownFields) != 0 {
@@ -362,7 +421,7 @@ func (m *Rejection) Check() error {
 	if len(m.unknownFields) != 0 {
 		return unknownField(m.unknownFields)
 	}
-	if _, known := Reason_name[int32(m.Reason)]; !known || m.Reason == 0 {
+	if !m.Reason.known() {
 		return wrongEnum("reason", int32(m.Reason))
 	}
 	if n := len(m.Field); n > 200 {
@@ -453,7 +512,7 @@ func (m *JobClosed) Check() error {
 			return under("usage", err)
 		}
 	}
-	if _, known := FailureReason_name[int32(m.Failure)]; !known {
+	if m.Failure != 0 && !m.Failure.known() {
 		return wrongEnum("failure", int32(m.Failure))
 	}
 	return nil
@@ -476,7 +535,7 @@ func (m *JobDisputed) Check() error {
 	if n := len(m.Provider); n != 32 {
 		return wrongSize("provider", n, 32)
 	}
-	if _, known := DisputeReason_name[int32(m.Reason)]; !known || m.Reason == 0 {
+	if !m.Reason.known() {
 		return wrongEnum("reason", int32(m.Reason))
 	}
 	return nil

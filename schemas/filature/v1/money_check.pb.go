@@ -3,12 +3,31 @@
 
 package filaturev1
 
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e AccountKind) known() bool {
+	switch e {
+	case
+		AccountKind_ACCOUNT_KIND_CLIENT_AVAILABLE,
+		AccountKind_ACCOUNT_KIND_CLIENT_RESERVED,
+		AccountKind_ACCOUNT_KIND_PROVIDER_EARNED,
+		AccountKind_ACCOUNT_KIND_PROVIDER_HELD,
+		AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE,
+		AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED,
+		AccountKind_ACCOUNT_KIND_NETWORK_COMMISSION,
+		AccountKind_ACCOUNT_KIND_NETWORK_SLASHED,
+		AccountKind_ACCOUNT_KIND_VAULT_CASH:
+		return true
+	default:
+		return false
+	}
+}
+
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *Posting) Check() error {
 	if len(m.unknownFields) != 0 {
 		return unknownField(m.unknownFields)
 	}
-	if _, known := AccountKind_name[int32(m.Kind)]; !known || m.Kind == 0 {
+	if !m.Kind.known() {
 		return wrongEnum("kind", int32(m.Kind))
 	}
 	if n := len(m.Owner); n != 0 && n != 32 {
