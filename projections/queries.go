@@ -1,0 +1,124 @@
+package projections
+
+import (
+	"context"
+
+	"github.com/filature/filature/domain"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+// MaxRows bounds the rows of one answer that is read page by page.
+const MaxRows = 10_000
+
+// Reader answers questions as of one moment: whatever is asked of one Reader is answered at the same place
+// in the log. Nothing unknown is answered with nothing: it is ErrNotFound.
+type Reader interface {
+	View
+
+	// At returns where in the log the answers are from. It is ErrNotTogether while a model is being
+	// rebuilt, as then different answers are from different places.
+	At(ctx context.Context) (Checkpoint, error)
+
+	// Balance returns what an account holds. An account that nothing was ever posted to is unknown.
+	Balance(ctx context.Context, kind v1.AccountKind, owner [32]byte) (Balance, error)
+	// BalanceAt returns what an account held when log time was atMs, that moment included.
+	BalanceAt(ctx context.Context, kind v1.AccountKind, owner [32]byte, atMs int64) (domain.Nano, error)
+	// BalancesOf returns all accounts of an owner, by kind.
+	BalancesOf(ctx context.Context, owner [32]byte) ([]Balance, error)
+	// TrialBalance returns the sum of each kind of account, by name. All together are zero.
+	TrialBalance(ctx context.Context) ([]KindTotal, error)
+	// Journal returns an account's postings in the order of log time, at most limit (up to MaxRows),
+	// after a line that was returned before; from the first one on after the zero line.
+	Journal(ctx context.Context, kind v1.AccountKind, owner [32]byte, after JournalLine, limit int) ([]JournalLine, error)
+
+	Job(ctx context.Context, job domain.JobID) (Job, error)
+	// UsageTotals sums usage over all columns of the key that are not asked for; those are zero then.
+	UsageTotals(ctx context.Context, which UsageFilter, by UsageBy) ([]Usage, error)
+	// ProviderTotals returns one line for each provider, by name.
+	ProviderTotals(ctx context.Context) ([]ProviderTotal, error)
+	// RejectionTotals counts rejections by reason, the most frequent first.
+	RejectionTotals(ctx context.Context) ([]ReasonTotal, error)
+
+	// BatchList returns all batches, by number.
+	BatchList(ctx context.Context) ([]Batch, error)
+	// Batch returns one batch with its cut and its lines.
+	Batch(ctx context.Context, number uint32) (BatchDetail, error)
+	Payout(ctx context.Context, payee domain.ProviderID) (Payout, error)
+	// PaymentsTo returns the payments to a payee in the order of the chain.
+	PaymentsTo(ctx context.Context, payee domain.ProviderID) ([]Payment, error)
+
+	// Report returns a report that the ledger took.
+	Report(ctx context.Context, key ReportKey) (Report, error)
+	// LastSequence returns the highest sequence that a signer has used in a shard; 0 for none.
+	LastSequence(ctx context.Context, signer domain.KeyID, shard domain.Shard) (uint64, error)
+	Provider(ctx context.Context, provider domain.ProviderID) (Provider, error)
+	// AccountsOf returns the accounts of a client.
+	AccountsOf(ctx context.Context, client domain.ClientID) ([]Account, error)
+
+	// What why asks; see WhyJob.
+
+	// RejectionsOfJob returns what was rejected and named the job, in the order of the ledger.
+	RejectionsOfJob(ctx context.Context, job domain.JobID) ([]Rejected, error)
+	// RejectionsOfReport returns what was rejected under a report's name, refused copies of it included.
+	RejectionsOfReport(ctx context.Context, key ReportKey) ([]Rejected, error)
+	// RejectionsOfProvider counts by reason what was rejected of a provider and its workers.
+	RejectionsOfProvider(ctx context.Context, provider domain.ProviderID) ([]ReasonTotal, error)
+	// MaturityOf returns how a provider's bucket became payable in a shard, at or after an offset.
+	MaturityOf(ctx context.Context, provider domain.ProviderID, bucketMs int64, from domain.Position) (Maturity, error)
+	// FirstLine returns the payee's line in the first batch, not vetoed, whose cut has the position below it.
+	FirstLine(ctx context.Context, payee domain.ProviderID, covers domain.Position) (BatchLine, error)
+	// PaymentReaching returns the payment with which all payments to a payee came to an amount.
+	PaymentReaching(ctx context.Context, payee domain.ProviderID, cumulative domain.Nano) (Payment, error)
+}
+
+// Source gives Readers. see may be called again with another Reader only by another call of Read.
+type Source interface {
+	Read(ctx context.Context, see func(Reader) error) error
+}
+
+// KindTotal is one line of the trial balance.
+type KindTotal struct {
+	Kind     string // KindName
+	Accounts int64
+	Amount   domain.Nano
+}
+
+// ReasonTotal counts rejections.
+type ReasonTotal struct {
+	Reason string // ReasonName
+	Count  int64
+}
+
+// UsageFilter picks usage: hours that begin at or after FromMs and before ToMs (0: no end), and where an
+// id is given only what has that id.
+type UsageFilter struct {
+	FromMs, ToMs int64
+	Model        domain.ModelID
+	Provider     domain.ProviderID
+	Client       domain.ClientID
+}
+
+// UsageBy says which columns of the key are kept.
+type UsageBy struct {
+	Hour, Model, Provider, Client bool
+}
+
+// ProviderTotal is what a provider did and what became of its pay, since the beginning.
+type ProviderTotal struct {
+	Provider                              domain.ProviderID
+	Name                                  string
+	Workers                               int64 // not retired
+	Completed, Failed, Cancelled, Expired int64
+	Tokens                                Tokens
+	AdjustedTokens                        int64
+	WorkerPart                            domain.Nano // charged for it, before disputes
+	Earned, Held, Payable, Committed      domain.Nano // balances
+	Paid                                  domain.Nano // on chain
+}
+
+// BatchDetail is a batch with all that it is made of.
+type BatchDetail struct {
+	Batch
+	Cuts  []BatchCut  // by shard
+	Lines []BatchLine // by payee
+}
