@@ -157,7 +157,7 @@ func TestAFlipOfAnyByteIsRefusedAndNamed(t *testing.T) {
 	total, unplaced := 0, 0
 	for name, f := range d.names {
 		for at := range f.cache {
-			for _, mask := range []byte{0x01, 0x80, 0xff} {
+			for _, mask := range []byte{1 << (at % 8), 0xff} {
 				what := fmt.Sprintf("%s, byte %d, mask %x", name, at, mask)
 				broken := d.clone()
 				broken.names[name].cache[at] ^= mask
@@ -334,6 +334,19 @@ func TestAfterAPowerCutAFlipInTheLastGroupIsRefusedUnlessInItsHeader(t *testing.
 			refused(t, what, broken)
 		}
 	}
+}
+
+func TestATornGroupWithMoreBehindItIsRefused(t *testing.T) {
+	d, last, start, end, _ := crashed(t)
+	hole := (start/sectorBytes + 1) * sectorBytes
+	if hole >= end {
+		t.Fatal("the last group lies in one sector")
+	}
+	torn := d.clone()
+	f := torn.names[last]
+	clear(f.cache[hole:end])
+	f.cache = append(f.cache, 0, 0, 1)
+	refused(t, "a byte behind a torn group", torn)
 }
 
 func TestGarbageAtTheEndIsCutOff(t *testing.T) {
