@@ -183,9 +183,9 @@ func (s *State) refuseObserved(who principal, number uint32, proposed bool) *v1.
 	switch {
 	case !who.may(v1.Role_ROLE_WATCHER):
 		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
-	case open == nil || open.number != number:
+	case number != s.control.batches.last:
 		return rejectNumber(v1.Reason_REASON_WRONG_BATCH_NUMBER, "number", int64(number), int64(s.control.batches.last))
-	case open.proposed != proposed:
+	case open == nil || open.proposed != proposed:
 		return reject(v1.Reason_REASON_WRONG_BATCH_STATE, "number")
 	}
 	return nil

@@ -34,9 +34,15 @@ func (b *bucket) add(j *job) {
 	b.amount += j.workerNano
 }
 
-func (b *bucket) remove(j *job) {
+// takeOutOfBucket leaves no empty bucket behind: nothing would mature.
+func (s *State) takeOutOfBucket(j *job) {
+	b := s.bucketOf(j)
 	delete(b.jobs, j.id)
 	b.amount -= j.workerNano
+	if len(b.jobs) == 0 {
+		s.timers.clear(&b.timer)
+		delete(s.buckets, b.key)
+	}
 }
 
 func (s *State) decideEarningsMatured(b *bucket) *v1.Fact {
@@ -84,7 +90,7 @@ func (s *State) decideDisputeJob(who principal, claim *v1.DisputeJob) *v1.Fact {
 
 func (s *State) evolveJobDisputed(fact *v1.JobDisputed) {
 	j := s.jobs[domain.JobID(fact.Job)]
-	s.bucketOf(j).remove(j)
+	s.takeOutOfBucket(j)
 	j.state = disputed
 	s.timers.set(&j.timer, disputeExpires, j.id, fact.ResolveByMs)
 }

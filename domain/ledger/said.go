@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"crypto/sha256"
+	"strings"
 
 	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
@@ -62,7 +63,7 @@ type heard struct {
 func (s *State) refuse(said *Said) *v1.Rejection {
 	report := said.Report
 	if report == nil {
-		return &v1.Rejection{Reason: v1.Reason_REASON_MALFORMED, Field: clip(said.Malformed.Error())}
+		return &v1.Rejection{Reason: v1.Reason_REASON_MALFORMED, Field: malformed(said.Malformed)}
 	}
 	if domain.NetworkID(report.Network) != s.control.network {
 		return &v1.Rejection{Reason: v1.Reason_REASON_WRONG_NETWORK, Field: "network"}
@@ -114,11 +115,18 @@ func (s *State) remember(answer *v1.Answer) {
 	past.next = (past.next + 1) % replayWindow
 }
 
-// clip keeps a text within Rejection.field.
+// malformed says what cannot be read. Behind a colon in a rule are the words of the library that
+// read it, and those differ from version to version, even from build to build: a fact must not.
+func malformed(err *v1.FieldError) string {
+	rule, _, _ := strings.Cut(err.Rule, ": ")
+	return clip(err.Field + ": " + rule)
+}
+
+// clip keeps a text within Rejection.field, and UTF-8.
 func clip(s string) string {
 	const most = 200
 	if len(s) <= most {
 		return s
 	}
-	return s[:most]
+	return strings.ToValidUTF8(s[:most], "")
 }
