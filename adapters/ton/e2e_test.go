@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -251,3 +252,5 @@ func TestDepositProposeClaimAndHistorySurviveARestart(t *testing.T) {
 		}
 	}
 }
+
+func isErr(err, target error) bool { return errors.Is(err, target) }

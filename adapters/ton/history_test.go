@@ -1,0 +1,100 @@
+package ton_test
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/filature/filature/adapters/ton"
+	"github.com/filature/filature/adapters/ton/localchain"
+	"github.com/filature/filature/domain"
+)
+
+// place returns where an event is.
+func place(t *testing.T, event ton.Event) ton.Place {
+	t.Helper()
+	place, ok := reflect.ValueOf(event).FieldByName("Place").Interface().(ton.Place)
+	if !ok {
+		t.Fatalf("event %T has no place", event)
+	}
+	return place
+}
+
+func TestHistoryIsTheSameFromWhereverItIsResumed(t *testing.T) {
+	n := startNetwork(t, localchain.Options{Interval: 5 * time.Millisecond})
+	n.fund(time.Second, 10*domain.Coin)
+	// More than three pages, with transactions that say nothing among them.
+	const deposits = 60
+	var messages []ton.Message
+	for i := range deposits {
+		messages = append(messages, n.vault.DepositMessage(domain.AccountID{byte(i)}, domain.Coin))
+		if i%7 == 0 {
+			messages = append(messages, n.vault.TopUpMessage(domain.Coin), n.vault.ActivateMessage())
+		}
+	}
+	n.do(n.guardian, messages...)
+	var all []ton.Event
+	n.until("all deposits", func() bool { all, _ = n.history(0); return len(all) >= deposits })
+	if len(all) != deposits {
+		t.Fatalf("%d events", len(all))
+	}
+	for i, event := range all {
+		deposit, ok := event.(ton.Deposit)
+		if !ok || deposit.Account != (domain.AccountID{byte(i)}) {
+			t.Fatalf("event %d: %+v", i, event)
+		}
+		if i > 0 && place(t, event).LT <= place(t, all[i-1]).LT {
+			t.Fatalf("event %d is not after the one before it", i)
+		}
+	}
+	for i, event := range all {
+		rest, _ := n.history(place(t, event).LT)
+		if !reflect.DeepEqual(rest, append([]ton.Event(nil), all[i+1:]...)) {
+			t.Fatalf("after event %d: %d events, want %d", i, len(rest), len(all)-i-1)
+		}
+	}
+
+	// A history that has caught up goes on with what comes later, once.
+	h := n.vault.History(place(t, all[len(all)-1]).LT)
+	n.do(n.guardian, n.vault.DepositMessage(domain.AccountID{0xff}, domain.Coin))
+	var late []ton.Event
+	n.until("the late deposit", func() bool {
+		events, _, err := h.Next(n.ctx())
+		if err != nil {
+			t.Fatal(err)
+		}
+		late = append(late, events...)
+		return len(late) > 0
+	})
+	for range 3 {
+		events, _, err := h.Next(n.ctx())
+		if err != nil || len(events) != 0 {
+			t.Errorf("again: %+v (%v)", events, err)
+		}
+	}
+	if len(late) != 1 || late[0].(ton.Deposit).Account != (domain.AccountID{0xff}) {
+		t.Errorf("late: %+v", late)
+	}
+}
+
+func TestAVaultThatIsNotThereIsNotAVault(t *testing.T) {
+	n := startNetwork(t, localchain.Options{Interval: 5 * time.Millisecond})
+	n.fund(time.Second, 10*domain.Coin)
+	nobody := n.client.Vault(target(1))
+	if _, err := nobody.State(n.ctx()); !isErr(err, ton.ErrNoVault) {
+		t.Errorf("an empty address: %v", err)
+	}
+	if events, upTo, err := nobody.History(0).Next(n.ctx()); err != nil || len(events) != 0 || upTo != 0 {
+		t.Errorf("its history: %v up to %d (%v)", events, upTo, err)
+	}
+	n.do(n.admin, ton.Transfer(target(2), 1))
+	if _, err := n.client.Vault(n.admin.Address()).State(n.ctx()); !isErr(err, ton.ErrForeignCode) {
+		t.Errorf("a wallet: %v", err)
+	}
+	if _, _, err := n.client.NewVault(ton.VaultParams{Admin: n.admin.Address(), Guardian: n.admin.Address(), Delay: time.Second}, domain.Coin); err == nil {
+		t.Error("a vault whose admin guards himself")
+	}
+	if _, _, err := n.client.NewVault(ton.VaultParams{Admin: n.admin.Address(), Guardian: n.guardian.Address(), Delay: time.Millisecond}, domain.Coin); err == nil {
+		t.Error("a vault with a delay of a millisecond")
+	}
+}
