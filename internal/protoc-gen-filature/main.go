@@ -72,6 +72,9 @@ func generate(plugin *protogen.Plugin, file *protogen.File) error {
 		}
 		g.P("return nil")
 		g.P("}")
+		if err := generateBound(g, message); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -112,6 +112,17 @@ func TestNestedMessagesAndMapsDoNotBuild(t *testing.T) {
 	wantError(t, generateFor(t, subject), "neither nested messages nor maps are allowed")
 }
 
+func TestAMessageThatContainsItselfDoesNotBuild(t *testing.T) {
+	subject := &descriptorpb.DescriptorProto{
+		Name: proto.String("Subject"),
+		Field: []*descriptorpb.FieldDescriptorProto{{
+			Name: proto.String("again"), Number: proto.Int32(1), Type: typeMessage.Enum(), TypeName: proto.String(".test.Subject"),
+			Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+		}},
+	}
+	wantError(t, generateFor(t, subject), "a message must not contain itself")
+}
+
 // TestGeneratedChecksAreCurrent runs the generator over the schema that is compiled into this test
 // and compares with the files in the tree.
 func TestGeneratedChecksAreCurrent(t *testing.T) {

@@ -374,6 +374,41 @@ func (m *SealBatch) Check() error {
 	return nil
 }
 
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*SealBatch) bound(raw []byte) error {
+	var nLogRoots int
+	var nLines int
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 6:
+			nLogRoots++
+			if n := len(content); n != 32 {
+				return underIndex("log_roots", nLogRoots-1, wrongSize("", n, 32))
+			}
+		case 8:
+			nLines++
+			if len(content) < 34 { // cannot be valid; decode says why
+				if err := decode(content, new(PayoutLine)); err != nil {
+					return underIndex("lines", nLines-1, err)
+				}
+			}
+		}
+	}
+	if nLogRoots > 1025 {
+		return tooMany("log_roots", nLogRoots, 1025)
+	}
+	if nLines > 4096 {
+		return tooMany("lines", nLines, 4096)
+	}
+	return nil
+}
+
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *ObserveProposal) Check() error {
 	if len(m.unknownFields) != 0 {

@@ -95,6 +95,25 @@ func (m *Entry) Check() error {
 	return nil
 }
 
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*Entry) bound(raw []byte) error {
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 4:
+			if err := (*Answer)(nil).bound(content); err != nil {
+				return under("answer", err)
+			}
+		}
+	}
+	return nil
+}
+
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *Pin) Check() error {
 	if len(m.unknownFields) != 0 {
@@ -126,6 +145,35 @@ func (m *Answer) Check() error {
 		if err := e.Check(); err != nil {
 			return underIndex("facts", i, err)
 		}
+	}
+	return nil
+}
+
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*Answer) bound(raw []byte) error {
+	var nFacts int
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 6:
+			nFacts++
+			if len(content) < 3 { // cannot be valid; decode says why
+				if err := decode(content, new(Fact)); err != nil {
+					return underIndex("facts", nFacts-1, err)
+				}
+			}
+			if err := (*Fact)(nil).bound(content); err != nil {
+				return underIndex("facts", nFacts-1, err)
+			}
+		}
+	}
+	if nFacts > 1900 {
+		return tooMany("facts", nFacts, 1900)
 	}
 	return nil
 }
@@ -412,6 +460,36 @@ func (m *Fact) Check() error {
 		}
 	default:
 		return missing("body")
+	}
+	return nil
+}
+
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*Fact) bound(raw []byte) error {
+	var nPostings int
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 2:
+			nPostings++
+			if len(content) < 2 { // cannot be valid; decode says why
+				if err := decode(content, new(Posting)); err != nil {
+					return underIndex("postings", nPostings-1, err)
+				}
+			}
+		case 46:
+			if err := (*SealBatch)(nil).bound(content); err != nil {
+				return under("batch_sealed", err)
+			}
+		}
+	}
+	if nPostings > 8192 {
+		return tooMany("postings", nPostings, 8192)
 	}
 	return nil
 }

@@ -39,6 +39,35 @@ func (m *Report) Check() error {
 	return nil
 }
 
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*Report) bound(raw []byte) error {
+	var nClaims int
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 5:
+			nClaims++
+			if len(content) < 3 { // cannot be valid; decode says why
+				if err := decode(content, new(Claim)); err != nil {
+					return underIndex("claims", nClaims-1, err)
+				}
+			}
+			if err := (*Claim)(nil).bound(content); err != nil {
+				return underIndex("claims", nClaims-1, err)
+			}
+		}
+	}
+	if nClaims > 1000 {
+		return tooMany("claims", nClaims, 1000)
+	}
+	return nil
+}
+
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *Claim) Check() error {
 	if len(m.unknownFields) != 0 {
@@ -285,6 +314,25 @@ func (m *Claim) Check() error {
 		}
 	default:
 		return missing("body")
+	}
+	return nil
+}
+
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*Claim) bound(raw []byte) error {
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 45:
+			if err := (*SealBatch)(nil).bound(content); err != nil {
+				return under("seal_batch", err)
+			}
+		}
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 // FieldError says which field of a message breaks which rule.
 type FieldError struct {
-	Field string // path from the outermost message: "claims[3].submit_job.account"
+	Field string // path from the outermost message: "claims[3].submit_job.account"; "message" for itself
 	Rule  string // "has 31 bytes, want 32"
 }
 
@@ -33,10 +33,26 @@ type Message interface {
 // unknown field, a wrong length, an unknown enum value, a missing part, fields out of order, a field
 // given twice and a number in more bytes than it needs, so that equal events have equal digests.
 //
-// The message keeps pointing into raw, which must not change afterwards. Errors are *FieldError.
+// What it allocates is in proportion to raw, however raw was made. The message must be new; it keeps
+// pointing into raw, which must not change afterwards. Errors are *FieldError.
 func Decode(raw []byte, into Message) error {
+	err := decode(raw, into)
+	var refused *FieldError
+	if errors.As(err, &refused) && refused.Field == "" {
+		return &FieldError{Field: "message", Rule: refused.Rule}
+	}
+	return err
+}
+
+// decode is Decode, but an error that is about the message itself names no field.
+func decode(raw []byte, into Message) error {
+	if m, ok := into.(interface{ bound(raw []byte) error }); ok {
+		if err := m.bound(raw); err != nil {
+			return err
+		}
+	}
 	if err := into.UnmarshalVTUnsafe(raw); err != nil {
-		return &FieldError{Field: "message", Rule: "is not protobuf: " + err.Error()}
+		return notProtobuf(err)
 	}
 	if err := into.Check(); err != nil {
 		return err
@@ -51,7 +67,7 @@ func Decode(raw []byte, into Message) error {
 	}
 	again := (*scratch)[:len(raw)]
 	if _, err := into.MarshalToSizedBufferVTStrict(again); err != nil {
-		return &FieldError{Field: "message", Rule: "cannot be encoded: " + err.Error()}
+		return &FieldError{Rule: "cannot be encoded: " + err.Error()}
 	}
 	if !bytes.Equal(raw, again) {
 		return notCanonical(firstDifference(raw, again))
@@ -76,6 +92,25 @@ func AppendEncoded(buf []byte, m Message) ([]byte, error) {
 	return buf, nil
 }
 
+// splitField takes the first field off an encoded message: its number, what it holds if that is of
+// some length, and the rest.
+func splitField(raw []byte) (number protowire.Number, content, rest []byte, err error) {
+	if len(raw) > 1 && raw[0] < 0x80 && raw[1] < 0x80 && raw[0]&7 == byte(protowire.BytesType) && raw[0] >= 8 {
+		if end := 2 + int(raw[1]); end <= len(raw) { // nearly every field: a number below 16, a short length
+			return protowire.Number(raw[0] >> 3), raw[2:end], raw[end:], nil
+		}
+	}
+	number, kind, size := protowire.ConsumeField(raw)
+	if size < 0 {
+		return 0, nil, nil, notProtobuf(protowire.ParseError(size))
+	}
+	if kind == protowire.BytesType {
+		_, _, tag := protowire.ConsumeTag(raw)
+		content, _ = protowire.ConsumeBytes(raw[tag:])
+	}
+	return number, content, raw[size:], nil
+}
+
 // scratchBuffers hold re-encodings for the length of one Decode.
 var scratchBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
@@ -88,12 +123,14 @@ func firstDifference(a, b []byte) int {
 	return -1
 }
 
+func notProtobuf(err error) error { return &FieldError{Rule: "is not protobuf: " + err.Error()} }
+
 func notCanonical(at int) error {
 	rule := "is a second encoding of the same value"
 	if at >= 0 {
 		rule += fmt.Sprintf(" (from byte %d on)", at)
 	}
-	return &FieldError{Field: "message", Rule: rule}
+	return &FieldError{Rule: rule}
 }
 
 func utf8Valid(s string) bool { return utf8.ValidString(s) }

@@ -115,9 +115,6 @@ type fault struct {
 	rule   string
 }
 
-// notProtobuf stands for any complaint of the parser itself.
-const notProtobuf = "is not protobuf"
-
 // forms are the faults of encoding: other bytes for the same or almost the same value.
 func (m *wireMessage) forms() []fault {
 	var faults []fault
