@@ -37,8 +37,7 @@ type Message interface {
 // pointing into raw, which must not change afterwards. Errors are *FieldError.
 func Decode(raw []byte, into Message) error {
 	err := decode(raw, into)
-	var refused *FieldError
-	if errors.As(err, &refused) && refused.Field == "" {
+	if refused, ok := errors.AsType[*FieldError](err); ok && refused.Field == "" {
 		return &FieldError{Field: "message", Rule: refused.Rule}
 	}
 	return err
@@ -162,8 +161,8 @@ func missing(field string) error { return &FieldError{Field: field, Rule: "is mi
 
 // under puts the name of the enclosing field before the path of a nested error.
 func under(field string, err error) error {
-	var nested *FieldError
-	if !errors.As(err, &nested) {
+	nested, ok := errors.AsType[*FieldError](err)
+	if !ok {
 		return fmt.Errorf("%s: %w", field, err)
 	}
 	if nested.Field != "" {
@@ -178,8 +177,7 @@ func underIndex(field string, index int, err error) error {
 
 // AsFieldError returns the FieldError in an error of this package, or one that wraps its text.
 func AsFieldError(err error) *FieldError {
-	var field *FieldError
-	if errors.As(err, &field) {
+	if field, ok := errors.AsType[*FieldError](err); ok {
 		return field
 	}
 	return &FieldError{Field: "message", Rule: err.Error()}

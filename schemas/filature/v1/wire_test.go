@@ -127,7 +127,7 @@ func (m *wireMessage) forms() []fault {
 			field: m.path, rule: fmt.Sprintf("has an unknown field, number %d", number),
 		})
 	}
-	unknown("an unknown number", 9_999, appendVarintField(nil, 9_999, 1))
+	unknown("an unknown number", 9_999, varintField(9_999, 1))
 	unknown("an unknown text", 536_870_911, protowire.AppendString(
 		protowire.AppendTag(nil, 536_870_911, protowire.BytesType), "a prompt"))
 	unknown("an unknown group", 77, protowire.AppendTag(
@@ -162,7 +162,7 @@ func (m *wireMessage) forms() []fault {
 		}
 		add("a tag in too many bytes", instead(raw(append(longVarint(tag), f.encode()[protowire.SizeVarint(tag):]...))))
 		if f.desc.Kind() == protoreflect.BoolKind {
-			add("a true that is two", instead(raw(appendVarintField(nil, f.desc.Number(), 2))))
+			add("a true that is two", instead(raw(varintField(f.desc.Number(), 2))))
 		}
 		if f.sub != nil && !f.desc.IsList() && len(f.sub.fields) > 1 {
 			half := func(fields []*wireField) *wireField {
@@ -174,7 +174,7 @@ func (m *wireMessage) forms() []fault {
 			var unpacked []*wireField
 			for rest := f.bytes; len(rest) > 0; {
 				v, n := protowire.ConsumeVarint(rest)
-				unpacked, rest = append(unpacked, raw(appendVarintField(nil, f.desc.Number(), v))), rest[n:]
+				unpacked, rest = append(unpacked, raw(varintField(f.desc.Number(), v))), rest[n:]
 			}
 			add("a list that is not packed", instead(unpacked...))
 		}
@@ -193,7 +193,7 @@ func (m *wireMessage) forms() []fault {
 		if !absent || field.Kind() == protoreflect.MessageKind || field.IsList() && !field.IsPacked() {
 			continue
 		}
-		zero := appendVarintField(nil, field.Number(), 0) // also the empty text, the empty list
+		zero := varintField(field.Number(), 0) // also the empty text, the empty list
 		if field.IsList() || field.Kind() == protoreflect.BytesKind || field.Kind() == protoreflect.StringKind {
 			zero = protowire.AppendBytes(protowire.AppendTag(nil, field.Number(), protowire.BytesType), nil)
 		}
@@ -278,8 +278,8 @@ func (m *wireMessage) count(desc protoreflect.FieldDescriptor) int {
 	return n
 }
 
-func appendVarintField(raw []byte, number protowire.Number, v uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(raw, number, protowire.VarintType), v)
+func varintField(number protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(nil, number, protowire.VarintType), v)
 }
 
 // longVarint spends one byte more than it needs.
