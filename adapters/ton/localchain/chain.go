@@ -35,9 +35,6 @@ const (
 	// blocksKept is how far back states and proofs reach, as a lite-server's do: an hour of an idle
 	// chain, some 40 MB. Transactions are kept for ever.
 	blocksKept = 4096
-	// idleInterval is the block interval while there is nothing to do. The chain's time must go on,
-	// for roots become due; its journal should not grow for nothing.
-	idleInterval = time.Second
 	// DefaultInterval is a block interval that a person takes for immediate.
 	DefaultInterval = 100 * time.Millisecond
 )
@@ -54,7 +51,8 @@ type Options struct {
 	Dir string
 	// Listen is the lite-server's address. Empty: a free port on loopback.
 	Listen string
-	// Interval is the time between blocks while messages wait. 0: no block is made but by Step.
+	// Interval is the time between blocks while messages wait; when none do, there is a block for
+	// every second of the clock. 0: no block is made but by Step.
 	Interval time.Duration
 	// Now is the clock. Nil: time.Now. Blocks have whole seconds.
 	Now func() time.Time
@@ -166,28 +164,27 @@ func (c *Chain) Err() error {
 func (c *Chain) run(ctx context.Context) {
 	ticker := time.NewTicker(c.options.Interval)
 	defer ticker.Stop()
-	idle := time.Duration(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		idle += c.options.Interval
-		if !c.busy() && idle < idleInterval {
+		if !c.due() {
 			continue
 		}
-		idle = 0
 		if _, err := c.Step(ctx); err != nil {
 			return // Step recorded why; senders and Err learn it
 		}
 	}
 }
 
-func (c *Chain) busy() bool {
+// due says whether the next block would differ from the last one: messages wait, or it is later. The
+// time must go on, for roots become due by it; the journal should not grow for nothing.
+func (c *Chain) due() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.pool)+len(c.ledger.queue) > 0
+	return len(c.pool)+len(c.ledger.queue) > 0 || c.utime() > c.ledger.last.utime
 }
 
 // Step makes one block of what waits and returns the number of its transactions. The block is
