@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
@@ -77,14 +78,14 @@ var wordings = map[v1.Reason]wording{
 	v1.Reason_REASON_USAGE_WENT_BACK:       {"usage went back", numbers("counts %d, after %d was counted already")},
 	v1.Reason_REASON_USAGE_INCONSISTENT:    {"usage inconsistent", sayOutOfRange},
 	v1.Reason_REASON_USAGE_OVER_LIMIT:      {"usage over limit", numbers("counts %d, and the client allowed %d")},
-	v1.Reason_REASON_DISPUTE_WINDOW_CLOSED: {"dispute window closed", sayLate},
+	v1.Reason_REASON_DISPUTE_WINDOW_CLOSED: {"dispute window closed", sayEnded("its dispute window ended %s earlier")},
 
 	v1.Reason_REASON_UNKNOWN_PROVIDER:   {"unknown provider", plain("is not registered, or has retired")},
 	v1.Reason_REASON_UNKNOWN_SUBJECT:    {"unknown subject", plain("is not registered, or has retired")},
 	v1.Reason_REASON_KEY_IN_USE:         {"key in use", plain("speaks for somebody already")},
 	v1.Reason_REASON_LAST_ADMIN:         {"last admin", plain("would leave the network without an admin")},
 	v1.Reason_REASON_UNKNOWN_CHALLENGE:  {"unknown challenge", plain("is not the open challenge of this worker")},
-	v1.Reason_REASON_CHALLENGE_EXPIRED:  {"challenge expired", sayLate},
+	v1.Reason_REASON_CHALLENGE_EXPIRED:  {"challenge expired", sayEnded("ended %s earlier")},
 	v1.Reason_REASON_WRONG_BATCH_NUMBER: {"wrong batch number", numbers("is %d, and must be %d")},
 	v1.Reason_REASON_BATCH_OPEN:         {"batch open", numbers("is %d, and batch %d is not finished")},
 	v1.Reason_REASON_WRONG_BATCH_STATE:  {"wrong batch state", plain("a batch is sealed, then proposed, then activated or vetoed, and this one stands elsewhere")},
@@ -143,12 +144,12 @@ func sayNotAttested(r *v1.Rejection) string {
 	if r.Have == 0 {
 		return "has no valid attestation"
 	}
-	return fmt.Sprintf("has no valid attestation: the last one ended %s earlier", milliseconds(r.Want-r.Have))
+	return fmt.Sprintf("has no valid attestation: the last one ended %s earlier", span(r.Want-r.Have))
 }
 
-// sayLate is for a rule with a deadline: have is the time, want when it ended.
-func sayLate(r *v1.Rejection) string {
-	return fmt.Sprintf("comes %s too late", milliseconds(r.Have-r.Want))
+// sayEnded is for a rule with a deadline: have is the time, want when it ended.
+func sayEnded(format string) func(*v1.Rejection) string {
+	return func(r *v1.Rejection) string { return fmt.Sprintf(format, span(r.Have-r.Want)) }
 }
 
 // quantity writes a number in the unit that its field is named after.
@@ -156,8 +157,10 @@ func quantity(r *v1.Rejection, n int64) string {
 	switch {
 	case strings.HasSuffix(r.Field, "_nano"):
 		return coins(n) + " coins"
+	case strings.HasSuffix(r.Field, "_at_ms"), strings.HasSuffix(r.Field, "_until_ms"):
+		return instant(n)
 	case strings.HasSuffix(r.Field, "_ms"):
-		return milliseconds(n)
+		return span(n)
 	default:
 		return fmt.Sprintf("%d", n)
 	}
@@ -168,12 +171,18 @@ func coins(nano int64) string {
 	return strings.TrimSuffix(strings.TrimRight(domain.Nano(nano).String(), "0"), ".")
 }
 
-// milliseconds writes a span in seconds: "1.5 s".
-func milliseconds(ms int64) string {
-	sign := ""
-	if ms < 0 {
-		sign, ms = "-", -ms
+// span writes milliseconds as a duration, "1h0m1.5s", or as they are where no rule has one as long.
+func span(ms int64) string {
+	if ms < -maxSpanMs || ms > maxSpanMs {
+		return fmt.Sprintf("%d ms", ms)
 	}
-	text := fmt.Sprintf("%s%d.%03d", sign, ms/1000, ms%1000)
-	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".") + " s"
+	return (time.Duration(ms) * time.Millisecond).String()
+}
+
+// instant writes a time of the log: "2026-01-01T00:00:00.001Z".
+func instant(ms int64) string {
+	if ms < 0 || ms > latestMs {
+		return fmt.Sprintf("%d ms", ms)
+	}
+	return time.UnixMilli(ms).UTC().Format(time.RFC3339Nano)
 }

@@ -47,7 +47,7 @@ func TestExplanationsSayByHowMuch(t *testing.T) {
 		},
 		{
 			&v1.Rejection{Reason: v1.Reason_REASON_OUT_OF_RANGE, Field: "timeout_ms", Have: 601_500, Want: 600_000},
-			"timeout_ms: is 601.5 s, must be at most 600 s",
+			"timeout_ms: is 10m1.5s, must be at most 10m0s",
 		},
 		{&v1.Rejection{Reason: v1.Reason_REASON_OUT_OF_RANGE, Field: "from_kind"}, "from_kind: is not allowed here"},
 		{&v1.Rejection{Reason: v1.Reason_REASON_UNKNOWN_SIGNER}, "no subject and no operator has this key"},
