@@ -31,9 +31,9 @@ const (
 //	magic u32 | CRC32C of the rest u32 | shard u32 | count u32 | first offset u64 | time_ms i64 |
 //	group u64 | bytes of frames u32 | CRC32C of frames u32 | chain u32 | left u32
 //
-// The CRC starts from the segment's seed and the block's place in the file, so a block that was
-// moved is broken. Chain is the CRC of the block header before, so the header CRC of the last
-// block stands for the whole log. Left counts the bytes of the group after this block.
+// Group counts over all segments. Chain is the CRC of the block header before, so the header CRC
+// of the last block stands for the whole log, and a block that was moved fits nowhere. Left counts
+// the bytes of the group after this block.
 type block struct {
 	shard  domain.Shard
 	count  uint32
@@ -48,7 +48,7 @@ type block struct {
 }
 
 // put writes the header over b, seals it and returns its CRC, the next block's chain.
-func (h block) put(b []byte, segmentSeed uint32, place int64) uint32 {
+func (h block) put(b []byte, segmentSeed uint32) uint32 {
 	binary.LittleEndian.PutUint32(b[0:], blockMagic)
 	binary.LittleEndian.PutUint32(b[8:], uint32(h.shard))
 	binary.LittleEndian.PutUint32(b[12:], h.count)
@@ -59,15 +59,13 @@ func (h block) put(b []byte, segmentSeed uint32, place int64) uint32 {
 	binary.LittleEndian.PutUint32(b[44:], h.frames)
 	binary.LittleEndian.PutUint32(b[48:], h.chain)
 	binary.LittleEndian.PutUint32(b[52:], h.left)
-	sum := blockSum(b, segmentSeed, place)
+	sum := blockSum(b, segmentSeed)
 	binary.LittleEndian.PutUint32(b[4:], sum)
 	return sum
 }
 
-func blockSum(b []byte, segmentSeed uint32, place int64) uint32 {
-	var at [8]byte
-	binary.LittleEndian.PutUint64(at[:], uint64(place))
-	return crc32.Update(crc32.Update(segmentSeed, castagnoli, at[:]), castagnoli, b[8:blockHeaderBytes])
+func blockSum(b []byte, segmentSeed uint32) uint32 {
+	return crc32.Update(segmentSeed, castagnoli, b[8:blockHeaderBytes])
 }
 
 // looseBlock reads the fields of a header without believing them.
@@ -86,14 +84,13 @@ func looseBlock(b []byte) block {
 	}
 }
 
-// decodeBlock reads a header that stands at a place of a segment. Its error is errBroken, or says
-// which field no writer would write.
-func decodeBlock(b []byte, segmentSeed uint32, place int64) (block, error) {
+// decodeBlock reads a header. Its error is errBroken, or says which field no writer would write.
+func decodeBlock(b []byte, segmentSeed uint32) (block, error) {
 	if len(b) < blockHeaderBytes || binary.LittleEndian.Uint32(b) != blockMagic {
 		return block{}, errBroken
 	}
 	h := looseBlock(b)
-	if h.sum != blockSum(b, segmentSeed, place) {
+	if h.sum != blockSum(b, segmentSeed) {
 		return block{}, errBroken
 	}
 	switch {

@@ -29,7 +29,7 @@ func sample(t *testing.T) (*memDisk, *model) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 9 {
+	for i := range 10 {
 		m.commit(t, log, i)
 	}
 	if n := len(log.segments); n < 3 {
@@ -46,7 +46,7 @@ func (m *model) commit(t *testing.T, log *Log, i int) {
 	t.Helper()
 	var requests []request
 	for shard := range testShards {
-		batch := [][]byte{fmt.Appendf(nil, "group %d shard %d", i, shard), bytes.Repeat([]byte{byte('a' + i)}, 60+10*shard)}
+		batch := [][]byte{fmt.Appendf(nil, "group %d shard %d", i, shard), bytes.Repeat([]byte{byte('a' + i)}, 20+10*shard)}
 		frames := make([]byte, blockHeaderBytes)
 		for _, v := range batch {
 			frames = appendFrame(frames, log.seed, v)
@@ -72,7 +72,7 @@ func groups(t *testing.T, d *memDisk, name string) []int64 {
 	}
 	places := []int64{s.size}
 	for at := s.size; at < int64(len(f.cache)); {
-		h, err := decodeBlock(f.cache[at:], segmentSeed(s.head.id.seed(), s.head.number), at)
+		h, err := decodeBlock(f.cache[at:], segmentSeed(s.head.id.seed(), s.head.number))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,6 +225,9 @@ func crashed(t *testing.T) (d *memDisk, last string, start, end int64, without *
 	d, m := sample(t)
 	last = d.lastSegment()
 	places := groups(t, d, last)
+	if len(places) < 3 {
+		t.Fatal("the last segment of the sample has one group; want two")
+	}
 	start, end = places[len(places)-2], places[len(places)-1]
 	d.setMark(t, 0, 400)
 	for shard := range m.sure {
@@ -464,6 +467,33 @@ func TestMissingAndForeignFilesAreRefused(t *testing.T) {
 				t.Errorf("blamed on %v; want %s", damage, blame)
 			}
 		})
+	}
+}
+
+func TestAFileThatWasNeverCompletedIsRemovedAndOthersAreLeftAlone(t *testing.T) {
+	d, m := sample(t)
+	unborn := segmentName(99) + newSuffix
+	d.add("notes.txt", []byte("by the operator"))
+	d.add("notes.new", []byte("by the operator"))
+	if _, err := verify(d, "log"); err != nil {
+		t.Errorf("verify beside foreign files: %v", err)
+	}
+	d.add(unborn, []byte("half a head"))
+	_, err := verify(d, "log")
+	var damage *Damage
+	if !errors.As(err, &damage) || damage.File != filepath.Join("log", unborn) {
+		t.Errorf("verify: got %v; want damage in %s", err, unborn)
+	}
+	log, err := open(d, "log", testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.check(t, log)
+	kill(log)
+	for name, want := range map[string]bool{unborn: false, "notes.txt": true, "notes.new": true} {
+		if _, ok := d.names[name]; ok != want {
+			t.Errorf("%s is there: %v; want %v", name, ok, want)
+		}
 	}
 }
 

@@ -11,10 +11,10 @@
 // frames, a frame is one record. Appends share a sync, a shard's records lie together, and a reader
 // hops from header to header over the blocks of other shards.
 //
-// Every byte is under a CRC32C. The CRC of a block header covers its place in its file and the CRC
-// of the header before, a segment header repeats where the segment before ended, and all of them
-// start from 16 random bytes that name the log; so nothing can be removed, moved, or brought in
-// from another log without the next header missing it. This finds accidents. It does not stop a
+// Every byte is under a CRC32C. A block header holds the number of its group and the CRC of the
+// header before, a segment header repeats where the segment before ended, and the CRCs start from
+// 16 random bytes that name the log; so nothing can be removed, moved, or brought in from another
+// log without the next header missing it. This finds accidents. It does not stop a
 // forger, who can compute a CRC: that is what the Merkle roots on chain are for.
 //
 // # Writing
@@ -51,6 +51,10 @@
 // acknowledged, and on top of it damage to that very group, either to its first 56 bytes, or such
 // that a sector of it is empty or its end is missing. That group is cut off as a torn write,
 // and Repaired says so. One flipped bit and no power cut is never such a case.
+//
+// What Open keeps, it first makes durable: whole groups beyond the watermark are written over
+// themselves and synced. They may never have been synced, or a sync of them failed, which leaves
+// them in the kernel's cache looking clean and not on the disk.
 //
 // Verify is stricter and is for auditors: to it, a torn write is damage, too.
 //

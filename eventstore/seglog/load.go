@@ -47,10 +47,11 @@ func (h *history) close() error {
 
 // acked is how far the last segment was acknowledged, as far as the watermark knows.
 func (h *history) acked() int64 {
-	if s := h.last(); h.mark.segment == s.head.number {
-		return max(h.mark.bytes, int64(segmentHeadBytes(len(s.index))))
+	head := int64(segmentHeadBytes(len(h.last().index)))
+	if h.mark.segment != h.last().head.number {
+		return head
 	}
-	return int64(segmentHeadBytes(len(h.last().index)))
+	return max(head, h.mark.bytes)
 }
 
 // load reads a folder. If acked, it stops at the watermark, because a writer is at work beyond it;
@@ -158,15 +159,19 @@ func watermarkOf(f io.ReaderAt, path string, live bool) (watermark, error) {
 func sortOut(files []listed, dir string) (segments map[uint64]int64, unborn []string, err error) {
 	segments = map[uint64]int64{}
 	for _, f := range files {
+		name, born := f.name, true
+		if strings.HasSuffix(name, newSuffix) {
+			name, born = strings.TrimSuffix(name, newSuffix), false
+		}
+		n, err := strconv.ParseUint(strings.TrimSuffix(name, segmentSuffix), 10, 63)
+		ours := err == nil && segmentName(n) == name
 		switch {
-		case strings.HasSuffix(f.name, newSuffix):
+		case !born && (ours || name == watermarkName):
 			unborn = append(unborn, f.name)
-		case strings.HasSuffix(f.name, segmentSuffix):
-			n, err := strconv.ParseUint(strings.TrimSuffix(f.name, segmentSuffix), 10, 63)
-			if err != nil || segmentName(n) != f.name {
-				return nil, nil, &Damage{File: filepath.Join(dir, f.name), Why: "no segment has such a name"}
-			}
+		case born && ours:
 			segments[n] = f.bytes
+		case born && strings.HasSuffix(name, segmentSuffix):
+			return nil, nil, &Damage{File: filepath.Join(dir, f.name), Why: "no segment has such a name"}
 		}
 	}
 	return segments, unborn, nil

@@ -209,7 +209,7 @@ func (w *walk) records() ([]eventstore.Record, error) {
 		if err != nil {
 			return nil, w.failed(err)
 		}
-		h, err := decodeBlock(b, w.segSeed, place)
+		h, err := decodeBlock(b, w.segSeed)
 		if err != nil {
 			return nil, w.damaged(place, "block header: "+err.Error())
 		}

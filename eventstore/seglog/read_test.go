@@ -163,7 +163,7 @@ func FuzzFrame(f *testing.F) {
 func FuzzBlock(f *testing.F) {
 	seal := func(h block) []byte {
 		b := make([]byte, blockHeaderBytes)
-		h.put(b, 5, 100)
+		h.put(b, 5)
 		return b
 	}
 	f.Add([]byte{})
@@ -173,7 +173,7 @@ func FuzzBlock(f *testing.F) {
 		if len(b) >= blockHeaderBytes {
 			// Most of what the fuzzer makes has a wrong CRC. Seal it, to see what else may be wrong.
 			sealed := bytes.Clone(b)
-			looseBlock(b).put(sealed, 5, 100)
+			looseBlock(b).put(sealed, 5)
 			checkBlock(t, sealed)
 		}
 		checkBlock(t, b)
@@ -182,7 +182,7 @@ func FuzzBlock(f *testing.F) {
 
 func checkBlock(t *testing.T, b []byte) {
 	t.Helper()
-	h, err := decodeBlock(b, 5, 100)
+	h, err := decodeBlock(b, 5)
 	if err != nil {
 		return
 	}
@@ -190,7 +190,7 @@ func checkBlock(t *testing.T, b []byte) {
 		t.Errorf("no writer writes %+v", h)
 	}
 	again := make([]byte, blockHeaderBytes)
-	if h.put(again, 5, 100); !bytes.Equal(again, b[:blockHeaderBytes]) {
+	if h.put(again, 5); !bytes.Equal(again, b[:blockHeaderBytes]) {
 		t.Errorf("%x decodes to %+v, which encodes to %x", b, h, again)
 	}
 }

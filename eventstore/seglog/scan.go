@@ -41,10 +41,10 @@ func checkGroup(b []byte, place int64, logSeed, segSeed uint32, from tail) ([]bl
 		if at+blockHeaderBytes > len(b) {
 			return nil, &flaw{place: here, why: "group is incomplete", groupEnd: groupEnd}
 		}
-		h, err := decodeBlock(b[at:], segSeed, here)
+		h, err := decodeBlock(b[at:], segSeed)
 		if err != nil {
 			f := &flaw{place: here, why: "block header: " + err.Error(), groupEnd: groupEnd, whole: !errors.Is(err, errBroken)}
-			f.record, f.placed = likelyRecord(b[at:], segSeed, here, from.next)
+			f.record, f.placed = likelyRecord(b[at:], segSeed, from.next)
 			return nil, f
 		}
 		if at == 0 {
@@ -114,7 +114,7 @@ func checkFrames(b []byte, h block, logSeed uint32) *flaw {
 
 // likelyRecord tells which record a broken block header begins, if the damage left enough of it: the
 // shard and offset that mend it, or else those that it names, if they are due.
-func likelyRecord(b []byte, segSeed uint32, place int64, next []domain.Offset) (domain.Position, bool) {
+func likelyRecord(b []byte, segSeed uint32, next []domain.Offset) (domain.Position, bool) {
 	if len(b) < blockHeaderBytes {
 		return domain.Position{}, false
 	}
@@ -122,7 +122,7 @@ func likelyRecord(b []byte, segSeed uint32, place int64, next []domain.Offset) (
 	for shard, offset := range next {
 		mended := h
 		mended.shard, mended.first = domain.Shard(shard), offset
-		if mended.put(make([]byte, blockHeaderBytes), segSeed, place) == h.sum {
+		if mended.put(make([]byte, blockHeaderBytes), segSeed) == h.sum {
 			return domain.Position{Shard: mended.shard, Offset: offset}, true
 		}
 	}
@@ -185,7 +185,7 @@ func (s *segment) scan(t tail, limit int64) (tail, *flaw, error) {
 		if err != nil {
 			return t, nil, fmt.Errorf("%s: %w", s.path, err)
 		}
-		if h, err := decodeBlock(b, segSeed, s.size); err == nil {
+		if h, err := decodeBlock(b, segSeed); err == nil {
 			n = int(min(h.end(s.size)+int64(h.left), limit) - s.size)
 			if b, err = w.bytes(s.size, n); err != nil {
 				return t, nil, fmt.Errorf("%s: %w", s.path, err)
@@ -238,7 +238,7 @@ func later(r io.ReaderAt, from, to int64, segSeed uint32, group uint64) (int64, 
 				break
 			}
 			at += i
-			if h, err := decodeBlock(b[at:], segSeed, from+int64(at)); err == nil && h.group > group {
+			if h, err := decodeBlock(b[at:], segSeed); err == nil && h.group > group {
 				return from + int64(at), true, nil
 			}
 		}

@@ -205,7 +205,7 @@ func (w *writer) build(requests []request, bytes int) {
 		frames := w.group[start+blockHeaderBytes:]
 		b.bytes, b.frames = uint32(len(frames)), crc32.Checksum(frames, castagnoli)
 		b.left = uint32(bytes - len(w.group))
-		b.sum = b.put(w.group[start:], segSeed, s.size+int64(start))
+		b.sum = b.put(w.group[start:], segSeed)
 		chain = b.sum
 		w.blocks = append(w.blocks, b)
 	}
