@@ -1,0 +1,308 @@
+package auditor
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
+	"github.com/filature/filature/eventstore"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+// maxLooks is how often the vault is looked at until nothing happens between its history and its state:
+// a vault does something every few seconds at most, and a look takes less than one.
+const maxLooks = 10
+
+// vault is what the chain says of the vault, as of one block.
+type vault struct {
+	seen      settlement.Seen
+	events    int64
+	proposals map[uint32]*v1.ObserveProposal
+	active    *v1.ObserveActivation // the latest
+	paid      domain.Nano
+	// What is not booked yet, because it is younger than all that a watcher brought.
+	pending               int64
+	pendingIn, pendingOut domain.Nano
+	readTo                uint64 // logical time
+}
+
+// readChain compares the vault's history with what is booked of it, event by event and both ways, and
+// its state with the batches.
+func (a *audit) readChain(ctx context.Context) Step {
+	step := Step{Name: "chain"}
+	switch {
+	case a.cfg.Chain == nil:
+		return step.skip("no chain was given: nobody vouches for the log as a whole")
+	case len(a.shards) == 0:
+		return step.skip("the ledger was not made again")
+	}
+	a.progress.begin(a.cfg.Progress, 0, "reading the chain")
+	for _, shard := range a.shards {
+		slices.SortStableFunc(shard.books.booked, func(a, b bookedEvent) int { return a.event.compare(b.event) })
+	}
+	v := &vault{proposals: map[uint32]*v1.ObserveProposal{}}
+	if err := a.lookAtVault(ctx, v); err != nil {
+		return step.stop(err)
+	}
+	a.vault = v
+	a.findInvented(ctx)
+	a.compareRoots()
+	booked := v.events - v.pending
+	return step.done(count(booked, "events booked"), count(v.pending, "events not booked yet"))
+}
+
+// lookAtVault reads the history and the state such that nothing happened in between.
+func (a *audit) lookAtVault(ctx context.Context, v *vault) error {
+	if _, err := a.drain(ctx, v); err != nil {
+		return err
+	}
+	for range maxLooks {
+		var err error
+		if v.seen, err = a.cfg.Chain.Look(ctx); err != nil {
+			return fmt.Errorf("look at the vault: %w", err)
+		}
+		if moved, err := a.drain(ctx, v); err != nil || !moved {
+			return err
+		}
+	}
+	return errRestless
+}
+
+var (
+	errRestless  = errors.New("the vault did not hold still for a look")
+	errNoEvent   = errors.New("is no event of the vault")
+	errToldTwice = errors.New("is told of twice by the chain's history")
+)
+
+// drain takes in the history up to its present end.
+func (a *audit) drain(ctx context.Context, v *vault) (moved bool, err error) {
+	for {
+		claims, upTo, err := a.cfg.Chain.Next(ctx)
+		if err != nil {
+			return moved, fmt.Errorf("history of the vault from logical time %d: %w", v.readTo, err)
+		}
+		if len(claims) == 0 && upTo == v.readTo {
+			return moved, nil
+		}
+		moved, v.readTo = true, upTo
+		for _, claim := range claims {
+			if err := a.match(ctx, v, claim); err != nil {
+				return moved, err
+			}
+		}
+		a.progress.add(int64(len(claims)))
+	}
+}
+
+// match looks for one event of the chain in the books.
+func (a *audit) match(ctx context.Context, v *vault, claim *v1.Claim) error {
+	e, is := eventOf(claim)
+	if !is {
+		return fmt.Errorf("%T: %w", claim.Body, errNoEvent)
+	}
+	v.events++
+	amount, err := v.note(claim)
+	if err != nil {
+		return fmt.Errorf("%s at logical time %d: %w", e.kind, e.lt, err)
+	}
+	shard := domain.Control
+	if body := claim.GetObserveDeposit(); body != nil {
+		shard = domain.ShardOf(domain.AccountID(body.Account), len(a.shards)-1)
+	}
+	r := a.shards[shard]
+	booked := r.books.find(e.kind, e.lt)
+	o := Offence{Log: OnChain, LT: e.lt, Tx: e.tx.String(), Follows: show(claim)}
+	switch {
+	case booked == nil && (e.lt > r.books.heardTo || r.summary.Why != ""):
+		v.pending++
+		return v.wait(e.kind, amount)
+	case booked == nil:
+		o.Kind, o.Why = UnbookedEvent, fmt.Sprintf("a %s that the ledger of shard %d passed over: later ones were brought to it", e.kind, shard)
+		a.offences.add(o)
+	case booked.onChain:
+		return fmt.Errorf("%s at logical time %d: %w", e.kind, e.lt, errToldTwice)
+	default:
+		booked.onChain = true
+		if booked.digest == e.digest {
+			return nil
+		}
+		o.Kind, o.Log, o.At = ChangedEvent, Ledger, placeOf(shard, booked.offset)
+		o.Why = fmt.Sprintf("books a %s otherwise than it was on chain", e.kind)
+		if stored := a.bookedAt(ctx, shard, booked); stored != nil {
+			o.Field, o.Have, o.Want = firstDifference(stored.ProtoReflect(), claim.ProtoReflect())
+			o.Stored = show(stored)
+		}
+		a.offences.add(o)
+	}
+	return nil
+}
+
+// note takes in what an event says of the vault, and returns the coins that it moved.
+func (v *vault) note(claim *v1.Claim) (domain.Nano, error) {
+	switch body := claim.Body.(type) {
+	case *v1.Claim_ObserveDeposit:
+		return domain.Nano(body.ObserveDeposit.AmountNano), nil
+	case *v1.Claim_ObserveProposal:
+		v.proposals[body.ObserveProposal.Number] = body.ObserveProposal
+	case *v1.Claim_ObserveActivation:
+		v.active = body.ObserveActivation
+	case *v1.Claim_ObservePayout:
+		amount := domain.Nano(body.ObservePayout.AmountNano)
+		var err error
+		v.paid, err = v.paid.Add(amount)
+		return amount, err
+	}
+	return 0, nil
+}
+
+func (v *vault) wait(kind eventKind, amount domain.Nano) (err error) {
+	switch kind {
+	case deposit:
+		v.pendingIn, err = v.pendingIn.Add(amount)
+	case payout:
+		v.pendingOut, err = v.pendingOut.Add(amount)
+	case proposal, activation, veto:
+	}
+	return err
+}
+
+// bookedAt reads a booked event again; nil where it can't be had any more.
+func (a *audit) bookedAt(ctx context.Context, shard domain.Shard, booked *bookedEvent) *v1.Claim {
+	records, err := a.cfg.Ledger.Read(ctx, shard, booked.offset, 1)
+	if err != nil || len(records) == 0 {
+		return nil
+	}
+	entry, err := eventstore.DecodeEntry(shard, records[0])
+	if err != nil {
+		return nil
+	}
+	for _, fact := range entry.GetAnswer().GetFacts() {
+		if claim := bookedClaim(fact); claim != nil {
+			if e, _ := eventOf(claim); e == booked.event {
+				return claim
+			}
+		}
+	}
+	return nil
+}
+
+// findInvented names what is booked and never was on chain.
+func (a *audit) findInvented(ctx context.Context) {
+	for _, r := range a.shards {
+		for i := range r.books.booked {
+			booked := &r.books.booked[i]
+			if booked.onChain {
+				continue
+			}
+			o := Offence{
+				Kind: InventedEvent, Log: Ledger, At: placeOf(r.shard, booked.offset), LT: booked.lt, Tx: booked.tx.String(),
+				Why: fmt.Sprintf("books a %s that the chain does not know", booked.kind),
+			}
+			if stored := a.bookedAt(ctx, r.shard, booked); stored != nil {
+				o.Stored = show(stored)
+			}
+			if other := r.books.sameTransaction(booked); other != nil {
+				o.Kind = BookedTwice
+				o.Why = fmt.Sprintf("books a %s again: entry %d/%d has its transaction", booked.kind, r.shard, other.offset)
+			}
+			a.offences.add(o)
+		}
+	}
+}
+
+// sameTransaction returns another event of the same kind and transaction that was on chain.
+func (b *books) sameTransaction(event *bookedEvent) *bookedEvent {
+	for i := range b.booked {
+		if other := &b.booked[i]; other.onChain && other.tx == event.tx && other.kind == event.kind {
+			return other
+		}
+	}
+	return nil
+}
+
+// compareRoots compares the sealed batches with what the vault took: each root, and of the active and
+// the pending one all that the vault keeps. The commitment of a batch covers the whole log up to its
+// cut, so the latest vouches for all before it.
+func (a *audit) compareRoots() {
+	v := a.vault
+	sealed := map[uint32]sealedBatch{}
+	for _, batch := range a.shards[domain.Control].books.sealed {
+		sealed[batch.fact.Number] = batch
+	}
+	for i := range a.report.Batches {
+		row := &a.report.Batches[i]
+		proposal := v.proposals[row.Number]
+		if proposal == nil {
+			continue
+		}
+		row.ChainRoot = hex.EncodeToString(proposal.PayoutRoot)
+		row.Equal = row.Root == row.LogRoot && row.Root == row.ChainRoot
+		if row.Root != row.ChainRoot {
+			a.onChain(sealed[row.Number], "payout_root", row.ChainRoot, row.Root)
+		}
+	}
+	if v.active != nil && v.active.Number != v.seen.Active.Epoch {
+		a.onChain(sealed[v.active.Number], "number", fmt.Sprint(v.seen.Active.Epoch), fmt.Sprint(v.active.Number))
+	}
+	a.compareRoot(sealed, v.seen.Active)
+	if v.seen.Pending != nil {
+		a.compareRoot(sealed, *v.seen.Pending)
+	}
+	if v.seen.Paid != v.paid {
+		a.offences.add(Offence{
+			Kind: BatchOnChain, Log: OnChain, Field: "paid", Have: v.seen.Paid.String(), Want: v.paid.String(),
+			Why: "the vault counts another sum of payouts than its history has",
+		})
+	}
+}
+
+// compareRoot compares a root as the vault keeps it with the sealed batch.
+func (a *audit) compareRoot(sealed map[uint32]sealedBatch, have settlement.OnChain) {
+	if have.Epoch == 0 {
+		return
+	}
+	batch, is := sealed[have.Epoch]
+	if !is {
+		if a.shards[domain.Control].summary.Why == "" {
+			a.offences.add(Offence{
+				Kind: BatchOnChain, Log: OnChain, Batch: have.Epoch, Field: "payout_root", Have: have.Root.String(),
+				Why: "the vault has a batch that the ledger did not seal",
+			})
+		}
+		return
+	}
+	want := settlement.OnChainOf(batch.fact)
+	switch {
+	case have.Root != want.Root:
+		a.onChain(batch, "payout_root", have.Root.String(), want.Root.String())
+	case have.Total != want.Total:
+		a.onChain(batch, "total_nano", fmt.Sprint(int64(have.Total)), fmt.Sprint(int64(want.Total)))
+	case have.Commitment != want.Commitment:
+		a.onChain(batch, "commitment", have.Commitment.String(), want.Commitment.String())
+	}
+}
+
+// onChain notes once for each batch that the vault has another one than was sealed.
+func (a *audit) onChain(batch sealedBatch, field, have, want string) {
+	if batch.fact == nil {
+		return
+	}
+	for _, o := range a.offences.list {
+		if o.Kind == BatchOnChain && o.Batch == batch.fact.Number {
+			return
+		}
+	}
+	for i := range a.report.Batches {
+		if row := &a.report.Batches[i]; row.Number == batch.fact.Number {
+			row.Equal = false
+		}
+	}
+	a.offences.add(Offence{
+		Kind: BatchOnChain, Log: Ledger, At: placeOf(domain.Control, batch.offset), Batch: batch.fact.Number,
+		Field: field, Have: have, Want: want, Stored: show(batch.fact), Why: "the vault took another batch than was sealed",
+	})
+}

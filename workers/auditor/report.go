@@ -1,0 +1,298 @@
+package auditor
+
+import (
+	"slices"
+
+	"github.com/filature/filature/domain"
+)
+
+// Verdict is what an audit comes to.
+type Verdict string
+
+// Verdicts.
+const (
+	// Pass: all that was looked at is as it has to be. Steps says what was not looked at.
+	Pass Verdict = "pass"
+	// Fail: there is an offence.
+	Fail Verdict = "fail"
+	// Incomplete: no offence was found, but something that was to be looked at could not be.
+	Incomplete Verdict = "incomplete"
+)
+
+// Kind is the sort of an offence.
+type Kind string
+
+// Kinds of offences, in the order of the steps that find them.
+const (
+	// DamagedFile: bytes of a log's file are not as they were written.
+	DamagedFile Kind = "damaged_file"
+	// UnreadableLog: a log does not give the records that it says it has.
+	UnreadableLog Kind = "unreadable_log"
+	// UnreadableEntry: a record of the ledger is no entry.
+	UnreadableEntry Kind = "unreadable_entry"
+	// MissingEntry: an entry stands before the place that it was made for, so that something was taken
+	// out before it, or it was moved.
+	MissingEntry Kind = "missing_entry"
+	// VoidEntry: an entry stands after the place that it was made for, and what it answers has no other
+	// answer, so that something was put in before it.
+	VoidEntry Kind = "void_entry"
+	// ChangedEntry: an entry is not what follows from what was said.
+	ChangedEntry Kind = "changed_entry"
+	// ChangedIntake: an intake record is not the one that the ledger answered.
+	ChangedIntake Kind = "changed_intake"
+	// MissingIntake: the ledger answers an intake record that is not there.
+	MissingIntake Kind = "missing_intake"
+	// ForgedSignature: the ledger took a report whose signature does not hold.
+	ForgedSignature Kind = "forged_signature"
+	// ReplayedReport: the ledger took a report a second time.
+	ReplayedReport Kind = "replayed_report"
+	// UnbalancedFact: the postings of a fact do not sum to zero.
+	UnbalancedFact Kind = "unbalanced_fact"
+	// Overdrawn: a client's account went below zero.
+	Overdrawn Kind = "overdrawn"
+	// ChangedBatch: a sealed batch is not what the ledger owed at its cut.
+	ChangedBatch Kind = "changed_batch"
+	// BatchOnChain: the vault holds another root, total or commitment than the sealed batch.
+	BatchOnChain Kind = "batch_on_chain"
+	// UnbookedEvent: the chain did something that the ledger passed over.
+	UnbookedEvent Kind = "unbooked_event"
+	// ChangedEvent: the ledger booked something of the chain otherwise than it was.
+	ChangedEvent Kind = "changed_event"
+	// InventedEvent: the ledger booked something that the chain never did.
+	InventedEvent Kind = "invented_event"
+	// BookedTwice: the ledger booked one transaction of the chain twice.
+	BookedTwice Kind = "booked_twice"
+	// ChangedRow: a row of a read model is not what the ledger adds up to.
+	ChangedRow Kind = "changed_row"
+	// LostRecords: a read model has taken in more records than the ledger has.
+	LostRecords Kind = "lost_records"
+	// Unbalanced: the trial balance is not zero.
+	Unbalanced Kind = "unbalanced"
+	// VaultShort: the vault holds less than it owes.
+	VaultShort Kind = "vault_short"
+)
+
+// LogName is where an offence stands.
+type LogName string
+
+// Places where an offence can stand.
+const (
+	Intake      LogName = "intake"
+	Ledger      LogName = "ledger"
+	OnChain     LogName = "chain"
+	ReadModels  LogName = "projections"
+	maxOffences         = 100 // in a report, so that it can be read
+	maxOfKind           = 20  // in a report, so that one kind does not hide the others
+	maxShown            = 4096
+)
+
+// Place is one record of a log.
+type Place struct {
+	Shard  int32 `json:"shard"`
+	Offset int64 `json:"offset"`
+}
+
+func placeOf(shard domain.Shard, offset domain.Offset) *Place {
+	return &Place{Shard: int32(shard), Offset: int64(offset)}
+}
+
+// Offence is one thing that is not as it has to be. Fields that say nothing are left out.
+type Offence struct {
+	Kind Kind    `json:"kind"`
+	Log  LogName `json:"log"`
+	At   *Place  `json:"at,omitempty"`
+	// Intake is the intake record that the ledger's entry answers, Ledger the entry that answers the
+	// intake record: the other side of At.
+	Intake *Place `json:"intake,omitempty"`
+	Ledger *Place `json:"ledger,omitempty"`
+	// File and Byte, for damaged files.
+	File string `json:"file,omitempty"`
+	Byte int64  `json:"byte,omitempty"`
+	// Table and Row, for read models.
+	Table string `json:"table,omitempty"`
+	Row   string `json:"row,omitempty"`
+	Batch uint32 `json:"batch,omitempty"`
+	// LT and Tx name a transaction of the vault.
+	LT uint64 `json:"lt,omitempty"`
+	Tx string `json:"tx,omitempty"`
+	// Field is the first field or column that differs, Have what is kept there, Want what belongs there.
+	Field string `json:"field,omitempty"`
+	Have  string `json:"have,omitempty"`
+	Want  string `json:"want,omitempty"`
+	// Stored and Follows are the whole record as it is and as it has to be, as JSON, cut where they are
+	// long.
+	Stored  string `json:"stored,omitempty"`
+	Follows string `json:"follows,omitempty"`
+	// Why says it in words.
+	Why string `json:"why"`
+}
+
+// KindTotal is how many offences of a kind there are, listed or not.
+type KindTotal struct {
+	Kind  Kind  `json:"kind"`
+	Total int64 `json:"total"`
+}
+
+// offences keeps the first ones of each kind and counts all.
+type offences struct {
+	list   []Offence
+	totals map[Kind]int64
+	order  []Kind
+}
+
+func (o *offences) add(offence Offence) {
+	if o.totals == nil {
+		o.totals = map[Kind]int64{}
+	}
+	if o.totals[offence.Kind] == 0 {
+		o.order = append(o.order, offence.Kind)
+	}
+	o.totals[offence.Kind]++
+	if len(o.list) < maxOffences && o.totals[offence.Kind] <= maxOfKind {
+		o.list = append(o.list, offence)
+	}
+}
+
+func (o *offences) byKind() []KindTotal {
+	totals := make([]KindTotal, len(o.order))
+	for i, kind := range o.order {
+		totals[i] = KindTotal{kind, o.totals[kind]}
+	}
+	return totals
+}
+
+// StepState says how far a step came.
+type StepState string
+
+// States of a step.
+const (
+	StepDone    StepState = "done"
+	StepSkipped StepState = "skipped" // there was nothing to look at, or nothing to look with
+	StepStopped StepState = "stopped" // something could not be looked at
+)
+
+// Count is a number of things that were checked.
+type Count struct {
+	Number int64  `json:"number"`
+	Of     string `json:"of"`
+}
+
+func count(n int64, of string) Count { return Count{n, of} }
+
+// Step is one part of an audit.
+type Step struct {
+	Name    string    `json:"name"`
+	State   StepState `json:"state"`
+	Checked []Count   `json:"checked,omitempty"`
+	// Why says why a step was skipped, or where it stopped.
+	Why string `json:"why,omitempty"`
+}
+
+func (s Step) skip(why string) Step {
+	s.State, s.Why = StepSkipped, why
+	return s
+}
+
+// stop keeps the first reason.
+func (s Step) stop(err error) Step {
+	if s.State != StepStopped {
+		s.State, s.Why = StepStopped, err.Error()
+	}
+	return s
+}
+
+func (s Step) done(checked ...Count) Step {
+	if s.State == "" {
+		s.State = StepDone
+	}
+	s.Checked = checked
+	return s
+}
+
+// Shard is what was checked of one shard.
+type Shard struct {
+	Shard domain.Shard `json:"shard"`
+	// Checked is the ledger offset up to which (exclusive) all is as it has to be, End where the ledger
+	// ended when the audit began.
+	Checked domain.Offset `json:"checked"`
+	End     domain.Offset `json:"end"`
+	// Answered is the intake offset up to which the checked entries answer, Pending how many records
+	// came after and wait for their answer.
+	Answered domain.Offset `json:"answered"`
+	Pending  int64         `json:"pending"`
+
+	Facts      int64 `json:"facts"`
+	Rejections int64 `json:"rejections"`
+	Refusals   int64 `json:"refusals"`
+	Postings   int64 `json:"postings"`
+	Signatures int64 `json:"signatures"`
+	Void       int64 `json:"void"`
+	// Why says why the shard was not checked to its end.
+	Why string `json:"why,omitempty"`
+}
+
+// Batch is one settlement batch, three times: as it was sealed, as the log makes it again, and as the
+// vault took it.
+type Batch struct {
+	Number    uint32  `json:"number"`
+	Cut       []int64 `json:"cut"`
+	Sealed    Place   `json:"sealed"`
+	Root      string  `json:"root"`
+	LogRoot   string  `json:"root_from_log,omitempty"`
+	ChainRoot string  `json:"root_on_chain,omitempty"`
+	// Equal says that all three are there and the same.
+	Equal     bool        `json:"equal"`
+	TotalNano domain.Nano `json:"total_nano"`
+	Payees    int64       `json:"payees"`
+	State     string      `json:"state"`
+	// Tx is the vault's transaction that brought the state about.
+	Tx string `json:"tx,omitempty"`
+}
+
+// Money is what the books say and what the vault holds.
+type Money struct {
+	TrialBalanceNano domain.Nano `json:"trial_balance_nano"`
+	ClientsNano      domain.Nano `json:"clients_nano"`
+	ProvidersNano    domain.Nano `json:"providers_nano"`
+	NetworkNano      domain.Nano `json:"network_nano"`
+	// BooksNano is what the vault has to hold by the books.
+	BooksNano domain.Nano `json:"books_nano"`
+	// Vault is nil where the chain was not looked at.
+	Vault *VaultMoney `json:"vault,omitempty"`
+}
+
+// VaultMoney is what the vault holds, and what explains the difference to the books.
+type VaultMoney struct {
+	FreeNano domain.Nano `json:"free_nano"`
+	PaidNano domain.Nano `json:"paid_nano"`
+	// PendingInNano and PendingOutNano came in and went out, and are not booked yet.
+	PendingInNano  domain.Nano `json:"pending_in_nano"`
+	PendingOutNano domain.Nano `json:"pending_out_nano"`
+	// SurplusNano is what the vault holds beyond the books: top-ups, less fees.
+	SurplusNano domain.Nano `json:"surplus_nano"`
+}
+
+// Report is what an audit found.
+type Report struct {
+	Verdict  Verdict     `json:"verdict"`
+	Network  string      `json:"network"`
+	Steps    []Step      `json:"steps"`
+	Shards   []Shard     `json:"shards"`
+	Batches  []Batch     `json:"batches"`
+	Money    *Money      `json:"money,omitempty"`
+	Offences []Offence   `json:"offences"`
+	Totals   []KindTotal `json:"totals"`
+}
+
+func (r *Report) verdict() Verdict {
+	switch {
+	case len(r.Offences) > 0:
+		return Fail
+	case slices.ContainsFunc(r.Steps, func(s Step) bool { return s.State == StepStopped }):
+		return Incomplete
+	case !slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Name == "ledger" && s.State == StepDone }):
+		return Incomplete
+	default:
+		return Pass
+	}
+}

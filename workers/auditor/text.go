@@ -1,0 +1,207 @@
+package auditor
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/filature/filature/domain"
+)
+
+// shortRoot is how many hexadecimal digits of a root or hash a person is shown: enough to compare by
+// eye. The whole is in the JSON.
+const shortRoot = 16
+
+// WriteText writes a report for a person, the verdict last. An error is the writer's.
+func WriteText(w io.Writer, r Report) error {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "Audit of network %s\n\n", orDash(r.Network))
+	writeSteps(&out, r)
+	writeShards(&out, r.Shards)
+	writeBatches(&out, r.Batches)
+	writeMoney(&out, r.Money)
+	writeOffences(&out, r)
+	fmt.Fprintf(&out, "Verdict: %s\n", strings.ToUpper(string(r.Verdict)))
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+// table aligns columns that are separated by tabs.
+func table(out *bytes.Buffer, write func(w io.Writer)) {
+	tab := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	write(tab)
+	_ = tab.Flush() // a buffer takes all
+	out.WriteByte('\n')
+}
+
+func writeSteps(out *bytes.Buffer, r Report) {
+	table(out, func(w io.Writer) {
+		for _, step := range r.Steps {
+			parts := make([]string, 0, len(step.Checked)+1)
+			for _, c := range step.Checked {
+				parts = append(parts, thousands(c.Number)+" "+c.Of)
+			}
+			if step.Why != "" {
+				parts = append(parts, step.Why)
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s\n", step.Name, step.State, strings.Join(parts, ", "))
+		}
+	})
+}
+
+func writeShards(out *bytes.Buffer, shards []Shard) {
+	if len(shards) == 0 {
+		return
+	}
+	table(out, func(w io.Writer) {
+		fmt.Fprintln(w, "  shard\tentries\tfacts\trejected\trefused\tvoid\tpending\t")
+		for _, s := range shards {
+			name := "control"
+			if s.Shard != domain.Control {
+				name = fmt.Sprint(s.Shard)
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, thousands(int64(s.Checked)), thousands(s.Facts),
+				thousands(s.Rejections), thousands(s.Refusals), thousands(s.Void), thousands(s.Pending), s.Why)
+		}
+	})
+}
+
+func writeBatches(out *bytes.Buffer, batches []Batch) {
+	if len(batches) == 0 {
+		return
+	}
+	table(out, func(w io.Writer) {
+		fmt.Fprintln(w, "  batch\tcut\troot from the log\troot on chain\tequal\ttotal, coins\tstate\ttransaction")
+		for _, b := range batches {
+			fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", b.Number, cutText(b.Cut), short(b.LogRoot), short(b.ChainRoot),
+				b.equalText(), b.TotalNano, b.State, short(b.Tx))
+		}
+	})
+}
+
+func (b Batch) equalText() string {
+	switch {
+	case b.Equal:
+		return "yes"
+	case b.LogRoot == "" || b.ChainRoot == "" && b.Root == b.LogRoot:
+		return "-" // there are no two to compare
+	default:
+		return "NO"
+	}
+}
+
+// cutText writes the first offsets of a cut: control's and a few more.
+func cutText(cut []int64) string {
+	const most = 6
+	parts := make([]string, 0, most+1)
+	for i, offset := range cut {
+		if i == most {
+			parts = append(parts, "…")
+			break
+		}
+		parts = append(parts, strconv.FormatInt(offset, 10))
+	}
+	return strings.Join(parts, " ")
+}
+
+func writeMoney(out *bytes.Buffer, m *Money) {
+	if m == nil {
+		return
+	}
+	amounts := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(name string, amount domain.Nano) { fmt.Fprintf(amounts, "  %-34s\t%s\t\n", name, amount) }
+	line("trial balance", m.TrialBalanceNano)
+	line("clients hold", m.ClientsNano)
+	line("providers hold", m.ProvidersNano)
+	line("the network holds", m.NetworkNano)
+	line("the vault has to hold", m.BooksNano)
+	if v := m.Vault; v != nil {
+		line("the vault holds", v.FreeNano)
+		line("  of it came in and is not booked", v.PendingInNano)
+		line("  went out and is not booked", v.PendingOutNano)
+		line("  top-ups, less fees", v.SurplusNano)
+		line("the vault paid, ever", v.PaidNano)
+	}
+	_ = amounts.Flush() // a buffer takes all
+	out.WriteByte('\n')
+}
+
+func writeOffences(out *bytes.Buffer, r Report) {
+	for _, o := range r.Offences {
+		fmt.Fprintf(out, "  %s\n", o)
+		if o.Field != "" {
+			fmt.Fprintf(out, "      %s\n        is        %s\n        has to be %s\n", o.Field, clip(o.Have), clip(o.Want))
+		}
+	}
+	if len(r.Offences) == 0 {
+		return
+	}
+	out.WriteByte('\n')
+	table(out, func(w io.Writer) {
+		for _, t := range r.Totals {
+			fmt.Fprintf(w, "  %s\t%s\n", t.Kind, thousands(t.Total))
+		}
+	})
+}
+
+// String is one line: what it is, where it stands, and what is wrong with it.
+func (o Offence) String() string {
+	where := string(o.Log)
+	switch {
+	case o.File != "":
+		where = fmt.Sprintf("%s, file %s, byte %d", o.Log, o.File, o.Byte)
+	case o.Table != "":
+		where = fmt.Sprintf("%s, %s, row %s", o.Log, o.Table, o.Row)
+	}
+	if o.At != nil {
+		where += fmt.Sprintf(" %d/%d", o.At.Shard, o.At.Offset)
+	}
+	if o.Batch != 0 {
+		where += fmt.Sprintf(", batch %d", o.Batch)
+	}
+	if o.LT != 0 {
+		where += fmt.Sprintf(", logical time %d", o.LT)
+	}
+	return fmt.Sprintf("%s: %s: %s", o.Kind, where, o.Why)
+}
+
+func short(hash string) string {
+	if hash == "" {
+		return "-"
+	}
+	return hash[:min(len(hash), shortRoot)]
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// clip keeps a value on one line of a terminal.
+func clip(s string) string {
+	const most = 120
+	if len(s) <= most {
+		return orDash(s)
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// thousands writes a number with commas: "12,345".
+func thousands(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	var groups []string
+	for len(digits) > 3 {
+		groups = append([]string{digits[len(digits)-3:]}, groups...)
+		digits = digits[:len(digits)-3]
+	}
+	return sign + strings.Join(append([]string{digits}, groups...), ",")
+}
