@@ -27,17 +27,8 @@ func (s *Settler) read(ctx context.Context) (reading, error) {
 		if r.Settlement, err = projections.ReadSettlement(ctx, view); err != nil {
 			return err
 		}
-		for batch, err := range projections.RowsOf(ctx, view, projections.Batches) {
-			if err != nil {
-				return err
-			}
-			r.batches = append(r.batches, batch)
-		}
-		for line, err := range projections.RowsOf(ctx, view, projections.BatchLines) {
-			if err != nil {
-				return err
-			}
-			r.lines = append(r.lines, line)
+		if err := r.readBatches(ctx, view); err != nil {
+			return err
 		}
 		for payout, err := range projections.RowsOf(ctx, view, projections.Payouts) {
 			if err != nil {
@@ -51,6 +42,22 @@ func (s *Settler) read(ctx context.Context) (reading, error) {
 		return reading{}, fmt.Errorf("read the books: %w", err)
 	}
 	return r, nil
+}
+
+func (r *reading) readBatches(ctx context.Context, view projections.View) error {
+	for batch, err := range projections.RowsOf(ctx, view, projections.Batches) {
+		if err != nil {
+			return err
+		}
+		r.batches = append(r.batches, batch)
+	}
+	for line, err := range projections.RowsOf(ctx, view, projections.BatchLines) {
+		if err != nil {
+			return err
+		}
+		r.lines = append(r.lines, line)
+	}
+	return nil
 }
 
 // equal tells whether two readings say the same of batches and payouts.
@@ -77,15 +84,38 @@ func (r reading) books() settlement.Books {
 	return b
 }
 
-// leavesOf makes the payout tree's leaves as of a batch out of all lines up to it, and checks them
-// against the batch's root: what goes on chain is never taken on trust.
-func (r reading) leavesOf(number uint32) ([]settlement.Leaf, error) {
+// Tree is the payout tree of a batch.
+type Tree struct {
+	Number uint32
+	Root   domain.Digest
+	Leaves []settlement.Leaf
+}
+
+// ReadTree reads the tree of a batch, or, for number 0, of the one that is active. It is
+// projections.ErrNotFound where there is no such batch.
+func ReadTree(ctx context.Context, view projections.View, number uint32) (Tree, error) {
+	r := reading{}
+	if err := r.readBatches(ctx, view); err != nil {
+		return Tree{}, err
+	}
+	if number == 0 {
+		number = r.books().Active.Epoch
+	}
+	if number == 0 || number > r.books().LastNumber {
+		return Tree{}, fmt.Errorf("batch %d of %d: %w", number, r.books().LastNumber, projections.ErrNotFound)
+	}
+	return r.tree(number)
+}
+
+// tree makes the payout tree as of a batch out of all lines up to it, and checks it against the batch's
+// root: what goes on chain is never taken on trust.
+func (r reading) tree(number uint32) (Tree, error) {
 	vetoed := map[uint32]bool{}
-	var root domain.Digest
+	tree := Tree{Number: number}
 	for _, batch := range r.batches {
-		vetoed[batch.Number] = batch.State == projections.BatchVetoed
+		vetoed[batch.Number] = batch.State == projections.BatchVetoed && batch.Number != number
 		if batch.Number == number {
-			root = batch.PayoutRoot
+			tree.Root = batch.PayoutRoot
 		}
 	}
 	cumulative := map[domain.ProviderID]domain.Nano{}
@@ -94,17 +124,16 @@ func (r reading) leavesOf(number uint32) ([]settlement.Leaf, error) {
 			cumulative[line.Payee] = line.Cumulative
 		}
 	}
-	leaves := make([]settlement.Leaf, 0, len(cumulative))
 	for payee, amount := range cumulative {
-		leaves = append(leaves, settlement.Leaf{Payee: payee, Cumulative: amount})
+		tree.Leaves = append(tree.Leaves, settlement.Leaf{Payee: payee, Cumulative: amount})
 	}
-	settlement.SortLeaves(leaves)
-	have, err := settlement.Root(leaves)
+	settlement.SortLeaves(tree.Leaves)
+	have, err := settlement.Root(tree.Leaves)
 	if err != nil {
-		return nil, fmt.Errorf("leaves of batch %d: %w", number, err)
+		return tree, fmt.Errorf("tree of batch %d: %w", number, err)
 	}
-	if have != root {
-		return nil, fmt.Errorf("leaves of batch %d have root %s, the batch %s: the projections are damaged; rebuild them", number, have, root)
+	if have != tree.Root {
+		return tree, fmt.Errorf("tree of batch %d has root %s, the batch %s: the projections are damaged; rebuild them", number, have, tree.Root)
 	}
-	return leaves, nil
+	return tree, nil
 }

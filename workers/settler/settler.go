@@ -66,9 +66,7 @@ type Settler struct {
 	cfg    Config
 	last   settlement.Decision
 	sealed time.Time
-	// leaves are those of the active batch. They change with it only.
-	leaves      []settlement.Leaf
-	leavesEpoch uint32
+	tree   Tree // of the active batch
 }
 
 // New returns a settler that has not looked yet.
@@ -173,15 +171,15 @@ func (s *Settler) claim(ctx context.Context, b reading, seen settlement.Seen) (b
 	if !s.cfg.ClaimFor || seen.Paused || seen.Active.Epoch == 0 || seen.Active != b.books().Active {
 		return false, nil
 	}
-	if s.leavesEpoch != seen.Active.Epoch {
-		leaves, err := b.leavesOf(seen.Active.Epoch)
+	if s.tree.Number != seen.Active.Epoch {
+		tree, err := b.tree(seen.Active.Epoch)
 		if err != nil {
 			return false, err
 		}
-		s.leaves, s.leavesEpoch = leaves, seen.Active.Epoch
+		s.tree = tree
 	}
 	var due []domain.ProviderID
-	for _, leaf := range s.leaves {
+	for _, leaf := range s.tree.Leaves {
 		if b.paid[leaf.Payee] < leaf.Cumulative {
 			due = append(due, leaf.Payee)
 		}
@@ -189,7 +187,7 @@ func (s *Settler) claim(ctx context.Context, b reading, seen settlement.Seen) (b
 	if len(due) == 0 {
 		return false, nil
 	}
-	if err := s.cfg.Chain.Claim(ctx, s.leaves, due[:min(len(due), MaxClaims)]); err != nil {
+	if err := s.cfg.Chain.Claim(ctx, s.tree.Leaves, due[:min(len(due), MaxClaims)]); err != nil {
 		return false, fmt.Errorf("claim for %d payees: %w: %w", len(due), errChain, err)
 	}
 	return false, nil // the watcher has to book it first

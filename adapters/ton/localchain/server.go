@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	keyName          = "liteserver.key"
-	globalConfigName = "global.config.json"
+	keyName = "liteserver.key"
+	// GlobalConfigName is the file in the folder of a chain that leads clients to it while it runs.
+	GlobalConfigName = "global.config.json"
 	// maxClients and maxQueries bound what strangers on this machine can make the chain hold.
 	maxClients = 64
 	maxQueries = 256
@@ -201,7 +202,7 @@ func (s *server) writeGlobalConfig(dir string) (err error) {
 	if err != nil {
 		return fmt.Errorf("global configuration: %w", err)
 	}
-	s.configFile = filepath.Join(dir, globalConfigName)
+	s.configFile = filepath.Join(dir, GlobalConfigName)
 	if err := os.WriteFile(s.configFile, raw, 0o600); err != nil {
 		return fmt.Errorf("global configuration: %w", err)
 	}

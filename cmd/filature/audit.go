@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/filature/filature/adapters/sqlite"
+	"github.com/filature/filature/adapters/ton"
+	"github.com/filature/filature/adapters/ton/localchain"
+	"github.com/filature/filature/domain/signing"
+	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/eventstore/seglog"
+	"github.com/filature/filature/projections"
+	"github.com/filature/filature/workers/auditor"
+)
+
+// auditCmd replays a data folder.
+type auditCmd struct {
+	Data string `required:"" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
+	JSON bool   `help:"Print the report as JSON."`
+}
+
+// Run audits and prints the report. It exits with 1 where the verdict is not pass.
+func (c *auditCmd) Run(ctx context.Context, out *console) error {
+	began := time.Now()
+	report, err := auditFolder(ctx, c.Data, func(done, total int64, what string) {
+		out.progress("%s: %s of %s", what, count(done), count(total))
+	})
+	if err != nil {
+		return err
+	}
+	out.step("audited in %.1f s", time.Since(began).Seconds())
+	if c.JSON {
+		err = out.json(report)
+	} else {
+		err = auditor.WriteText(out.out, *report)
+	}
+	if err == nil && report.Verdict != auditor.Pass {
+		return &exitError{code: exitNo}
+	}
+	return err
+}
+
+// auditFolder audits a data folder and changes nothing in it. What can't be opened is in the report.
+func auditFolder(ctx context.Context, dir string, progress func(done, total int64, what string)) (_ *auditor.Report, err error) {
+	var closers []func() error
+	defer func() {
+		for _, closer := range closers {
+			err = errors.Join(err, closer())
+		}
+	}()
+	cfg := auditor.Config{
+		Files:    func(context.Context) ([]auditor.Folder, error) { return verifyFolders(dir) },
+		Verifier: signing.NewVerifier(cacheKeys), Entropy: rand.Reader, Progress: progress,
+	}
+	// A log that is damaged does not open; the files step says where.
+	intake, errIntake := seglog.OpenReadOnly(filepath.Join(dir, intakeDir))
+	ledgerLog, errLedger := seglog.OpenReadOnly(filepath.Join(dir, ledgerDir))
+	for _, l := range []*seglog.ReadOnly{intake, ledgerLog} {
+		if l != nil {
+			closers = append(closers, l.Close)
+		}
+	}
+	for _, err := range []error{errIntake, errLedger} {
+		if err != nil && !errors.Is(err, eventstore.ErrCorrupt) {
+			return nil, usage("--data %s: %w", dir, err)
+		}
+	}
+	if errIntake == nil && errLedger == nil {
+		cfg.Intake, cfg.Ledger = intake, ledgerLog
+	}
+	store, err := openStore(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if store != nil {
+		cfg.Store = store
+		closers = append(closers, store.Close)
+		chain, closeChain, err := openChain(ctx, dir, store)
+		if err != nil {
+			return nil, err
+		}
+		if chain != nil {
+			cfg.Chain = chain
+			closers = append(closers, closeChain)
+		}
+	}
+	report, err := auditor.Audit(ctx, cfg)
+	return &report, err
+}
+
+// verifyFolders reads every byte of both logs.
+func verifyFolders(dir string) ([]auditor.Folder, error) {
+	var folders []auditor.Folder
+	for name, log := range map[string]auditor.LogName{intakeDir: auditor.Intake, ledgerDir: auditor.Ledger} {
+		report, err := seglog.Verify(filepath.Join(dir, name))
+		folder := auditor.Folder{Log: log, Files: report.Segments, Bytes: report.Bytes}
+		var damage *seglog.Damage
+		switch {
+		case errors.As(err, &damage):
+			folder.Damage = &auditor.Damage{File: damage.File, Byte: damage.Byte, Why: damage.Why}
+			if damage.Placed {
+				folder.Damage.Record = &damage.Record
+			}
+		case err != nil:
+			return nil, err
+		}
+		folders = append(folders, folder)
+	}
+	return folders, nil
+}
+
+// openStore opens the projections of a folder, or returns nil if there are none.
+func openStore(ctx context.Context, dir string) (*sqlite.Store, error) {
+	path := filepath.Join(dir, projectionFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return sqlite.Open(ctx, path)
+}
+
+// chainReader is the vault as an auditor reads it.
+type chainReader struct {
+	*ton.Vault
+	ton.Claims
+}
+
+// openChain reaches the folder's chain: the one that runs, or, where none does, from its journal. It is nil
+// where there is no vault yet.
+func openChain(ctx context.Context, dir string, store *sqlite.Store) (auditor.Chain, func() error, error) {
+	var vault [32]byte
+	err := store.View(ctx, func(view projections.View) error {
+		for network, err := range projections.RowsOf(ctx, view, projections.TheNetwork) {
+			if err != nil {
+				return err
+			}
+			vault = network.Vault
+		}
+		return nil
+	})
+	if err != nil || vault == [32]byte{} {
+		return nil, nil, err
+	}
+	client, closeAll, err := connectChain(ctx, filepath.Join(dir, chainDir))
+	if err != nil {
+		return nil, nil, err
+	}
+	at := client.Vault(ton.Address{Account: vault})
+	return chainReader{at, ton.Claims{History: at.History(0)}}, closeAll, nil
+}
+
+// connectChain connects to the local chain of a folder, and starts it if it does not run.
+func connectChain(ctx context.Context, dir string) (*ton.Client, func() error, error) {
+	chain, err := localchain.Open(localchain.Options{Dir: dir})
+	switch {
+	case errors.Is(err, localchain.ErrInUse):
+		client, err := ton.Connect(ctx, ton.Config{GlobalConfigFile: filepath.Join(dir, localchain.GlobalConfigName)})
+		if err != nil {
+			return nil, nil, fmt.Errorf("reach the running chain: %w", err)
+		}
+		return client, func() error { client.Close(); return nil }, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	client, err := ton.Connect(ctx, ton.Config{GlobalConfigFile: chain.GlobalConfigFile()})
+	if err != nil {
+		return nil, nil, errors.Join(err, chain.Close())
+	}
+	return client, func() error { client.Close(); return chain.Close() }, nil
+}

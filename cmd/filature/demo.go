@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/projections"
+	"github.com/filature/filature/workers/auditor"
+)
+
+// demoCmd runs a small network from end to end.
+type demoCmd struct {
+	Data   string `type:"path" help:"Folder to leave the logs in; it must not exist. Default: a new temporary one."`
+	Jobs   int    `default:"20000" help:"How many jobs to run."`
+	Trace  string `type:"existingfile" help:"Take arrivals and token counts from a CSV with TIMESTAMP, ContextTokens, GeneratedTokens: one job a row."`
+	Seed   uint64 `default:"1" help:"Of all that is drawn by lot."`
+	Shards int    `default:"4" help:"Data shards."`
+	JSON   bool   `help:"Print the result as JSON."`
+}
+
+const (
+	// demoLimit ends a demo that hangs; it takes some twenty seconds.
+	demoLimit = 4 * time.Minute
+	// The demo's times: short enough to see money mature, be sealed, wait out its challenge delay and be
+	// paid, several times over.
+	demoWindow  = time.Second
+	demoBucket  = time.Second
+	demoDelay   = time.Second
+	demoTimeout = 2 * time.Second // after which an abandoned job expires
+	// demoDays is in how many parts the traffic comes; after each, a batch is sealed.
+	demoDays = 4
+)
+
+// Run runs the demo.
+func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, demoLimit)
+	defer cancel()
+	if err := c.folder(); err != nil {
+		return err
+	}
+	plan, err := c.plan()
+	if err != nil {
+		return err
+	}
+	rules := defaultTerms()
+	rules.disputes.WindowMs, rules.disputes.ResolveWithinMs = demoWindow.Milliseconds(), (5 * time.Second).Milliseconds()
+	rules.network.MaturityBucketMs = demoBucket.Milliseconds()
+	rules.network.MaxJobTimeoutMs = time.Minute.Milliseconds()
+	rules.network.PayoutThresholdNano = 1
+	rules.network.RequireAttestation = true
+	rules.card.CancelledPermille = 500
+	e, err := openEngine(ctx, options{
+		dir: c.Data, name: "demo", dataShards: c.Shards, terms: rules,
+		log: slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		settle: settleOptions{
+			every: demoWindow + demoBucket, delay: demoDelay, claimFor: true,
+			vaultFloat: domain.Coin, treasuryFloat: 100 * domain.Coin,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	working, stopWork := context.WithCancel(ctx)
+	group, groupCtx := errgroup.WithContext(working)
+	group.Go(func() error { return e.run(groupCtx) })
+	var result *demoResult
+	group.Go(func() error {
+		defer stopWork()
+		var err error
+		result, err = c.play(groupCtx, e, plan, out)
+		return err
+	})
+	err = group.Wait()
+	stopWork()
+	if err = errors.Join(err, e.close()); err != nil {
+		return fmt.Errorf("demo (its data is in %s): %w", c.Data, err)
+	}
+	out.progress("auditing")
+	result.Audit, err = auditFolder(ctx, c.Data, func(done, total int64, what string) {
+		out.progress("auditing: %s, %s of %s", what, count(done), count(total))
+	})
+	if err != nil {
+		return fmt.Errorf("audit %s: %w", c.Data, err)
+	}
+	out.step("✓ audited in a fresh look at the folder")
+	if c.JSON {
+		err = out.json(result)
+	} else {
+		err = result.print(out)
+	}
+	if err == nil && result.Audit.Verdict != auditor.Pass {
+		return &exitError{code: exitNo}
+	}
+	return err
+}
+
+// folder settles where the data goes.
+func (c *demoCmd) folder() error {
+	if c.Data == "" {
+		dir, err := os.MkdirTemp("", "filature-demo-")
+		c.Data = filepath.Join(dir, "data")
+		return err
+	}
+	if _, err := os.Stat(c.Data); err == nil {
+		return usage("--data %s: exists already; the demo wants a new folder", c.Data)
+	}
+	return nil
+}
+
+// plan is the jobs that the demo will run.
+func (c *demoCmd) plan() ([]jobPlan, error) {
+	if c.Trace != "" {
+		file, err := os.Open(c.Trace)
+		if err != nil {
+			return nil, usage("--trace: %w", err)
+		}
+		defer file.Close()
+		plan, err := readTrace(file)
+		if err != nil {
+			return nil, usage("--trace %s: %w", c.Trace, err)
+		}
+		return plan, nil
+	}
+	if c.Jobs < 1 || c.Jobs > 1_000_000 {
+		return nil, usage("--jobs %d: want 1 to 1000000", c.Jobs)
+	}
+	return drawJobs(rand.New(rand.NewPCG(c.Seed, 1)), c.Jobs), nil
+}
+
+// play is the demo itself: found the network, run the jobs, and wait until everybody is paid.
+func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *console) (*demoResult, error) {
+	began := time.Now()
+	out.progress("starting: logs, projections, a TON chain of our own")
+	select {
+	case <-e.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	vault := e.vault.Load()
+	out.step("✓ network %s… with %d shards, vault %s on a local TON chain", e.network.String()[:8], e.dataShards, vault.Address())
+
+	w, err := newWorld(e, c.Seed)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.found(ctx); err != nil {
+		return nil, fmt.Errorf("found the network: %w", err)
+	}
+	out.step("✓ %d models, %d clients, %d providers with %d attested workers", len(w.models), len(w.clients), len(w.providers), len(w.workers))
+	deposited, err := w.deposit(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("deposit: %w", err)
+	}
+	out.step("✓ %s coins deposited on chain for %d accounts, seen by the watcher and booked", deposited, len(w.accounts))
+
+	result := &demoResult{Data: c.Data, Network: e.network.String(), Vault: vault.Address().String(), Seed: c.Seed}
+	t := newTraffic(w, rand.New(rand.NewPCG(c.Seed, 2)), c.Trace == "")
+	for part := range demoDays {
+		from, to := len(plan)*part/demoDays, len(plan)*(part+1)/demoDays
+		start := time.Now()
+		if err := t.run(ctx, plan[from:to], func(jobs int) {
+			out.progress("streaming jobs: %s of %s, %s claims", count(from+jobs), count(len(plan)), count(t.claims))
+		}); err != nil {
+			return nil, fmt.Errorf("stream jobs: %w", err)
+		}
+		if err := w.decided(ctx); err != nil {
+			return nil, err
+		}
+		result.Streaming += time.Since(start)
+		sealed, err := w.awaitBatch(ctx, uint32(part+1), func(state string) {
+			out.progress("streamed %s jobs; %s", count(to), state)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("wait for batch %d: %w", part+1, err)
+		}
+		out.step("✓ part %d of %d: %s jobs, %s claims; batch %d sealed: %s coins for %d payees", part+1, demoDays, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
+	}
+	result.Jobs, result.Claims, result.AtTheDoor = len(plan), t.claims, t.refusals()
+	if err := w.awaitPaid(ctx, func(left domain.Nano) {
+		out.progress("%s coins still on their way to providers", left)
+	}); err != nil {
+		return nil, fmt.Errorf("wait for payouts: %w", err)
+	}
+	out.step("✓ all that was earned is paid on chain")
+	if err := result.collect(ctx, e, w); err != nil {
+		return nil, err
+	}
+	result.Took = time.Since(began)
+	return result, nil
+}
+
+// demoResult is what the demo ends with.
+type demoResult struct {
+	Data       string                    `json:"data"`
+	Network    string                    `json:"network"`
+	Vault      string                    `json:"vault"`
+	Seed       uint64                    `json:"seed"`
+	Jobs       int                       `json:"jobs"`
+	Claims     int                       `json:"claims"`
+	Streaming  time.Duration             `json:"streaming_ns"`
+	Took       time.Duration             `json:"took_ns"`
+	Providers  []providerResult          `json:"providers"`
+	Rejections []projections.ReasonTotal `json:"rejections"`
+	AtTheDoor  []projections.ReasonTotal `json:"refused_at_the_gateway"`
+	Tokens     projections.Tokens        `json:"tokens"`
+	Trial      []projections.KindTotal   `json:"trial_balance"`
+	Audit      *auditor.Report           `json:"audit"`
+}
+
+type providerResult struct {
+	projections.ProviderTotal
+	// PaidOnChain is what the payee's claim account on the chain says.
+	PaidOnChain domain.Nano `json:"paid_on_chain_nano"`
+}
+
+// collect reads the tables, and from the chain what was paid.
+func (r *demoResult) collect(ctx context.Context, e *engine, w *world) error {
+	err := e.store.Read(ctx, func(reader projections.Reader) error {
+		totals, err := reader.ProviderTotals(ctx)
+		if err != nil {
+			return err
+		}
+		for _, total := range totals {
+			r.Providers = append(r.Providers, providerResult{ProviderTotal: total})
+			r.Tokens.Prompt += total.Tokens.Prompt
+			r.Tokens.Cached += total.Tokens.Cached
+			r.Tokens.Completion += total.Tokens.Completion
+			r.Tokens.Reasoning += total.Tokens.Reasoning
+		}
+		if r.Rejections, err = reader.RejectionTotals(ctx); err != nil {
+			return err
+		}
+		r.Trial, err = reader.TrialBalance(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the tables: %w", err)
+	}
+	vault := e.vault.Load()
+	for i := range r.Providers {
+		if r.Providers[i].PaidOnChain, err = vault.Claimed(ctx, r.Providers[i].Provider); err != nil {
+			return fmt.Errorf("read the chain: %w", err)
+		}
+	}
+	return nil
+}
+
+func (r *demoResult) print(out *console) error {
+	fmt.Fprint(out.out, "\nProviders\n\n")
+	var rows [][]string
+	var sum providerResult
+	for _, p := range r.Providers {
+		rows = append(rows, p.cells())
+		sum.Completed += p.Completed
+		sum.Failed += p.Failed + p.Cancelled + p.Expired
+		sum.Tokens.Prompt += p.Tokens.Prompt
+		sum.Tokens.Cached += p.Tokens.Cached
+		sum.Tokens.Completion += p.Tokens.Completion
+		sum.Tokens.Reasoning += p.Tokens.Reasoning
+		sum.WorkerPart += p.WorkerPart
+		sum.Paid += p.Paid
+		sum.PaidOnChain += p.PaidOnChain
+	}
+	sum.Name = "all"
+	out.table([]string{"provider", "jobs", "not done", "prompt", "cached", "completion", "reasoning", "charged", "paid", "paid on chain"}, rows, sum.cells())
+	fmt.Fprint(out.out, "\nRejected by the ledger (each with its reason, field and figures: filature why)\n\n")
+	printReasons(out, r.Rejections)
+	fmt.Fprint(out.out, "\nRefused at the gateway, so in no log\n\n")
+	printReasons(out, r.AtTheDoor)
+	seconds := r.Streaming.Seconds()
+	fmt.Fprintf(out.out, "\n%s jobs, %s claims streamed, decided and projected in %.1f s: %s claims/s, %s jobs/s. All in all %.1f s.\n\n",
+		count(r.Jobs), count(r.Claims), seconds, count(int(float64(r.Claims)/seconds)), count(int(float64(r.Jobs)/seconds)), r.Took.Seconds())
+	if err := auditor.WriteText(out.out, *r.Audit); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out.out, "\nThe folder is left for you:\n  filature audit --data %s\n", r.Data)
+	return err
+}
+
+func (p providerResult) cells() []string {
+	return []string{
+		p.Name, count(p.Completed), count(p.Failed + p.Cancelled + p.Expired),
+		count(p.Tokens.Prompt), count(p.Tokens.Cached), count(p.Tokens.Completion), count(p.Tokens.Reasoning),
+		p.WorkerPart.String(), p.Paid.String(), p.PaidOnChain.String(),
+	}
+}
+
+func printReasons(out *console, totals []projections.ReasonTotal) {
+	var rows [][]string
+	var all int64
+	for _, t := range totals {
+		rows = append(rows, []string{t.Reason, count(t.Count)})
+		all += t.Count
+	}
+	out.table([]string{"reason", "count"}, rows, []string{"all", count(all)})
+}

@@ -1,0 +1,348 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/filature/filature/adapters/ton"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/signing"
+	"github.com/filature/filature/projections"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+	"github.com/filature/filature/workers/reporter"
+)
+
+// world is everybody who takes part in the demo.
+type world struct {
+	engine *engine
+	seed   uint64
+
+	models    []demoModel
+	clients   []*demoClient
+	accounts  []*demoAccount // of all clients; Telegram's come first
+	providers []*demoProvider
+	workers   []*demoWorker
+	proxy     *party
+	arbiter   *party
+	stranger  *party // whom nobody registered
+}
+
+// party is somebody with a key, and the numbers of its reports.
+type party struct {
+	name     string
+	key      ed25519.PrivateKey
+	sequence map[domain.Shard]uint64
+}
+
+func (p *party) next(shard domain.Shard) uint64 {
+	p.sequence[shard]++
+	return p.sequence[shard]
+}
+
+type demoModel struct {
+	name string
+	id   domain.ModelID
+}
+
+type demoClient struct {
+	party
+	id       domain.ClientID
+	wallet   *ton.Wallet
+	accounts []*demoAccount
+}
+
+type demoAccount struct {
+	id     domain.AccountID
+	shard  domain.Shard
+	client *demoClient
+	jobs   uint64
+	broke  bool // asks for more than it has
+}
+
+type demoProvider struct {
+	party
+	id domain.ProviderID
+}
+
+type demoWorker struct {
+	party
+	id       domain.WorkerID
+	provider *demoProvider
+	models   []int
+	offers   []uint32 // coefficient, by place in models
+}
+
+// Who there is. Telegram is the largest client by far, as on the real network.
+var (
+	demoModels  = []string{"deepseek-ai/DeepSeek-V3.1", "deepseek-ai/DeepSeek-R1", "Qwen/Qwen3-32B", "Qwen/Qwen3-8B"}
+	demoClients = []struct {
+		name     string
+		accounts int
+		coins    domain.Nano // deposited per account
+	}{
+		{"Telegram", 8, 40 * domain.Coin},
+		{"Mosaic Research", 2, 15 * domain.Coin},
+		{"Studio Nord", 1, 10 * domain.Coin},
+		{"Pocket Labs", 1, domain.Coin / 1000}, // too little for what it asks
+	}
+	demoProviders = []struct {
+		name    string
+		workers int
+		models  []int
+		// coefficient of its first worker; each further one is a little dearer.
+		coefficient uint32
+	}{
+		{"Helios Compute", 6, []int{0, 1}, 1000},
+		{"Northern Racks", 5, []int{0, 2, 3}, 900},
+		{"Baikal GPU", 4, []int{1, 2}, 1333},
+		{"Lagoon AI", 3, []int{2, 3}, 850},
+		{"Kepler Farm", 2, []int{0, 1, 2, 3}, 1750},
+	}
+)
+
+const demoMaxCoefficient = 4000 // what a client takes at most, Cocoon's own default
+
+// seedOf gives everybody a key of their own, the same for the same seed.
+func (w *world) seedOf(format string, args ...any) [32]byte {
+	return sha256.Sum256(append(binary.BigEndian.AppendUint64(nil, w.seed), fmt.Sprintf(format, args...)...))
+}
+
+func (w *world) party(format string, args ...any) party {
+	seed := w.seedOf("key/"+format, args...)
+	return party{name: fmt.Sprintf(format, args...), key: ed25519.NewKeyFromSeed(seed[:]), sequence: map[domain.Shard]uint64{}}
+}
+
+func newWorld(e *engine, seed uint64) (*world, error) {
+	w := &world{engine: e, seed: seed}
+	for _, name := range demoModels {
+		w.models = append(w.models, demoModel{name, w.seedOf("model/%s", name)})
+	}
+	for _, c := range demoClients {
+		client := &demoClient{party: w.party("%s", c.name), id: w.seedOf("client/%s", c.name)}
+		var err error
+		if client.wallet, err = e.client.Wallet(client.key); err != nil {
+			return nil, err
+		}
+		for i := range c.accounts {
+			id := domain.AccountID(w.seedOf("account/%s/%d", c.name, i))
+			account := &demoAccount{id: id, shard: domain.ShardOf(id, e.dataShards), client: client, broke: c.coins < domain.Coin}
+			client.accounts = append(client.accounts, account)
+			w.accounts = append(w.accounts, account)
+		}
+		w.clients = append(w.clients, client)
+	}
+	for _, p := range demoProviders {
+		provider := &demoProvider{party: w.party("%s", p.name)}
+		wallet, err := e.client.Wallet(provider.key)
+		if err != nil {
+			return nil, err
+		}
+		provider.id = wallet.Address().Account
+		w.providers = append(w.providers, provider)
+		for i := range p.workers {
+			worker := &demoWorker{party: w.party("%s/%d", p.name, i), id: w.seedOf("worker/%s/%d", p.name, i), provider: provider, models: p.models}
+			for m := range p.models {
+				worker.offers = append(worker.offers, p.coefficient+uint32(50*i+25*m))
+			}
+			w.workers = append(w.workers, worker)
+		}
+	}
+	w.proxy = &party{name: "proxy", key: e.keys.of("proxy"), sequence: map[domain.Shard]uint64{}}
+	w.arbiter = &party{name: "arbiter", key: e.keys.of("arbiter"), sequence: map[domain.Shard]uint64{}}
+	stranger := w.party("stranger")
+	w.stranger = &stranger
+	return w, nil
+}
+
+// found registers everybody: models, clients and providers by the operator, workers and offers by their
+// provider, attestation results by the verifier, accounts by their client.
+func (w *world) found(ctx context.Context) error {
+	e := w.engine
+	var claims []*v1.Claim
+	for _, m := range w.models {
+		claims = append(claims, &v1.Claim{Body: &v1.Claim_ListModel{ListModel: &v1.ListModel{Model: m.id[:], Name: m.name}}})
+	}
+	for _, c := range w.clients {
+		key := signing.KeyOf(c.key)
+		claims = append(claims, &v1.Claim{Body: &v1.Claim_RegisterClient{RegisterClient: &v1.RegisterClient{Client: c.id[:], Key: key[:], Name: c.name}}})
+	}
+	for _, p := range w.providers {
+		key := signing.KeyOf(p.key)
+		claims = append(claims, &v1.Claim{Body: &v1.Claim_RegisterProvider{RegisterProvider: &v1.RegisterProvider{Provider: p.id[:], Key: key[:], Name: p.name}}})
+	}
+	if err := e.claimAs(ctx, e.operator, domain.Control, claims...); err != nil {
+		return err
+	}
+	for _, p := range w.providers {
+		if err := e.claimAs(ctx, w.reporter(&p.party), domain.Control, w.fleet(p)...); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	if err := w.attest(ctx); err != nil {
+		return err
+	}
+	for _, a := range w.accounts {
+		open := &v1.Claim{Body: &v1.Claim_OpenAccount{OpenAccount: &v1.OpenAccount{Account: a.id[:], Client: a.client.id[:]}}}
+		if err := w.say(ctx, []statement{{&a.client.party, a.shard, open}}); err != nil {
+			return err
+		}
+	}
+	return w.decided(ctx)
+}
+
+// reporter speaks for a party once; its own numbers go on above.
+func (w *world) reporter(p *party) *reporter.Reporter {
+	return reporter.New(p.key, w.engine.network, w.engine.gateway, time.Now)
+}
+
+// fleet is what a provider says of its workers.
+func (w *world) fleet(p *demoProvider) []*v1.Claim {
+	var claims []*v1.Claim
+	for _, worker := range w.workers {
+		if worker.provider != p {
+			continue
+		}
+		key := signing.KeyOf(worker.key)
+		claims = append(claims, &v1.Claim{Body: &v1.Claim_RegisterWorker{RegisterWorker: &v1.RegisterWorker{Worker: worker.id[:], Provider: p.id[:], Key: key[:]}}})
+		for i, m := range worker.models {
+			claims = append(claims, &v1.Claim{Body: &v1.Claim_SetOffer{SetOffer: &v1.SetOffer{
+				Worker: worker.id[:], Model: w.models[m].id[:], Coefficient: worker.offers[i],
+			}}})
+		}
+	}
+	return claims
+}
+
+// attest has the verifier challenge and pass every worker. What evidence a worker shows is the verifier's
+// business; the ledger has its result.
+func (w *world) attest(ctx context.Context) error {
+	var claims []*v1.Claim
+	now := time.Now()
+	image, policy := w.seedOf("image"), w.seedOf("policy")
+	for _, worker := range w.workers {
+		challenge, evidence := w.seedOf("challenge/%s", worker.name), w.seedOf("evidence/%s", worker.name)
+		claims = append(claims,
+			&v1.Claim{Body: &v1.Claim_ChallengeAttestation{ChallengeAttestation: &v1.ChallengeAttestation{
+				Worker: worker.id[:], Challenge: challenge[:], ExpiresAtMs: now.Add(time.Minute).UnixMilli(),
+			}}},
+			&v1.Claim{Body: &v1.Claim_PassAttestation{PassAttestation: &v1.PassAttestation{
+				Worker: worker.id[:], Challenge: challenge[:], EvidenceDigest: evidence[:], PolicyDigest: policy[:],
+				ImageHash: image[:], ValidUntilMs: now.Add(time.Hour).UnixMilli(),
+			}}},
+		)
+	}
+	return w.engine.claimAs(ctx, w.engine.reporter("verifier"), domain.Control, claims...)
+}
+
+// deposit has each client pay into its accounts, on chain, and waits until the ledger has booked it.
+func (w *world) deposit(ctx context.Context) (domain.Nano, error) {
+	e := w.engine
+	vault := e.vault.Load()
+	for i, c := range w.clients {
+		coins := demoClients[i].coins
+		if err := e.fund(ctx, c.wallet, domain.Nano(len(c.accounts)+1)*(coins+domain.Coin)); err != nil {
+			return 0, err
+		}
+		var messages []ton.Message
+		for _, a := range c.accounts {
+			messages = append(messages, vault.DepositMessage(a.id, coins))
+		}
+		if _, err := c.wallet.Deliver(ctx, messages); err != nil {
+			return 0, fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	for {
+		var total domain.Nano
+		booked := 0
+		err := e.store.View(ctx, func(view projections.View) error {
+			for b, err := range projections.RowsOf(ctx, view, projections.Balances) {
+				if err != nil {
+					return err
+				}
+				if b.Kind == projections.KindName(v1.AccountKind_ACCOUNT_KIND_CLIENT_AVAILABLE) {
+					booked++
+					total += b.Amount
+				}
+			}
+			return nil
+		})
+		if err != nil || booked == len(w.accounts) {
+			return total, err
+		}
+		if err := pause(ctx, pollChain/4); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// decided waits until the clerks have answered all that is in intake, and the projections have it.
+func (w *world) decided(ctx context.Context) error {
+	for shard := range w.engine.clerks {
+		end, err := w.engine.intake.End(ctx, domain.Shard(shard))
+		if err != nil {
+			return err
+		}
+		if end > 0 {
+			if err := w.engine.answered(ctx, domain.Shard(shard), end-1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// awaitBatch waits until a batch is sealed.
+func (w *world) awaitBatch(ctx context.Context, number uint32, progress func(string)) (projections.Batch, error) {
+	for {
+		var found projections.Batch
+		err := w.engine.store.Read(ctx, func(r projections.Reader) error {
+			batches, err := r.BatchList(ctx)
+			for _, b := range batches {
+				if b.Number >= number && found.Number == 0 {
+					found = b
+				}
+			}
+			return err
+		})
+		if err != nil || found.Number != 0 {
+			return found, err
+		}
+		progress(fmt.Sprintf("waiting for batch %d: earnings mature a second after their charge", number))
+		if err := pause(ctx, pollChain/4); err != nil {
+			return found, err
+		}
+	}
+}
+
+// awaitPaid waits until nothing is reserved, earned, held, payable or committed any more: everything has
+// found its owner, and providers have theirs on chain.
+func (w *world) awaitPaid(ctx context.Context, progress func(domain.Nano)) error {
+	for {
+		var left domain.Nano
+		err := w.engine.store.Read(ctx, func(r projections.Reader) error {
+			trial, err := r.TrialBalance(ctx)
+			for _, kind := range trial {
+				switch kind.Kind {
+				case projections.KindName(v1.AccountKind_ACCOUNT_KIND_CLIENT_RESERVED),
+					projections.KindName(v1.AccountKind_ACCOUNT_KIND_PROVIDER_EARNED),
+					projections.KindName(v1.AccountKind_ACCOUNT_KIND_PROVIDER_HELD),
+					projections.KindName(v1.AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE),
+					projections.KindName(v1.AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED):
+					left += kind.Amount
+				}
+			}
+			return err
+		})
+		if err != nil || left == 0 {
+			return err
+		}
+		progress(left)
+		if err := pause(ctx, pollChain/4); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/signing"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+	"github.com/filature/filature/sdk"
+)
+
+// operators are the keys of an embedded network, and the role that each is given at its founding. The
+// operator is named in the genesis; treasury and guardian are wallets, and say nothing in the ledger.
+var operators = []struct {
+	name string
+	role v1.Role
+}{
+	{"operator", v1.Role_ROLE_UNSPECIFIED},
+	{"clock", v1.Role_ROLE_CLOCK},
+	{"watcher", v1.Role_ROLE_WATCHER},
+	{"settler", v1.Role_ROLE_SETTLER},
+	{"proxy", v1.Role_ROLE_PROXY},
+	{"verifier", v1.Role_ROLE_VERIFIER},
+	{"arbiter", v1.Role_ROLE_ARBITER},
+	{"treasurer", v1.Role_ROLE_TREASURER},
+	{"treasury", v1.Role_ROLE_UNSPECIFIED},
+	{"guardian", v1.Role_ROLE_UNSPECIFIED},
+}
+
+// keys are an operator's private keys, by name, each in a file of its own.
+type keys struct{ held map[string]ed25519.PrivateKey }
+
+// openKeys reads the keys in a folder and makes those that are missing.
+func openKeys(dir string) (*keys, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	k := &keys{held: map[string]ed25519.PrivateKey{}}
+	for _, o := range operators {
+		path := filepath.Join(dir, o.name+".key")
+		key, err := sdk.ReadKey(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			if _, key, err = ed25519.GenerateKey(rand.Reader); err == nil {
+				err = sdk.WriteKey(path, key)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("key %s: %w", o.name, err)
+		}
+		k.held[o.name] = key
+	}
+	return k, nil
+}
+
+func (k *keys) of(name string) ed25519.PrivateKey { return k.held[name] }
+
+func (k *keys) id(name string) domain.KeyID { return signing.KeyOf(k.held[name]) }
+
+// keygenCmd makes a key file.
+type keygenCmd struct {
+	Out  string `arg:"" type:"path" help:"File to write the key to. It must not exist."`
+	JSON bool   `help:"Print the public key as JSON."`
+}
+
+// Run makes a key and prints its public half, which is what an admin registers.
+func (c *keygenCmd) Run(out *console) error {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	if err := sdk.WriteKey(c.Out, key); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	id := signing.KeyOf(key)
+	if c.JSON {
+		return out.json(map[string]string{"file": c.Out, "public_key": id.String()})
+	}
+	fmt.Fprintf(out.out, "Private key in %s (keep it), public key (register it):\n%s\n", c.Out, id)
+	return nil
+}

@@ -1,0 +1,104 @@
+// Command filature is the metering and settlement engine for Cocoon: signed claims in, facts, balances
+// and payouts on TON out, and an audit that trusts none of it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes. They are part of the interface; docs/commands.md explains them.
+const (
+	exitOK         = 0
+	exitNo         = 1 // the answer is no: the audit found something, a report was refused
+	exitUsage      = 2 // bad arguments or input
+	exitUnfinished = 3 // could not be done now; run it again
+)
+
+// program is the command line. One file per subcommand.
+type program struct {
+	Demo    demoCmd    `cmd:"" help:"Run a small network from end to end: jobs in, payouts on chain, audited."`
+	Serve   serveCmd   `cmd:"" help:"Run the engine on a folder of its own and take reports over HTTP."`
+	Audit   auditCmd   `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
+	Prove   proveCmd   `cmd:"" help:"Prove a payee's amount against a batch's payout root."`
+	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
+	Keygen  keygenCmd  `cmd:"" help:"Make a signing key."`
+	Version versionCmd `cmd:"" help:"Say which program this is."`
+}
+
+const description = `Filature reels what Cocoon's workers spin: every token metered becomes a signed fact, every fact money,
+and every payout a leaf of a root on TON that anybody can recompute.
+
+Begin with:  filature demo
+
+Exit codes:  0 done · 1 the answer is no · 2 bad arguments or input · 3 not finished, run it again`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program, as tests run it too.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	var p program
+	exited := -1
+	parser, err := kong.New(&p,
+		kong.Name("filature"), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 110}),
+		kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&console{in: stdin, out: stdout, err: stderr, live: isTerminal(stderr)}),
+	)
+	if err != nil {
+		panic(err) // the struct above is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 { // help was asked for
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "filature: %v\nTry: filature --help\n", err)
+		return exitUsage
+	}
+	err = command.Run()
+	var said *exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &said):
+		if said.err != nil {
+			fmt.Fprintf(stderr, "filature: %v\n", said.err)
+		}
+		return said.code
+	default:
+		fmt.Fprintf(stderr, "filature: %v\n", err)
+		return exitUnfinished
+	}
+}
+
+// exitError is an error with an exit code. Without an error inside, all was said already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit %d: %v", e.code, e.err) }
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage is an error that the user can mend on the command line or in the input.
+func usage(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}

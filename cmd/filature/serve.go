@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/filature/filature/adapters/httpapi"
+	"github.com/filature/filature/domain"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+	"github.com/filature/filature/workers/gateway"
+)
+
+// serveCmd runs the engine until it is told to stop.
+type serveCmd struct {
+	Data   string `required:"" type:"path" help:"Folder of the logs, projections, keys and local chain. Made if it is missing."`
+	Listen string `default:"127.0.0.1:8420" help:"Address to take reports at."`
+	Name   string `default:"embedded" help:"Name of the network, for a new folder."`
+	Shards int    `default:"4" help:"Data shards, for a new folder. They can't be changed later."`
+
+	DisputeWindow time.Duration `default:"24h" help:"For a new folder: how long a charge may be disputed."`
+	Bucket        time.Duration `default:"1h" help:"For a new folder: earnings mature together per provider and bucket."`
+	Threshold     string        `default:"1" help:"For a new folder: least payout, in coins."`
+	BatchEvery    time.Duration `default:"1h" help:"Least time between two settlement batches."`
+	Delay         time.Duration `default:"10m" help:"For a new folder: challenge delay of the vault."`
+	Verbose       bool          `short:"v" help:"Log each decision of the settlement."`
+}
+
+const (
+	// shutdownGrace is how long requests under way may take to end.
+	shutdownGrace = 10 * time.Second
+	day           = 24 * time.Hour
+)
+
+// Run serves. It logs to stderr as JSON lines.
+func (c *serveCmd) Run(ctx context.Context, out *console) error {
+	threshold, err := domain.ParseCoins(c.Threshold)
+	if err != nil || threshold <= 0 {
+		return usage("--threshold %q: want coins above zero, such as 1.5", c.Threshold)
+	}
+	if c.Shards < 1 || c.Shards > 1024 {
+		return usage("--shards %d: want 1 to 1024", c.Shards)
+	}
+	level := slog.LevelInfo
+	if c.Verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewJSONHandler(out.err, &slog.HandlerOptions{Level: level}))
+	rules := defaultTerms()
+	rules.disputes.WindowMs = c.DisputeWindow.Milliseconds()
+	rules.network.MaturityBucketMs = c.Bucket.Milliseconds()
+	rules.network.PayoutThresholdNano = int64(threshold)
+	e, err := openEngine(ctx, options{
+		dir: c.Data, name: c.Name, dataShards: c.Shards, terms: rules, log: log,
+		settle: settleOptions{
+			every: c.BatchEvery, delay: c.Delay, claimFor: true,
+			vaultFloat: 10 * domain.Coin, treasuryFloat: 1000 * domain.Coin,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return errors.Join(usage("--listen %s: %w", c.Listen, err), e.close())
+	}
+	log.Info("serving", "address", listener.Addr().String(), "network", e.network.String(), "data", c.Data)
+	return errors.Join(e.serve(ctx, listener), e.close())
+}
+
+// serve runs the workers and the HTTP server until the context ends: first no new requests, then, when
+// those under way are answered, no more work.
+func (e *engine) serve(ctx context.Context, listener net.Listener) error {
+	server := httpapi.NewServer(httpapi.Config{
+		Gateway: e.gateway, Ready: e.isReady, Explain: e.explain, Status: statusOf,
+	})
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	group, groupCtx := errgroup.WithContext(working)
+	group.Go(func() error { return e.run(groupCtx) })
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-groupCtx.Done():
+		}
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		defer cancel()
+		err := server.Shutdown(grace)
+		stopWork()
+		return err
+	})
+	return group.Wait()
+}
+
+// isReady tells whether the network is set up, so that claims can be accepted.
+func (e *engine) isReady(context.Context) error {
+	select {
+	case <-e.ready:
+		return nil
+	default:
+		return errors.New("the network is being set up")
+	}
+}
+
+// statusOf gives an error of the gateway or of a query its HTTP status.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, gateway.ErrTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, gateway.ErrBusy), errors.Is(err, gateway.ErrClosed), errors.Is(err, gateway.ErrUnsure):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, errNoSuchThing):
+		return http.StatusNotFound
+	case errors.Is(err, errBadQuestion):
+		return http.StatusBadRequest
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// defaultTerms are the network's figures of April 2026 (research: price 20, fee 19), with the rule that
+// gives Cocoon's own numbers.
+func defaultTerms() terms {
+	return terms{
+		network: &v1.SetNetwork{
+			MaxJobTimeoutMs: time.Hour.Milliseconds(), MaxOpenJobs: 100_000, MaturityBucketMs: time.Hour.Milliseconds(),
+			PayoutThresholdNano: int64(domain.Coin), BatchPayees: 4096,
+		},
+		disputes: &v1.SetDisputePolicy{WindowMs: day.Milliseconds(), ResolveWithinMs: (7 * day).Milliseconds(), DefaultRefundPermille: 0},
+		card: &v1.RateCard{
+			Rule: v1.RateRule_RATE_RULE_COCOON_V1, PricePerTokenNano: 20, WorkerFeePerTokenNano: 19,
+			PromptMultiplier: 10_000, CachedMultiplier: 1_000, CompletionMultiplier: 80_000, ReasoningMultiplier: 80_000,
+		},
+	}
+}

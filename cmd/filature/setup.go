@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/filature/filature/adapters/ton"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/ledger"
+	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/projections"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+// terms are the rules that a new network begins with. An admin can change them by claims later.
+type terms struct {
+	network  *v1.SetNetwork // without the vault
+	disputes *v1.SetDisputePolicy
+	card     *v1.RateCard
+}
+
+// readGenesis returns what control's ledger begins with, or nil if it is empty.
+func readGenesis(ctx context.Context, log eventstore.Reader) (*v1.Genesis, error) {
+	records, err := log.Read(ctx, domain.Control, 0, 1)
+	if err != nil || len(records) == 0 {
+		return nil, err
+	}
+	entry, err := eventstore.DecodeEntry(domain.Control, records[0])
+	if err != nil {
+		return nil, err
+	}
+	if entry.GetGenesis() == nil || ledger.Void(0, entry) {
+		return nil, fmt.Errorf("ledger 0/0 is no genesis: %w", eventstore.ErrCorrupt)
+	}
+	return entry.GetGenesis(), nil
+}
+
+// setUp brings a new network to where it can work: the vault on chain, the rules, roles for the
+// operator's keys. The vault's address follows from the keys and the rules are one report, so whatever a
+// crash leaves half done is done again with the same outcome.
+func (e *engine) setUp(ctx context.Context) (*ton.Vault, error) {
+	if err := e.ledger.Wait(ctx, domain.Control, 0); err != nil { // for the genesis
+		return nil, err
+	}
+	network, err := e.readNetwork(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if network.ParametersSet.AtMs == 0 {
+		vault, err := e.deploy(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("deploy the vault: %w", err)
+		}
+		if err := e.claimAs(ctx, e.operator, domain.Control, e.founding(vault)...); err != nil {
+			return nil, err
+		}
+		if network, err = e.readNetwork(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return e.client.Vault(ton.Address{Account: network.Vault}), nil
+}
+
+// founding are the operator's first claims.
+func (e *engine) founding(vault *ton.Vault) []*v1.Claim {
+	network := e.terms.network
+	address := vault.Address().Account
+	network.Vault = address[:]
+	claims := []*v1.Claim{
+		{Body: &v1.Claim_SetNetwork{SetNetwork: network}},
+		{Body: &v1.Claim_SetDisputePolicy{SetDisputePolicy: e.terms.disputes}},
+		{Body: &v1.Claim_SetRateCard{SetRateCard: &v1.SetRateCard{Card: e.terms.card}}},
+	}
+	for _, o := range operators {
+		if o.role == v1.Role_ROLE_UNSPECIFIED {
+			continue
+		}
+		key := e.keys.id(o.name)
+		claims = append(claims, &v1.Claim{Body: &v1.Claim_SetOperator{SetOperator: &v1.SetOperator{Key: key[:], Roles: []v1.Role{o.role}}}})
+	}
+	return claims
+}
+
+// readNetwork reads what the network was set up with, once the projections have caught up.
+func (e *engine) readNetwork(ctx context.Context) (network projections.Network, err error) {
+	if err := e.fresh(ctx); err != nil {
+		return network, err
+	}
+	err = e.store.View(ctx, func(view projections.View) error {
+		for row, err := range projections.RowsOf(ctx, view, projections.TheNetwork) {
+			if err != nil {
+				return err
+			}
+			network = row
+		}
+		return nil
+	})
+	return network, err
+}
+
+// claimant is a reporter.
+type claimant interface {
+	Report(ctx context.Context, shard domain.Shard, claims ...*v1.Claim) (domain.Offset, error)
+}
+
+// claimAs reports claims and waits for their answers. Each must be accepted.
+func (e *engine) claimAs(ctx context.Context, who claimant, shard domain.Shard, claims ...*v1.Claim) error {
+	at, err := who.Report(ctx, shard, claims...)
+	if err != nil {
+		return err
+	}
+	if err := e.answered(ctx, shard, at); err != nil {
+		return err
+	}
+	return e.store.View(ctx, func(view projections.View) error {
+		for rejected, err := range projections.RowsOf(ctx, view, projections.Rejections) {
+			if err != nil {
+				return err
+			}
+			if rejected.Shard == shard && rejected.Intake == at {
+				return fmt.Errorf("claim %d of intake %d/%d: %s: %s", rejected.Claim, shard, at, rejected.Field, rejected.Reason)
+			}
+		}
+		return nil
+	})
+}
+
+// deploy brings the vault to the chain, paid for by the faucet: this is the local chain.
+func (e *engine) deploy(ctx context.Context) (*ton.Vault, error) {
+	guardian, err := e.client.Wallet(e.keys.of("guardian"))
+	if err != nil {
+		return nil, err
+	}
+	vault, message, err := e.client.NewVault(ton.VaultParams{
+		Admin: e.treasury.Address(), Guardian: guardian.Address(), Delay: e.options.settle.delay,
+	}, e.options.settle.vaultFloat)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := vault.State(ctx); err == nil {
+		return vault, nil
+	} else if !errors.Is(err, ton.ErrNoVault) {
+		return nil, err
+	}
+	if err := e.fund(ctx, e.treasury, e.options.settle.treasuryFloat); err != nil {
+		return nil, err
+	}
+	if _, err := e.treasury.Deliver(ctx, []ton.Message{message}); err != nil {
+		return nil, err
+	}
+	for {
+		_, err := vault.State(ctx)
+		if !errors.Is(err, ton.ErrNoVault) {
+			return vault, err
+		}
+		if err := pause(ctx, pollChain); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fund gives a wallet coins from the local chain's faucet and waits until they are there.
+func (e *engine) fund(ctx context.Context, wallet *ton.Wallet, amount domain.Nano) error {
+	before, err := e.client.Balance(ctx, wallet.Address())
+	if err != nil {
+		return err
+	}
+	if before >= amount {
+		return nil
+	}
+	if err := e.chain.Faucet(wallet.Address().Account, amount); err != nil {
+		return err
+	}
+	for {
+		balance, err := e.client.Balance(ctx, wallet.Address())
+		if err != nil || balance > before {
+			return err
+		}
+		if err := pause(ctx, pollChain/4); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
