@@ -12,12 +12,13 @@ func limitsAreChecked(t *testing.T, open Open) {
 	log := opened(t, open)
 	mustAppend(t, log, 1, values("v", 1))
 	large := make([]byte, eventstore.MaxRecordBytes)
+	larger := make([]byte, eventstore.MaxRecordBytes+1)
 	heavy := make([][]byte, eventstore.MaxBatchBytes/len(large)+1)
 	for i := range heavy {
 		heavy[i] = large
 	}
 	for what, batch := range map[string][][]byte{
-		"large record": {[]byte("small"), append(large, 0)},
+		"large record": {[]byte("small"), larger},
 		"many records": make([][]byte, eventstore.MaxBatch+1),
 		"heavy batch":  heavy,
 	} {

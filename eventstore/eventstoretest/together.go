@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 
@@ -216,9 +217,7 @@ func closeUnderLoad(t *testing.T, open Open) {
 	}
 	want := map[domain.Offset][]byte{}
 	for range writers {
-		for offset, v := range soon(t, "append on a closed log", acked) {
-			want[offset] = v
-		}
+		maps.Copy(want, soon(t, "append on a closed log", acked))
 	}
 	all := ReadAll(t, opened(t, open), 0, 1000)
 	if len(all) != len(want) {

@@ -9,7 +9,7 @@ import (
 
 // Damage is the error for stored bytes that are not what was written. It unwraps to
 // eventstore.ErrCorrupt.
-type Damage struct {
+type Damage struct { //nolint:errname // a *Damage is what is wrong, and not only its report
 	File string // path
 	Byte int64  // place in the file where the damage shows
 	// Record is the first record that can't be trusted, if Placed.

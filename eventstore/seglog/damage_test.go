@@ -93,9 +93,17 @@ func (d *memDisk) lastSegment() string {
 	return last
 }
 
-// refused checks that neither Open, nor OpenReadOnly, nor Verify takes the log, that all name the
+// refused checks that nobody takes the log.
+func refused(t *testing.T, what string, d *memDisk) {
+	t.Helper()
+	if damageOf(t, what, d) == nil {
+		t.Fatalf("%s: no damage", what)
+	}
+}
+
+// damageOf checks that neither Open, nor OpenReadOnly, nor Verify takes the log, that all name the
 // same damage, and that Open left it untouched. It returns what they said.
-func refused(t *testing.T, what string, d *memDisk) *Damage {
+func damageOf(t *testing.T, what string, d *memDisk) *Damage {
 	t.Helper()
 	before := d.clone()
 	_, errOpen := open(d, "log", testOptions())
@@ -161,7 +169,7 @@ func TestAFlipOfAnyByteIsRefusedAndNamed(t *testing.T) {
 				what := fmt.Sprintf("%s, byte %d, mask %x", name, at, mask)
 				broken := d.clone()
 				broken.names[name].cache[at] ^= mask
-				damage := refused(t, what, broken)
+				damage := damageOf(t, what, broken)
 				if damage.File != filepath.Join("log", name) || damage.Byte > int64(at) {
 					t.Fatalf("%s: blamed on %v", what, damage)
 				}
@@ -352,6 +360,23 @@ func TestATornGroupWithMoreBehindItIsRefused(t *testing.T) {
 	refused(t, "a byte behind a torn group", torn)
 }
 
+func TestAGroupThatIsThereTwiceIsRefused(t *testing.T) {
+	for _, content := range []string{"text", string(make([]byte, 3*sectorBytes))} { // zeros look like a hole
+		d, m := newMemDisk(), &model{}
+		log, err := open(d, "log", Options{Shards: testShards, Now: testOptions().Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !m.appendTogether(log, map[int][][]byte{0: {[]byte(content)}}) {
+			t.Fatal("append failed")
+		}
+		kill(log)
+		f := d.names[d.lastSegment()]
+		f.cache = append(f.cache, f.cache[groups(t, d, d.lastSegment())[0]:]...)
+		refused(t, fmt.Sprintf("%.4q twice", content), d)
+	}
+}
+
 func TestGarbageAtTheEndIsCutOff(t *testing.T) {
 	for what, garbage := range map[string][]byte{
 		"one byte":      {0x55},
@@ -463,7 +488,7 @@ func TestMissingAndForeignFilesAreRefused(t *testing.T) {
 			if what == "segment doubled under the next number" {
 				blame = segmentName(uint64(len(d.names) - 2)) // the first that is missing before it
 			}
-			if damage := refused(t, what, d); damage.File != filepath.Join("log", blame) {
+			if damage := damageOf(t, what, d); damage.File != filepath.Join("log", blame) {
 				t.Errorf("blamed on %v; want %s", damage, blame)
 			}
 		})

@@ -78,7 +78,7 @@ func (d osDisk) open(name string, write bool) (file, error) {
 }
 
 func (d osDisk) create(name string) (file, error) {
-	f, err := os.OpenFile(filepath.Join(string(d), name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+	f, err := os.OpenFile(filepath.Join(string(d), name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create log file: %w", err)
 	}

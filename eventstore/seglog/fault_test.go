@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func (m *model) check(t failer, r eventstore.Reader) {
 		}
 		want := m.sure[shard]
 		if len(got) != len(want) { // all of the batch in doubt, then, or none
-			want = append(want[:len(want):len(want)], m.maybe[shard]...)
+			want = append(slices.Clip(want), m.maybe[shard]...)
 		}
 		if len(got) != len(want) {
 			t.Fatalf("shard %d: got %d records; want %d acknowledged, or %d more", shard, len(got), len(m.sure[shard]), len(m.maybe[shard]))

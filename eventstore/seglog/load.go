@@ -150,7 +150,7 @@ func watermarkOf(f io.ReaderAt, path string, live bool) (watermark, error) {
 		if !live || try == tries {
 			return watermark{}, &Damage{File: path, Why: err.Error()}
 		}
-		time.Sleep(pause)
+		<-time.After(pause)
 	}
 }
 
@@ -160,8 +160,8 @@ func sortOut(files []listed, dir string) (segments map[uint64]int64, unborn []st
 	segments = map[uint64]int64{}
 	for _, f := range files {
 		name, born := f.name, true
-		if strings.HasSuffix(name, newSuffix) {
-			name, born = strings.TrimSuffix(name, newSuffix), false
+		if before, ok := strings.CutSuffix(name, newSuffix); ok {
+			name, born = before, false
 		}
 		n, err := strconv.ParseUint(strings.TrimSuffix(name, segmentSuffix), 10, 63)
 		ours := err == nil && segmentName(n) == name

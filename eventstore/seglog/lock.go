@@ -44,7 +44,7 @@ func lockDir(dir string) (*os.File, error) {
 			}
 			return nil, errors.Join(fmt.Errorf("open log folder %s for writing: %w%s", dir, ErrInUse, who), f.Close())
 		}
-		time.Sleep(lockPause)
+		<-time.After(lockPause)
 	}
 }
 

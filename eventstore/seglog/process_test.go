@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -27,19 +28,19 @@ import (
 const roleVariable = "SEGLOG_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	roles := map[string]func(dir string) error{
-		"open":  func(dir string) error { _, err := seglog.Open(dir, options()); return err },
+	roles := map[string]func(dir string, out io.Writer) error{
+		"open":  func(dir string, _ io.Writer) error { _, err := seglog.Open(dir, options()); return err },
 		"write": writeUntilKilled,
 		"fill":  writeUntilFull,
 	}
-	if role := roles[os.Getenv(roleVariable)]; role != nil {
-		if err := role(os.Args[1]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+	role := roles[os.Getenv(roleVariable)]
+	if role == nil {
+		m.Run()
+		return
 	}
-	os.Exit(m.Run())
+	if err := role(os.Args[1], os.Stdout); err != nil {
+		panic(err)
+	}
 }
 
 func process(t *testing.T, role, dir string) *exec.Cmd {
@@ -98,33 +99,30 @@ func ackedValue(writer, i int) []byte {
 
 // writeUntilKilled appends from several goroutines and prints each acknowledged place, as
 // "shard offset writer i", after it was acknowledged.
-func writeUntilKilled(dir string) error {
+func writeUntilKilled(dir string, out io.Writer) error {
 	log, err := seglog.Open(dir, options())
 	if err != nil {
 		return err
 	}
-	if r, ok := log.Repaired(); ok {
-		fmt.Fprintln(os.Stderr, r)
-	}
 	var mu sync.Mutex
-	var wg sync.WaitGroup
+	failed := make(chan error)
 	for w := range 8 {
-		wg.Go(func() {
+		go func() { // until the process is killed
 			shard := domain.Shard(w % eventstoretest.Shards)
 			for i := 0; ; i++ {
 				first, err := log.Append(context.Background(), shard, [][]byte{ackedValue(w, i), ackedValue(w, i+1)})
-				if err != nil {
-					fmt.Fprintln(os.Stderr, err)
-					os.Exit(1)
+				if err == nil {
+					mu.Lock()
+					_, err = fmt.Fprintln(out, shard, first, w, i)
+					mu.Unlock()
 				}
-				mu.Lock()
-				fmt.Println(shard, first, w, i)
-				mu.Unlock()
+				if err != nil {
+					failed <- err
+				}
 			}
-		})
+		}()
 	}
-	wg.Wait()
-	return nil
+	return <-failed
 }
 
 func TestKilledWritersLoseNothingAcknowledged(t *testing.T) {
@@ -195,7 +193,7 @@ func checkAcked(t *testing.T, log eventstore.Reader, want map[domain.Position][]
 
 // writeUntilFull appends until the kernel takes no more bytes in one file, in the middle of a
 // write, and prints how many values were acknowledged.
-func writeUntilFull(dir string) error {
+func writeUntilFull(dir string, out io.Writer) error {
 	signal.Ignore(unix.SIGXFSZ) // so that the write fails instead
 	log, err := seglog.Open(dir, seglog.Options{Shards: eventstoretest.Shards, Now: time.Now})
 	if err != nil {
@@ -213,7 +211,9 @@ func writeUntilFull(dir string) error {
 			if _, err := log.Append(context.Background(), 1, [][]byte{nil}); !errors.Is(err, eventstore.ErrFailed) {
 				return fmt.Errorf("append to a failed log: got %w", err)
 			}
-			fmt.Println(i)
+			if _, err := fmt.Fprintln(out, i); err != nil {
+				return err
+			}
 			return log.Close()
 		}
 	}
@@ -223,8 +223,7 @@ func TestAWriteThatTheKernelCutsShortIsRepaired(t *testing.T) {
 	dir := t.TempDir()
 	out, err := process(t, "fill", dir).Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("%v: %s", err, exit.Stderr)
 		}
 		t.Fatal(err)

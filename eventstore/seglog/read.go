@@ -88,8 +88,8 @@ func (r *reader) Read(ctx context.Context, shard domain.Shard, from domain.Offse
 	if limit < 1 || limit > eventstore.MaxBatch {
 		return nil, fmt.Errorf("read %d records: want 1..%d", limit, eventstore.MaxBatch)
 	}
-	walk, err := r.walk(shard, from, limit)
-	if err != nil || walk == nil {
+	walk, some, err := r.walk(shard, from, limit)
+	if err != nil || !some {
 		return nil, err
 	}
 	defer r.reads.Done()
@@ -99,20 +99,20 @@ func (r *reader) Read(ctx context.Context, shard domain.Shard, from domain.Offse
 	return walk.records()
 }
 
-// walk prepares a Read, and keeps the files open for it until reads.Done. It is nil at the end of
-// the shard.
-func (r *reader) walk(shard domain.Shard, from domain.Offset, limit int) (*walk, error) {
+// walk prepares a Read, if there is something to read, and then keeps the files open for it until
+// reads.Done.
+func (r *reader) walk(shard domain.Shard, from domain.Offset, limit int) (_ walk, some bool, _ error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	end, err := r.end(shard)
 	if err != nil {
-		return nil, err
+		return walk{}, false, err
 	}
 	if from < 0 || from > end {
-		return nil, fmt.Errorf("read shard %d from %d of %d: %w", shard, from, end, eventstore.ErrGap)
+		return walk{}, false, fmt.Errorf("read shard %d from %d of %d: %w", shard, from, end, eventstore.ErrGap)
 	}
 	if from == end {
-		return nil, nil
+		return walk{}, false, nil
 	}
 	// The last segment that starts at or before the record holds it.
 	n := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].head.start.next[shard] > from }) - 1
@@ -122,12 +122,12 @@ func (r *reader) walk(shard domain.Shard, from domain.Offset, limit int) (*walk,
 	s := r.segments[n]
 	entries := s.index[shard].entries
 	r.reads.Add(1)
-	return &walk{
+	return walk{
 		path: s.path, shard: shard, next: from, end: min(end, from+domain.Offset(limit)),
 		logSeed: r.seed, segSeed: segmentSeed(r.seed, s.head.number),
 		entries: entries[before(entries, from):],
 		window:  window{file: s.file, limit: s.size, ahead: aheadLeast},
-	}, nil
+	}, true, nil
 }
 
 // Wait implements eventstore.Reader.

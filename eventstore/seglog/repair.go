@@ -18,13 +18,15 @@ const sectorBytes = 512
 // can't be read proves that it was acknowledged. Without such a proof there is one more: a crash
 // leaves each sector of a new part of a file either written or empty, so a group that is all there
 // and has no empty sector did arrive, and was changed later.
+//
+// That the watermark does not vouch for these bytes is known already.
 func (h *history) judge() error {
 	if h.rest == nil {
 		return nil
 	}
 	s := h.last()
 	damage := h.rest.damage(s.path)
-	if h.rest.whole || s.size < h.acked() {
+	if h.rest.whole {
 		return damage
 	}
 	segSeed := segmentSeed(s.head.id.seed(), s.head.number)
@@ -89,16 +91,16 @@ func empty(b []byte) bool {
 	return true
 }
 
-// cut removes the remains of a torn write and says what it removed.
-func (h *history) cut() (*Repair, error) {
+// cut removes the remains of a torn write, if any, and says what it removed.
+func (h *history) cut() (Repair, error) {
 	if h.rest == nil {
-		return nil, nil
+		return Repair{}, nil
 	}
 	s := h.last()
 	if err := s.file.Truncate(s.size); err != nil {
-		return nil, fmt.Errorf("cut torn write: %w", err)
+		return Repair{}, fmt.Errorf("cut torn write: %w", err)
 	}
-	r := &Repair{File: s.path, Byte: s.size, Dropped: h.length - s.size}
+	r := Repair{File: s.path, Byte: s.size, Dropped: h.length - s.size}
 	h.length, h.rest = s.size, nil
 	return r, nil
 }

@@ -55,7 +55,7 @@ func (o *Options) check() error {
 type Log struct {
 	*reader
 	lock    *os.File // nil in tests without a folder
-	repair  *Repair
+	repair  Repair   // Dropped is 0 if there was none
 	queue   chan request
 	writer  writer
 	stopped chan struct{} // closed when the writer's goroutine has ended
@@ -111,23 +111,23 @@ func open(d disk, dir string, o Options) (*Log, error) {
 // settle makes a loaded folder ready to be written: it creates what a new log lacks, removes the
 // remains of a torn write, and makes all that is left durable. It returns the open watermark. A
 // folder that it refuses, it leaves untouched.
-func (h *history) settle(d disk, dir string, o Options) (file, *Repair, error) {
+func (h *history) settle(d disk, dir string, o Options) (file, Repair, error) {
 	if len(h.segments) > 0 {
 		if n := len(h.tail.next); n != o.Shards {
-			return nil, nil, &Damage{File: h.segments[0].path, Byte: segmentShardsAt, Why: fmt.Sprintf("log has %d shards; opened with %d", n, o.Shards)}
+			return nil, Repair{}, &Damage{File: h.segments[0].path, Byte: segmentShardsAt, Why: fmt.Sprintf("log has %d shards; opened with %d", n, o.Shards)}
 		}
 		if err := h.judge(); err != nil {
-			return nil, nil, err
+			return nil, Repair{}, err
 		}
 	}
 	for _, name := range h.unborn {
 		if err := d.remove(name); err != nil {
-			return nil, nil, err
+			return nil, Repair{}, err
 		}
 	}
 	mark, err := h.openMark(d, o.Random)
 	if err != nil {
-		return nil, nil, err
+		return nil, Repair{}, err
 	}
 	repair, err := h.settleSegments(d, dir, o.Shards)
 	if err == nil {
@@ -138,7 +138,7 @@ func (h *history) settle(d disk, dir string, o Options) (file, *Repair, error) {
 		err = h.moveMark(mark)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, mark.Close())
+		return nil, Repair{}, errors.Join(err, mark.Close())
 	}
 	return mark, repair, nil
 }
@@ -155,21 +155,21 @@ func (h *history) openMark(d disk, random io.Reader) (file, error) {
 	return createFile(d, watermarkName, h.mark.encode())
 }
 
-func (h *history) settleSegments(d disk, dir string, shards int) (*Repair, error) {
+func (h *history) settleSegments(d disk, dir string, shards int) (Repair, error) {
 	if len(h.segments) > 0 {
 		repair, err := h.cut()
 		if err != nil {
-			return nil, err
+			return Repair{}, err
 		}
 		return repair, h.harden()
 	}
 	h.tail = tail{next: make([]domain.Offset, shards)}
 	s, err := createSegment(d, dir, segmentHead{id: h.mark.id, start: h.tail.clone()})
 	if err != nil {
-		return nil, err
+		return Repair{}, err
 	}
 	h.segments = []*segment{s}
-	return nil, nil
+	return Repair{}, nil
 }
 
 func (h *history) moveMark(mark file) error {
@@ -186,10 +186,7 @@ func (h *history) moveMark(mark file) error {
 // Repaired returns what Open cut off the end of the log, if anything. None of it was acknowledged,
 // within the limits that the package comment gives.
 func (l *Log) Repaired() (Repair, bool) {
-	if l.repair == nil {
-		return Repair{}, false
-	}
-	return *l.repair, true
+	return l.repair, l.repair.Dropped > 0
 }
 
 // Close stops the writer, lets running Reads finish and gives the folder free. Appends that were
