@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	sqliteschema "github.com/filature/filature/schemas/sql/sqlite"
 )
 
 // ErrNewerSchema: a newer program wrote this file. Use that program, or delete the file: its rows are
@@ -50,8 +48,8 @@ func readMigrations(files fs.FS) ([]migration, error) {
 var errMisnumbered = errors.New("migrations are numbered without a gap")
 
 // migrate brings the file to the schema of this program, forward only.
-func migrate(ctx context.Context, conn *sql.Conn) error {
-	migrations, err := readMigrations(sqliteschema.Migrations)
+func migrate(ctx context.Context, conn *sql.Conn, files fs.FS) error {
+	migrations, err := readMigrations(files)
 	if err != nil {
 		return err
 	}

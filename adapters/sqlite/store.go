@@ -20,6 +20,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/filature/filature/projections"
+	sqliteschema "github.com/filature/filature/schemas/sql/sqlite"
 )
 
 // readers bounds how many views are open at once; further ones wait. Each may use a core.
@@ -32,6 +33,7 @@ type Store struct {
 	reading *sql.DB
 
 	mu         sync.Mutex // owns what follows
+	closed     bool
 	writer     *sql.Conn
 	statements map[string]*sql.Stmt // on writer
 }
@@ -65,7 +67,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.writer, err = s.writing.Conn(ctx); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.writer); err != nil {
+	if err := migrate(ctx, s.writer, sqliteschema.Migrations); err != nil {
 		return err
 	}
 	s.reading, err = sql.Open("sqlite", dataSource(s.path, "query_only(1)", "busy_timeout(10000)"))
@@ -82,10 +84,14 @@ func dataSource(path string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}).String()
 }
 
-// Close waits for commits and views that are under way, and closes the file.
+// Close waits for what is under way, and closes the file. Closing again does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
 	var errs []error
 	for _, statement := range s.statements {
 		errs = append(errs, statement.Close())

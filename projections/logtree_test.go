@@ -1,0 +1,63 @@
+package projections
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/merkle/rfc6962"
+)
+
+// The reference is another implementation of RFC 6962.
+func TestLogTreeIsTheTreeOfRFC6962(t *testing.T) {
+	t.Parallel()
+	factory := compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
+	reference := factory.NewEmptyRange(0)
+	var tree LogTree
+	for size := range 300 {
+		root, err := tree.Root()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := rfc6962.DefaultHasher.EmptyRoot()
+		if size > 0 {
+			if want, err = reference.GetRootHash(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(root[:], want) {
+			t.Fatalf("root of %d records is %x, want %x", size, root, want)
+		}
+		record := fmt.Appendf(nil, "record %d", size)
+		if err := reference.Append(rfc6962.DefaultHasher.HashLeaf(record), nil); err != nil {
+			t.Fatal(err)
+		}
+		tree.append(record)
+	}
+}
+
+func TestAppendingToATreeDoesNotChangeItsCopies(t *testing.T) {
+	t.Parallel()
+	var tree LogTree
+	for i := range 100 {
+		before := tree
+		nodes := bytes.Clone(before.Nodes)
+		tree.append([]byte{byte(i)})
+		if !bytes.Equal(before.Nodes, nodes) {
+			t.Fatalf("the tree of %d records was written into", i)
+		}
+	}
+}
+
+func TestATreeWithNodesMissingHasNoRoot(t *testing.T) {
+	t.Parallel()
+	var tree LogTree
+	for i := range 7 {
+		tree.append([]byte{byte(i)})
+	}
+	tree.Nodes = tree.Nodes[32:]
+	if root, err := tree.Root(); err == nil {
+		t.Errorf("root is %s, want an error", root)
+	}
+}
