@@ -76,3 +76,8 @@ func createTable(table projections.Table) string {
 	return fmt.Sprintf("CREATE TABLE %s_v%d (%s, PRIMARY KEY (%s))", table.Name, table.Version,
 		strings.Join(names, ", "), strings.Join(names[:table.KeyColumns], ", "))
 }
+
+func TestTheReaderKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	projectionstest.ExerciseReader(t, func(t *testing.T) projectionstest.Readable { return open(t, newPath(t)) })
+}
