@@ -28,10 +28,16 @@ const (
 	batchRecords = 1024
 	// batchBytes bounds the entries of one append; it stays well below what a log takes at once.
 	batchBytes = 4 << 20
-	// maxReloads is how often in a row a clerk starts again from the log without having decided
-	// anything. Two live clerks on one shard take turns, so a few are normal; many mean that
-	// something else is wrong.
+	// maxReloads is how often in a row a clerk starts again from the log and finds that nobody has
+	// answered anything since. One that always loses to another clerk is no trouble, as then the other
+	// one works; but appends that fail again and again are.
 	maxReloads = 20
+	// reloadPause is waited before each of them, and once more for each in a row, so that all together
+	// last longer than a log takes to come back.
+	reloadPause = 25 * time.Millisecond
+	// tickEvery is how often a shard may ask for a tick: a tick is a record for ever, and a log whose
+	// clock is behind ours would get one after the other.
+	tickEvery = 100 * time.Millisecond
 )
 
 // Clock lets log time pass where nobody speaks. Tick appends a Tick claim to a shard of intake; it
@@ -55,9 +61,10 @@ type Config struct {
 
 // Clerk is the writer of one shard of the ledger. Run owns it.
 type Clerk struct {
-	cfg   Config
-	state *ledger.State
-	batch *signing.Batch
+	cfg    Config
+	state  *ledger.State
+	batch  *signing.Batch
+	ticked time.Time // when the clock was asked last, by Now
 
 	answered atomic.Int64
 }
@@ -79,45 +86,53 @@ var (
 // Run decides until the context ends, and then returns nil. Any other return says why the shard can
 // make no progress: the log failed or is damaged, or the entries in it do not follow from each other.
 func (c *Clerk) Run(ctx context.Context) error {
-	reloads := 0
+	var (
+		reloads int
+		before  domain.Offset
+	)
 	for ctx.Err() == nil {
-		n, err := c.turn(ctx)
+		err := c.turn(ctx)
+		if now := c.Answered(); now > before {
+			reloads, before = 0, now
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case (errors.Is(err, errLostRace) || errors.Is(err, errUnsure)) && reloads < maxReloads:
-			reloads++
 			c.state = nil
+			reloads++
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Duration(reloads) * reloadPause):
+			}
 		case err != nil:
 			return fmt.Errorf("clerk of shard %d: %w", c.cfg.Shard, err)
-		case n > 0:
-			reloads = 0
 		}
 	}
 	return nil
 }
 
 // turn answers one batch, or waits until there is something to answer.
-func (c *Clerk) turn(ctx context.Context) (int, error) {
+func (c *Clerk) turn(ctx context.Context) error {
 	if c.state == nil {
 		state, err := Load(ctx, c.cfg.Ledger, c.cfg.Shard)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		c.state = state
 		if err := c.begin(ctx); err != nil {
-			return 0, err
+			return err
 		}
 		c.answered.Store(int64(c.state.NextIntake()))
 	}
 	records, err := c.cfg.Intake.Read(ctx, c.cfg.Shard, c.state.NextIntake(), batchRecords)
 	if err != nil {
-		return 0, fmt.Errorf("read intake: %w", err)
+		return fmt.Errorf("read intake: %w", err)
 	}
 	if len(records) == 0 {
-		return 0, c.idle(ctx)
+		return c.idle(ctx)
 	}
-	return len(records), c.answer(ctx, records)
+	return c.answer(ctx, records)
 }
 
 // Load makes the state of a shard out of its ledger, up to the ledger's present end. What control said
@@ -158,9 +173,13 @@ func learn(ctx context.Context, log eventstore.Reader, state *ledger.State, to d
 }
 
 // begin writes the genesis where control's ledger is empty, and refuses a ledger that began
-// otherwise.
+// otherwise. A data shard waits until control has begun: without a network it would refuse whatever it
+// is told, for ever.
 func (c *Clerk) begin(ctx context.Context) error {
 	if c.cfg.Shard != domain.Control {
+		if err := c.cfg.Ledger.Wait(ctx, domain.Control, 0); err != nil {
+			return fmt.Errorf("wait for control to begin: %w", err)
+		}
 		return nil
 	}
 	want, err := ledger.NetworkIDOf(c.cfg.Genesis)
@@ -184,16 +203,17 @@ func (c *Clerk) begin(ctx context.Context) error {
 func (c *Clerk) idle(ctx context.Context) error {
 	wait := ctx
 	if dueMs, any := c.state.NextDueMs(); any && c.cfg.Clock != nil {
-		left := time.UnixMilli(dueMs).Sub(c.cfg.Now())
+		now := c.cfg.Now()
+		left := max(time.UnixMilli(dueMs).Sub(now), c.ticked.Add(tickEvery).Sub(now))
 		if left <= 0 {
 			if err := c.cfg.Clock.Tick(ctx, c.cfg.Shard); err != nil {
 				return fmt.Errorf("tick: %w", err)
 			}
-		} else {
-			var cancel context.CancelFunc
-			wait, cancel = context.WithTimeout(ctx, left)
-			defer cancel()
+			c.ticked, left = now, tickEvery
 		}
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, left)
+		defer cancel()
 	}
 	err := c.cfg.Intake.Wait(wait, c.cfg.Shard, c.state.NextIntake())
 	if err != nil && wait.Err() != nil && ctx.Err() == nil {
@@ -303,6 +323,9 @@ func (c *Clerk) append(ctx context.Context, entries []*v1.Entry) error {
 	if int64(base) != entries[0].Offset {
 		return fmt.Errorf("append landed at %d, meant for %d: %w", base, entries[0].Offset, errLostRace)
 	}
-	c.answered.Store(int64(c.state.NextIntake()))
+	// The state may have taken in one answer more than is in these entries.
+	if answer := entries[len(entries)-1].GetAnswer(); answer != nil {
+		c.answered.Store(answer.IntakeOffset + 1)
+	}
 	return nil
 }

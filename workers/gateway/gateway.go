@@ -1,9 +1,9 @@
 // Package gateway knows how a signed report gets into intake: it is read strictly, its signature is
 // checked, it is told from its copies for ever, and it is acknowledged when it is durable.
 //
-// Each shard of intake has one lane, a goroutine that owns what was heard lately and appends many
-// reports with one sync. Nothing else is shared. Two gateways on one log do no harm: a copy that both
-// let in is answered as a duplicate by the ledger.
+// Each shard of intake has one lane, a goroutine that owns what was heard since the projection last
+// looked, and appends many reports with one sync. Nothing else is shared. Two gateways on one log do no
+// harm: a copy that both let in at once is answered as a duplicate by the ledger.
 package gateway
 
 import (
@@ -35,15 +35,16 @@ const (
 )
 
 var (
-	// ErrBusy: the lane's queue is full and nothing was written. Send the same reports again a little
-	// later (HTTP 503 with Retry-After).
+	// ErrBusy: a lane's queue is full, or what it needs to know does not answer, and it wrote nothing.
+	// Send the same reports again a little later (HTTP 503 with Retry-After): those for other shards may
+	// have been written, and are duplicates then.
 	ErrBusy = errors.New("gateway is busy")
 	// ErrTooLarge: more than MaxReports or MaxBytes. Nothing was written; send less at once.
 	ErrTooLarge = errors.New("too many reports at once")
 	// ErrUnsure: the log failed while it wrote. The reports may be kept or lost; send the same bytes
 	// again, a copy does no harm.
 	ErrUnsure = errors.New("reports may not be durable")
-	// ErrClosed: the gateway is shutting down and nothing was written.
+	// ErrClosed: the gateway is shutting down and wrote nothing, with the same exception as for ErrBusy.
 	ErrClosed = errors.New("gateway is closed")
 )
 
@@ -81,12 +82,13 @@ type Gateway struct {
 func New(cfg Config) *Gateway {
 	g := &Gateway{cfg: cfg, view: ledger.NewView(), closed: make(chan struct{})}
 	for shard := range cfg.Intake.Shards() {
-		g.lanes = append(g.lanes, newLane(domain.Shard(shard), cfg.Intake, cfg.Reports))
+		g.lanes = append(g.lanes, newLane(domain.Shard(shard), cfg))
 	}
 	return g
 }
 
-// Run works until the context ends or a lane fails. It returns when no Submit is under way any more.
+// Run works until the context ends, and then returns nil, or until the log fails. What is queued by
+// then is answered with ErrClosed.
 func (g *Gateway) Run(ctx context.Context) error {
 	defer close(g.closed)
 	group, ctx := errgroup.WithContext(ctx)

@@ -6,21 +6,16 @@ import (
 	"fmt"
 
 	"github.com/filature/filature/domain"
-	"github.com/filature/filature/domain/ledger"
 	"github.com/filature/filature/eventstore"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
-// remembered is how many of a signer's latest reports a lane knows without asking the projection.
-const remembered = 64
-
-// lane is one shard of intake. Its goroutine owns signers; only queue is shared.
+// lane is one shard of intake. Its goroutine owns the memory; only queue is shared.
 type lane struct {
-	shard   domain.Shard
-	intake  eventstore.Log
-	reports Reports
-	queue   chan *submission
-	signers map[domain.KeyID]*past
+	shard  domain.Shard
+	cfg    Config
+	queue  chan *submission
+	memory *memory // nil: intake must be heard again before anything is taken
 }
 
 // submission is the part of a Submit that is for one lane. The lane fills its receipts, each at its
@@ -31,67 +26,21 @@ type submission struct {
 	done     chan error
 }
 
-// past is what a lane remembers of one signer.
-type past struct {
-	last   uint64
-	recent []*known // a ring once it is full
-	next   int
-}
-
-type known struct {
-	sequence uint64
-	digest   domain.Digest
-	at       domain.Offset
-}
-
-func newLane(shard domain.Shard, intake eventstore.Log, reports Reports) *lane {
-	return &lane{
-		shard: shard, intake: intake, reports: reports,
-		queue: make(chan *submission, queueSubmits), signers: map[domain.KeyID]*past{},
-	}
+func newLane(shard domain.Shard, cfg Config) *lane {
+	return &lane{shard: shard, cfg: cfg, queue: make(chan *submission, queueSubmits)}
 }
 
 func (l *lane) run(ctx context.Context) error {
-	if err := l.catchUp(ctx); err != nil {
-		return fmt.Errorf("gateway, shard %d: %w", l.shard, err)
-	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case s := <-l.queue:
-			if err := l.write(ctx, l.gather(s)); err != nil {
+			if err := l.serve(ctx, l.gather(s)); err != nil {
 				return fmt.Errorf("gateway, shard %d: %w", l.shard, err)
 			}
 		}
 	}
-}
-
-// catchUp hears again what is in intake but not in the projection yet, so that a copy of a report that
-// was accepted just before a crash is still known.
-func (l *lane) catchUp(ctx context.Context) error {
-	from, err := l.reports.AnsweredTo(ctx, l.shard)
-	if err != nil {
-		return fmt.Errorf("ask for the projection's position: %w", err)
-	}
-	to, err := l.intake.End(ctx, l.shard)
-	if err != nil {
-		return fmt.Errorf("end of intake: %w", err)
-	}
-	return eventstore.Each(ctx, l.intake, l.shard, from, to, func(rec eventstore.Record) error {
-		said, _ := ledger.Read(rec.Offset, 0, rec.Value)
-		if said.Report == nil {
-			return nil
-		}
-		p, err := l.signer(ctx, domain.KeyID(said.Report.Signer))
-		if err != nil {
-			return err
-		}
-		if said.Report.Sequence > p.last {
-			p.add(&known{said.Report.Sequence, said.Digest, rec.Offset})
-		}
-		return nil
-	})
 }
 
 // gather takes what else waits, as far as one append goes.
@@ -116,6 +65,26 @@ func sizeOf(s *submission) int {
 	return size
 }
 
+// serve answers submissions. After an error its reports may be kept or lost, so what is remembered is
+// thrown away and heard again from the log; copies are then told apart as well as ever. It returns an
+// error only where the log can't be used any more.
+func (l *lane) serve(ctx context.Context, all []*submission) error {
+	err := l.write(ctx, all)
+	for _, s := range all {
+		s.done <- err
+	}
+	if err == nil {
+		return nil
+	}
+	l.memory = nil
+	for _, final := range []error{eventstore.ErrFailed, eventstore.ErrClosed, eventstore.ErrCorrupt, eventstore.ErrGap, eventstore.ErrNoShard} {
+		if errors.Is(err, final) {
+			return err
+		}
+	}
+	return nil
+}
+
 // outcome is one report on its way to its receipt.
 type outcome struct {
 	receipt *v1.Receipt
@@ -123,88 +92,99 @@ type outcome struct {
 	first   *known // the earlier report with its number, if there is one
 }
 
-// write appends what is new and answers all. If the append fails its reports may be kept or lost, so
-// what is remembered is thrown away and heard again from the log; copies of them are then told apart
-// as well as ever.
+// write appends what is new and fills the receipts of all.
 func (l *lane) write(ctx context.Context, all []*submission) error {
-	var (
-		outcomes []outcome
-		values   [][]byte
-	)
-	err := func() error {
-		for _, s := range all {
-			for _, r := range s.reports {
-				o, err := l.place(ctx, r)
-				if err != nil {
-					return err
-				}
-				if o.own != nil {
-					o.own.at = domain.Offset(len(values)) // from the append's base, added below
-					values = append(values, r.record)
-				}
-				s.receipts[r.index] = o.receipt
-				outcomes = append(outcomes, o)
-			}
+	outcomes, values, err := l.placeAll(ctx, all)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	if len(values) > 0 {
+		base, err := l.cfg.Intake.Append(ctx, l.shard, values)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnsure, err)
 		}
-		if len(values) == 0 {
-			return nil
-		}
-		base, err := l.intake.Append(ctx, l.shard, values)
 		for _, o := range outcomes {
 			if o.own != nil {
 				o.own.at += base
 			}
 		}
-		return err
-	}()
-	if err == nil {
-		for _, o := range outcomes {
-			o.finish(l.shard)
-		}
-		answer(all, nil)
-		return nil
+		l.wrote(ctx, base, len(values))
 	}
-	answer(all, fmt.Errorf("%w: %w", ErrUnsure, err))
-	if errors.Is(err, eventstore.ErrFailed) || errors.Is(err, eventstore.ErrClosed) || ctx.Err() != nil {
-		return err
+	for _, o := range outcomes {
+		o.finish(l.shard)
 	}
-	l.signers = map[domain.KeyID]*past{}
-	return l.catchUp(ctx)
+	return nil
 }
 
-func answer(all []*submission, err error) {
-	for _, s := range all {
-		s.done <- err
+// wrote notes how far intake is known. What another gateway wrote before our append is heard now; if
+// that fails, what we wrote is durable all the same, and all is heard again at the next report.
+func (l *lane) wrote(ctx context.Context, base domain.Offset, records int) {
+	if l.memory.hear(ctx, base) != nil {
+		l.memory = nil
+		return
 	}
+	l.memory.next = base + domain.Offset(records)
+}
+
+// placeAll says what each report is. Nothing is written yet when it fails.
+func (l *lane) placeAll(ctx context.Context, all []*submission) (outcomes []outcome, values [][]byte, err error) {
+	if l.memory == nil {
+		if l.memory, err = l.remember(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := l.memory.forget(ctx); err != nil {
+		return nil, nil, err
+	}
+	for _, s := range all {
+		for _, r := range s.reports {
+			o, err := l.place(ctx, r)
+			if err != nil {
+				return nil, nil, err
+			}
+			if o.own != nil {
+				o.own.at = domain.Offset(len(values)) // from the append's base, which write adds
+				values = append(values, r.record)
+			}
+			s.receipts[r.index] = o.receipt
+			outcomes = append(outcomes, o)
+		}
+	}
+	return outcomes, values, nil
 }
 
 // place says what a report is before it is written, and remembers it if it is new.
 func (l *lane) place(ctx context.Context, r heard) (outcome, error) {
-	p, err := l.signer(ctx, r.signer)
+	key := reportKey{r.signer, r.sequence}
+	first, err := l.memory.find(ctx, key)
 	if err != nil {
 		return outcome{}, err
 	}
-	first := p.find(r.sequence)
-	if first == nil && r.sequence <= p.last {
-		digest, at, ok, err := l.reports.Heard(ctx, l.shard, r.signer, r.sequence)
-		if err != nil {
-			return outcome{}, fmt.Errorf("ask for report %s %d: %w", r.signer, r.sequence, err)
-		}
-		if ok {
-			first = &known{r.sequence, digest, at}
-		}
-	}
+	own := &known{reportKey: key, digest: r.digest}
 	switch {
-	case first == nil:
-		own := &known{sequence: r.sequence, digest: r.digest}
-		p.add(own)
-		return outcome{&v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_ACCEPTED}, own, nil}, nil
-	case first.digest == r.digest:
+	case first != nil && first.digest == r.digest:
 		return outcome{&v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_DUPLICATE}, nil, first}, nil
-	default:
-		own := &known{sequence: r.sequence, digest: r.digest}
+	case first != nil:
 		return outcome{&v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_CONFLICT}, own, first}, nil
+	case r.sequence <= l.memory.last[r.signer]:
+		return l.replayed(ctx, r)
 	}
+	l.memory.note(own)
+	return outcome{&v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_ACCEPTED}, own, nil}, nil
+}
+
+// replayed refuses a number that was passed over, as the ledger would. Unless another gateway took it
+// meanwhile: then it is a copy.
+func (l *lane) replayed(ctx context.Context, r heard) (outcome, error) {
+	before := l.memory.next
+	if err := l.memory.hearAll(ctx); err != nil {
+		return outcome{}, err
+	}
+	if l.memory.next > before {
+		return l.place(ctx, r)
+	}
+	receipt := refused(nil, v1.Reason_REASON_SEQUENCE_REPLAYED, "sequence")
+	return outcome{receipt, nil, nil}, nil
 }
 
 // finish fills the places in, once they are known.
@@ -217,37 +197,4 @@ func (o outcome) finish(shard domain.Shard) {
 	if o.own != nil {
 		o.receipt.Offset = int64(o.own.at)
 	}
-}
-
-// signer returns what is remembered of a key, asking the projection the first time.
-func (l *lane) signer(ctx context.Context, key domain.KeyID) (*past, error) {
-	if p := l.signers[key]; p != nil {
-		return p, nil
-	}
-	last, err := l.reports.LastSequence(ctx, l.shard, key)
-	if err != nil {
-		return nil, fmt.Errorf("ask for the last sequence of %s: %w", key, err)
-	}
-	p := &past{last: last}
-	l.signers[key] = p
-	return p, nil
-}
-
-func (p *past) find(sequence uint64) *known {
-	for _, k := range p.recent {
-		if k.sequence == sequence {
-			return k
-		}
-	}
-	return nil
-}
-
-func (p *past) add(k *known) {
-	p.last = max(p.last, k.sequence)
-	if len(p.recent) < remembered {
-		p.recent = append(p.recent, k)
-		return
-	}
-	p.recent[p.next] = k
-	p.next = (p.next + 1) % remembered
 }

@@ -34,6 +34,9 @@ type Gateway interface {
 // its keys.
 var ErrRefused = errors.New("report refused")
 
+// errReplayed: a later number was used already, before a restart. The clock was set back.
+var errReplayed = fmt.Errorf("its number was passed already; was the clock set back?: %w", ErrRefused)
+
 // Reporter speaks for one key. Safe for many goroutines.
 type Reporter struct {
 	key     ed25519.PrivateKey
@@ -54,7 +57,8 @@ func New(key ed25519.PrivateKey, network domain.NetworkID, gateway Gateway, now 
 func (r *Reporter) Key() domain.KeyID { return signing.KeyOf(r.key) }
 
 // sequence numbers reports by the clock, in microseconds. So it goes on after a restart without having
-// kept anything, at the price that a clock set back makes it wait until it has caught up.
+// kept anything, at the price that a clock that was set back meanwhile makes it wait until it has caught
+// up. It needs mu.
 func (r *Reporter) sequence() uint64 {
 	r.last = max(r.last+1, uint64(r.now().UnixMicro()))
 	return r.last
@@ -65,26 +69,49 @@ func (r *Reporter) sequence() uint64 {
 func (r *Reporter) Report(ctx context.Context, shard domain.Shard, claims ...*v1.Claim) (domain.Offset, error) {
 	r.mu.Lock() // reports of one key must arrive in the order of their numbers
 	defer r.mu.Unlock()
-	sequence := r.sequence()
-	report, err := signing.Report(r.key, r.network, shard, sequence, claims)
-	if err != nil {
-		return 0, err
-	}
+	var report []byte
 	for attempt := 1; ; attempt++ {
-		receipts, err := r.gateway.Submit(ctx, [][]byte{report})
+		if report == nil {
+			var err error
+			if report, err = signing.Report(r.key, r.network, shard, r.sequence(), claims); err != nil {
+				return 0, err
+			}
+		}
+		at, err := r.submit(ctx, report)
 		switch {
-		case err == nil && receipts[0].Status == v1.ReceiptStatus_RECEIPT_STATUS_REFUSED:
-			return 0, fmt.Errorf("report %d to shard %d: %s %s: %w", sequence, shard, receipts[0].Reason, receipts[0].Field, ErrRefused)
 		case err == nil:
-			return domain.Offset(receipts[0].Offset), nil
-		case attempt == attempts || ctx.Err() != nil:
-			return 0, fmt.Errorf("report %d to shard %d, attempt %d: %w", sequence, shard, attempt, err)
+			return at, nil
+		case errors.Is(err, errReplayed):
+			report = nil // nothing was written, so the same claims under a later number are no second report
+		case errors.Is(err, ErrRefused):
+			return 0, fmt.Errorf("report %d to shard %d: %w", r.last, shard, err)
+		}
+		if attempt == attempts || ctx.Err() != nil {
+			return 0, fmt.Errorf("report %d to shard %d, attempt %d: %w", r.last, shard, attempt, err)
 		}
 		select {
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-time.After(pause):
 		}
+	}
+}
+
+// submit returns where a report stands. A conflict is a refusal, too: the ledger takes the other report.
+func (r *Reporter) submit(ctx context.Context, report []byte) (domain.Offset, error) {
+	receipts, err := r.gateway.Submit(ctx, [][]byte{report})
+	if err != nil {
+		return 0, err
+	}
+	switch receipt := receipts[0]; {
+	case receipt.Reason == v1.Reason_REASON_SEQUENCE_REPLAYED:
+		return 0, errReplayed
+	case receipt.Status == v1.ReceiptStatus_RECEIPT_STATUS_REFUSED:
+		return 0, fmt.Errorf("%s %s: %w", receipt.Reason, receipt.Field, ErrRefused)
+	case receipt.Status == v1.ReceiptStatus_RECEIPT_STATUS_CONFLICT:
+		return 0, fmt.Errorf("another report with this number is at %d/%d; is the key used twice?: %w", receipt.Shard, receipt.FirstOffset, ErrRefused)
+	default:
+		return domain.Offset(receipt.Offset), nil
 	}
 }
 
