@@ -190,7 +190,13 @@ func (e *engine) run(ctx context.Context) error {
 			return fmt.Errorf("set up: %w", err)
 		}
 		e.vault.Store(vault)
-		booked := make([]uint64, e.dataShards+1)
+		var booked []uint64
+		if err := e.store.View(ctx, func(view projections.View) (err error) {
+			booked, err = projections.ReadBooked(ctx, view, e.dataShards+1)
+			return err
+		}); err != nil {
+			return fmt.Errorf("set up: %w", err)
+		}
 		close(e.ready)
 		group.Go(func() error { return e.watch(ctx, vault, booked) })
 		group.Go(func() error { return e.settle(ctx, vault) })

@@ -414,3 +414,17 @@ CREATE TABLE accounts_v1 (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX accounts_v1_by_client ON accounts_v1 (client);
 CREATE VIEW accounts AS SELECT * FROM accounts_v1;
+
+-- Money that the vault received for an account; lt is the logical time of the vault's transaction.
+CREATE TABLE deposits_v1 (
+    shard                     INTEGER NOT NULL,
+    lt                        INTEGER NOT NULL,
+    tx_hash                   BLOB    NOT NULL,
+    account                   BLOB    NOT NULL,
+    amount_nano               INTEGER NOT NULL,
+    booked_at_ms              INTEGER NOT NULL,
+    booked_offset             INTEGER NOT NULL,
+    PRIMARY KEY (shard, lt)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX deposits_v1_by_account ON deposits_v1 (account, lt);
+CREATE VIEW deposits AS SELECT * FROM deposits_v1;
