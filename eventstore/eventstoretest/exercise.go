@@ -58,6 +58,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Open) {
 		{"ConcurrentShardsAreIndependent", concurrentShards},
 		{"ReadersFollowAWriter", readersFollow},
 		{"CloseUnderLoadLosesNothingAcknowledged", closeUnderLoad},
+		{"CloseLetsReadsFinish", closeLetsReadsFinish},
 	}
 	for _, c := range claims {
 		t.Run(c.name, func(t *testing.T) { c.hold(t, fresh(t)) })

@@ -229,3 +229,41 @@ func closeUnderLoad(t *testing.T, open Open) {
 		}
 	}
 }
+
+// closeLetsReadsFinish: a Read that races with Close gives its records or eventstore.ErrClosed.
+func closeLetsReadsFinish(t *testing.T, open Open) {
+	log := opened(t, open)
+	want := values("v", 5000)
+	mustAppend(t, log, 1, want)
+	const readers = 8
+	ended, started := make(chan error, readers), make(chan struct{}, readers)
+	for range readers {
+		go func() {
+			for i := 0; ; i++ {
+				got, err := log.Read(t.Context(), 1, 0, len(want))
+				if err != nil {
+					ended <- err
+					return
+				}
+				for _, r := range got {
+					if string(r.Value) != string(want[r.Offset]) {
+						ended <- fmt.Errorf("record %d is %.40q", r.Offset, r.Value)
+						return
+					}
+				}
+				if i == 0 {
+					started <- struct{}{}
+				}
+			}
+		}()
+	}
+	for range readers {
+		soon(t, "first reads", started)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	for range readers {
+		wantError(t, "read while closing", soon(t, "read on a closed log", ended), eventstore.ErrClosed)
+	}
+}

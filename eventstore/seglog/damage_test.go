@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -323,6 +324,16 @@ func TestAcknowledgedBytesAreNeverTakenForATornTail(t *testing.T) {
 	}
 }
 
+func TestAfterCloseNotEvenAPowerCutHidesDamage(t *testing.T) {
+	for seed := range uint64(10) {
+		d, _ := sample(t)
+		d = d.powerCut(rand.New(rand.NewPCG(seed, 0)))
+		f := d.names[d.lastSegment()]
+		f.cache = f.cache[:len(f.cache)-1]
+		refused(t, "cut by one byte", d)
+	}
+}
+
 func TestAfterAPowerCutAFlipBelowTheLastGroupIsRefused(t *testing.T) {
 	d, last, start, _, _ := crashed(t)
 	first := int(groups(t, d, last)[0])
@@ -374,6 +385,75 @@ func TestAGroupThatIsThereTwiceIsRefused(t *testing.T) {
 		f := d.names[d.lastSegment()]
 		f.cache = append(f.cache, f.cache[groups(t, d, d.lastSegment())[0]:]...)
 		refused(t, fmt.Sprintf("%.4q twice", content), d)
+	}
+}
+
+// A log that was restored from a copy and went on has two futures. Their groups have the same
+// numbers, offsets and lengths, and still do not fit each other.
+func TestTwoFuturesOfALogDoNotMix(t *testing.T) {
+	past, _ := sample(t)
+	future := func(name string) *memDisk {
+		d := past.clone()
+		log, err := open(d, "log", testOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			if _, err := log.Append(t.Context(), 0, [][]byte{fmt.Appendf(nil, "%s %d", name, i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kill(log)
+		return d
+	}
+	a, b := future("a"), future("b")
+	last := a.lastSegment()
+	places := groups(t, a, last)
+	if len(places) < 3 {
+		t.Fatal("the last segment has one group; want more")
+	}
+	for _, from := range places[1 : len(places)-1] {
+		mixed := a.clone()
+		mixed.names[last].cache = append(mixed.names[last].cache[:from], b.names[last].cache[from:]...)
+		refused(t, fmt.Sprintf("the other future from byte %d on", from), mixed)
+	}
+	mixed := a.clone()
+	mixed.names[last] = b.names[last]
+	refused(t, "the last segment of the other future", mixed)
+}
+
+func TestAReaderOfALiveLogSeesWhatWasAcknowledgedAndNoMore(t *testing.T) {
+	d, m := sample(t)
+	last := d.lastSegment()
+	places := groups(t, d, last)
+	if len(places) < 3 {
+		t.Fatal("the last segment of the sample has one group; want two")
+	}
+	number := uint64(len(d.names) - 2)
+	without := m.clone()
+	for shard := range without.sure {
+		without.sure[shard] = without.sure[shard][:len(without.sure[shard])-2]
+	}
+	d.writing = true
+	d.names[last].cache = append(d.names[last].cache, "the half of the next group"...)
+	d.add(segmentName(number+1)+newSuffix, []byte("the half of the next segment"))
+	d.setMark(t, number, places[len(places)-2])
+	r, err := openReadOnly(d, "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	without.check(t, r)
+	if got, err := verify(d, "log"); err != nil || !got.Live {
+		t.Errorf("verify: %+v, %v; want whole and live", got, err)
+	}
+	d.setMark(t, number, places[len(places)-1])
+	if r, err = openReadOnly(d, "log"); err != nil {
+		t.Fatal(err)
+	}
+	m.check(t, r)
+	d.setMark(t, number, places[len(places)-1]+5)
+	if _, err := verify(d, "log"); !errors.Is(err, eventstore.ErrCorrupt) {
+		t.Errorf("verify of half a group that was acknowledged: got %v; want %v", err, eventstore.ErrCorrupt)
 	}
 }
 

@@ -116,6 +116,20 @@ func TestTheIndexStaysSparse(t *testing.T) {
 	if n := len(log.segments[0].index[0].entries); n != 0 {
 		t.Errorf("an empty shard has %d index entries", n)
 	}
+	const rare = 5 // records of shard 0, far apart
+	for range rare {
+		for range 1 + fileStride/300/len(batch) {
+			if _, err := log.Append(t.Context(), 1, batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := log.Append(t.Context(), 0, batch[:1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(log.segments[0].index[0].entries); n != rare {
+		t.Errorf("%d records far apart have %d index entries; want one each", rare, n)
+	}
 }
 
 func TestAReadIsBounded(t *testing.T) {
