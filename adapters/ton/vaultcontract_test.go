@@ -303,6 +303,19 @@ func TestProposeDemandsThatTheBalanceCoversTheRoot(t *testing.T) {
 	}
 }
 
+func TestWhatWasPaidIsNoLongerOwed(t *testing.T) {
+	s := newScene(t, 3*domain.Coin)
+	tree, total := treeOf(t, []settlement.Leaf{{Payee: provider(1), Cumulative: 2 * domain.Coin}, {Payee: provider(2), Cumulative: 1}})
+	s.expect("propose", s.send(theAdmin, s.proposal(1, tree, total)), 0)
+	s.now += uint32(delay / time.Second)
+	s.expect("claim", s.send(aRelayer, s.claim(tree, provider(1), aRelayer)), 0)
+	// About one coin is left, against a total of two: it covers what is still owed.
+	left := s.balance(s.vault.self) - VaultReserve
+	s.expect("propose all that is left", s.send(theAdmin, s.proposal(2, tree, 2*domain.Coin+left)), 0)
+	s.expect("veto", s.send(theGuardian, s.vault.VetoMessage(2)), 0)
+	s.expect("propose one nanoton more", s.send(theAdmin, s.proposal(3, tree, 2*domain.Coin+left+1)), 109)
+}
+
 func TestActivationWaitsForTheDelayAndIsForAnyone(t *testing.T) {
 	s := newScene(t, 100*domain.Coin)
 	tree, total := treeOf(t, leavesOf(3, domain.Coin))
@@ -469,6 +482,10 @@ func TestClaimNeedsAProofOfThisPayeeUnderThisRoot(t *testing.T) {
 		return s.vault.message(ClaimValue, query(opClaim, 0).MustStoreAddr(PayeeAddress(payee).std()).MustStoreAddr(nil).MustStoreRef(proof))
 	}
 	s.expect("an ordinary cell", s.send(aStranger, claim(provider(0), tree.root)), 104)
+	rich, _ := treeOf(t, []settlement.Leaf{{Payee: provider(0), Cumulative: 50 * domain.Coin}})
+	lookalike := cell.BeginCell().MustStoreUInt(3, 8).MustStoreSlice(tree.hash[:], 256).
+		MustStoreUInt(uint64(tree.root.Depth()), 16).MustStoreRef(rich.root).EndCell()
+	s.expect("an ordinary cell that reads like a proof of the root", s.send(aStranger, claim(provider(0), lookalike)), 104)
 	library := must(cell.BeginCell().MustStoreUInt(2, 8).MustStoreSlice(make([]byte, 32), 256).EndCellSpecial(true))
 	s.expect("an exotic cell of another kind", s.send(aStranger, claim(provider(0), library)), 104)
 	other, _ := treeOf(t, leavesOf(10, 2*domain.Coin))
