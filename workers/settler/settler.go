@@ -31,8 +31,13 @@ type Chain interface {
 	Claim(ctx context.Context, leaves []settlement.Leaf, payees []domain.ProviderID) error
 }
 
-// MaxClaims is how many payees one Claim may name.
-const MaxClaims = 100
+const (
+	// MaxClaims is how many payees one Claim may name.
+	MaxClaims = 100
+	// claimPatience is how long a claim may take to be seen before it is sent again: a slow minute on the
+	// chain, and the watcher's pace.
+	claimPatience = time.Minute
+)
 
 // Books is what the projections say.
 type Books interface {
@@ -67,10 +72,20 @@ type Settler struct {
 	last   settlement.Decision
 	sealed time.Time
 	tree   Tree // of the active batch
+	// asked is what was last claimed for a payee, and when, so that a claim is given time to be seen. It
+	// is no more than manners: a second claim pays nothing.
+	asked map[domain.ProviderID]asked
+}
+
+type asked struct {
+	cumulative domain.Nano
+	at         time.Time
 }
 
 // New returns a settler that has not looked yet.
-func New(cfg Config) *Settler { return &Settler{cfg: cfg} }
+func New(cfg Config) *Settler {
+	return &Settler{cfg: cfg, asked: map[domain.ProviderID]asked{}}
+}
 
 // Run settles until the context ends, and then returns nil. It returns an error only if its claims
 // can't be brought in or the books can't be read. Where the numbers can't be, it stays and sends
@@ -178,17 +193,30 @@ func (s *Settler) claim(ctx context.Context, b reading, seen settlement.Seen) (b
 		}
 		s.tree = tree
 	}
-	var due []domain.ProviderID
+	now := s.cfg.Now()
+	var due []settlement.Leaf
 	for _, leaf := range s.tree.Leaves {
-		if b.paid[leaf.Payee] < leaf.Cumulative {
-			due = append(due, leaf.Payee)
+		if b.paid[leaf.Payee] >= leaf.Cumulative {
+			delete(s.asked, leaf.Payee)
+			continue
+		}
+		last := s.asked[leaf.Payee]
+		if len(due) < MaxClaims && (last.cumulative != leaf.Cumulative || now.Sub(last.at) >= claimPatience) {
+			due = append(due, leaf)
 		}
 	}
 	if len(due) == 0 {
 		return false, nil
 	}
-	if err := s.cfg.Chain.Claim(ctx, s.tree.Leaves, due[:min(len(due), MaxClaims)]); err != nil {
+	payees := make([]domain.ProviderID, len(due))
+	for i, leaf := range due {
+		payees[i] = leaf.Payee
+	}
+	if err := s.cfg.Chain.Claim(ctx, s.tree.Leaves, payees); err != nil {
 		return false, fmt.Errorf("claim for %d payees: %w: %w", len(due), errChain, err)
 	}
-	return false, nil // the watcher has to book it first
+	for _, leaf := range due {
+		s.asked[leaf.Payee] = asked{leaf.Cumulative, now}
+	}
+	return len(due) == MaxClaims, nil
 }
