@@ -84,16 +84,23 @@ func (a Nano) String() string {
 	return fmt.Sprintf("%s%d.%09d", sign, m/uint64(Coin), m%uint64(Coin))
 }
 
-// ParseCoins reads an amount written in coins, as String writes it; fewer decimals are allowed.
+// ParseCoins reads an amount written in coins, as String writes it; fewer decimals are allowed, and
+// none. There are digits on both sides of a point, and nothing else anywhere but a minus in front.
 func ParseCoins(s string) (Nano, error) {
-	whole, fraction, _ := strings.Cut(s, ".")
-	if len(fraction) > 9 {
+	whole, fraction, point := strings.Cut(s, ".")
+	switch {
+	case !isDigits(strings.TrimPrefix(whole, "-")) || point && !isDigits(fraction):
+		return 0, fmt.Errorf("amount %q: want coins such as 12.5", s)
+	case len(fraction) > 9:
 		return 0, fmt.Errorf("amount %q: more than nine decimals", s)
 	}
-	digits := whole + fraction + strings.Repeat("0", 9-len(fraction))
-	n, err := strconv.ParseInt(digits, 10, 64)
+	n, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", 9-len(fraction)), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("amount %q: want coins such as 12.5: %w", s, errors.Unwrap(err))
+		return 0, fmt.Errorf("amount %q: %w", s, ErrAmountOverflow)
 	}
 	return Nano(n), nil
+}
+
+func isDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
 }
