@@ -58,6 +58,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.writing, err = sql.Open("sqlite", dataSource(s.path,
 		"journal_mode(WAL)",
 		"synchronous(NORMAL)",
+		"temp_store(MEMORY)",       // what a statement would need to undo itself
 		"busy_timeout(10000)",      // ms; another process's commit takes less
 		"cache_size(-65536)",       // KiB: the upper levels of the large trees
 		"wal_autocheckpoint(8192)", // pages: copying back less often is cheaper

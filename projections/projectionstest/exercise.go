@@ -282,7 +282,7 @@ func aWriteOnceRowIsWrittenOnce(t *testing.T, h Harness) {
 	ctx := Context(t)
 	store := h.Open(t)
 	line := func(amount domain.Nano) *projections.JournalLine {
-		return &projections.JournalLine{PostingKey: projections.PostingKey{Shard: 1, Ledger: 2, Fact: 1, Posting: 1}, Kind: "a", Amount: amount}
+		return &projections.JournalLine{PostingKey: projections.PostingKey{Shard: 1, Ledger: 2, Fact: 1, Posting: 1}, Amount: amount}
 	}
 	mustCommit(ctx, t, store, change(projections.Journal, nil, at(1), line(5)))
 	before := contents(ctx, t, store, projections.Journal.Table())

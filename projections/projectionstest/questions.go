@@ -214,6 +214,14 @@ func batchesAndPayouts(ctx context.Context, t *testing.T, _ *Story, r projection
 	if len(third.Cuts) != StoryShards || len(third.Lines) != 2 || third.Lines[0].Cumulative != 2000 || third.Lines[1].Delta != 700 {
 		t.Errorf("batch 3 is %+v", third)
 	}
+	edge := domain.Position{Shard: Shard1, Offset: third.Cuts[Shard1].Ledger} // the first that it does not count
+	if line, err := r.FirstLine(ctx, ID[domain.ProviderID]("prov-a"), edge); !errors.Is(err, projections.ErrNotFound) {
+		t.Errorf("what lies beyond all cuts is in %+v (%v)", line, err)
+	}
+	edge.Offset--
+	if line := must[projections.BatchLine](t)(r.FirstLine(ctx, ID[domain.ProviderID]("prov-a"), edge)); line.Number != 3 {
+		t.Errorf("the last that batch 3 counts is in %+v", line)
+	}
 	payout := must[projections.Payout](t)(r.Payout(ctx, ID[domain.ProviderID]("prov-a")))
 	if payout.Committed != 2000 || payout.Paid != 1000 || payout.Payments != 2 || payout.LastBatch != 3 {
 		t.Errorf("the payout of prov-a is %+v", payout)

@@ -45,22 +45,20 @@ CREATE TABLE movements_v1 (
 ) WITHOUT ROWID, STRICT;
 CREATE VIEW movements AS SELECT * FROM movements_v1;
 
--- Every posting, in the order of the ledger. Facts and postings count from 1.
+-- Every posting, account by account, in the order of log time. Facts and postings count from 1.
 CREATE TABLE journal_v1 (
+    kind                      TEXT    NOT NULL,
+    owner                     BLOB    NOT NULL,
+    at_ms                     INTEGER NOT NULL,
     shard                     INTEGER NOT NULL,
     ledger_offset             INTEGER NOT NULL,
     fact                      INTEGER NOT NULL,
     posting                   INTEGER NOT NULL,
-    kind                      TEXT    NOT NULL,
-    owner                     BLOB    NOT NULL,
     amount_nano               INTEGER NOT NULL,
-    at_ms                     INTEGER NOT NULL,
     what                      TEXT    NOT NULL,
     job                       BLOB    NOT NULL,
-    PRIMARY KEY (shard, ledger_offset, fact, posting)
+    PRIMARY KEY (kind, owner, at_ms, shard, ledger_offset, fact, posting)
 ) WITHOUT ROWID, STRICT;
-CREATE INDEX journal_v1_by_account ON journal_v1 (kind, owner, at_ms);
-CREATE INDEX journal_v1_by_job ON journal_v1 (job) WHERE job <> x'';
 CREATE VIEW journal AS SELECT * FROM journal_v1;
 
 -- Every job that was accepted, and how it stands.
@@ -117,7 +115,6 @@ CREATE TABLE jobs_v1 (
     resolved_offset           INTEGER NOT NULL,
     PRIMARY KEY (job)
 ) STRICT;
-CREATE INDEX jobs_v1_by_provider ON jobs_v1 (provider, closed_at_ms) WHERE provider <> x'';
 CREATE VIEW jobs AS SELECT * FROM jobs_v1;
 
 -- What was used and charged, by the hour in which the job was closed. Disputes do not change it later.
