@@ -289,6 +289,9 @@ func TestTwoGatewaysOnOneLogKnowEachOthersReports(t *testing.T) {
 	second.expect(w.signed("ann", 1, 2), "duplicate 1/1")
 	w.expect(w.signed("ann", 1, 5), "accepted 1/3")
 	w.expect(w.signed("ann", 1, 4), "duplicate 1/2")
+	second.expect(w.signed("ann", 1, 8), "accepted 1/4")
+	w.expect(w.signed("ann", 1, 7), "accepted 1/5") // it has not heard of 8; the ledger has
+	second.expect(w.signed("ann", 1, 7), "duplicate 1/5")
 	second.expect(w.signed("ann", 1, 3), "refused 1 REASON_SEQUENCE_REPLAYED sequence")
 }
 
