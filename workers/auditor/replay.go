@@ -34,6 +34,7 @@ type replay struct {
 	progress *progress
 
 	void     []voidEntry // unanswered so far, in the order of the log
+	voidPin  *voidEntry  // the entry before, if it was one
 	books    books
 	summary  Shard
 	offences []Offence
@@ -64,7 +65,10 @@ var errOffence = errors.New("offence")
 func (r *replay) run(ctx context.Context) {
 	err := r.entries(ctx)
 	if err == nil {
-		err = r.unanswered()
+		err = r.unanswered() // of those at the end: nothing comes after them
+	}
+	if err == nil && r.voidPin != nil {
+		err = r.lonelyPin()
 	}
 	r.summary.Checked, r.summary.Answered = r.state.NextEntry(), r.state.NextIntake()
 	switch {
@@ -131,6 +135,9 @@ func (r *replay) entry(ctx context.Context, record eventstore.Record) error {
 	if ledger.Void(record.Offset, stored) {
 		return r.passOver(record.Offset, stored)
 	}
+	if r.voidPin != nil {
+		return r.lonelyPin()
+	}
 	follows, said, err := r.follow(ctx, record.Offset, stored)
 	if err != nil {
 		return err
@@ -144,22 +151,27 @@ func (r *replay) entry(ctx context.Context, record eventstore.Record) error {
 	return r.accept(record.Offset, follows, said)
 }
 
-// passOver judges an entry that does not count. A clerk that woke up too late leaves one that stands
-// after the place it was made for, and others answer what it answers. Anything else was done to the
-// log by hand: nothing lets an entry stand before its place.
+// passOver judges an entry that does not count. A clerk that woke up too late leaves some that stand
+// after the place they were made for, and others answer what they answer. Anything else was done to the
+// log by hand: nothing lets an entry stand before its place, and a clerk pins only what it then answers
+// from, in the same append.
 func (r *replay) passOver(at domain.Offset, stored *v1.Entry) error {
-	meant := domain.Offset(stored.Offset)
-	if meant > at {
+	v := voidEntry{at: at, meant: domain.Offset(stored.Offset)}
+	if v.meant > at || v.meant < 0 {
 		return r.offend(Offence{
 			Kind: MissingEntry, Log: Ledger, At: placeOf(r.shard, at), Stored: show(stored),
-			Field: "offset", Have: fmt.Sprint(meant), Want: fmt.Sprint(at),
-			Why: fmt.Sprintf("stands before its place, entry %d: records before it are missing, or it was moved", meant),
+			Field: "offset", Have: fmt.Sprint(v.meant), Want: fmt.Sprint(at),
+			Why: fmt.Sprintf("was made for place %d: records before it are missing, or it was moved", v.meant),
 		})
 	}
 	r.summary.Void++
-	if answer := stored.GetAnswer(); answer != nil {
-		if said := domain.Offset(answer.IntakeOffset); said >= r.state.NextIntake() {
-			r.void = append(r.void, voidEntry{at: at, intake: said, meant: meant})
+	r.voidPin = nil
+	switch body := stored.Body.(type) {
+	case *v1.Entry_Pin:
+		r.voidPin = &v
+	case *v1.Entry_Answer:
+		if v.intake = domain.Offset(body.Answer.IntakeOffset); v.intake >= r.state.NextIntake() {
+			r.void = append(r.void, v)
 		}
 	}
 	if len(r.void) > maxVoid {
@@ -174,15 +186,27 @@ func (r *replay) passOver(at domain.Offset, stored *v1.Entry) error {
 func (r *replay) unanswered() error {
 	for _, v := range r.void {
 		if v.intake >= r.state.NextIntake() {
-			return r.offend(Offence{
-				Kind: VoidEntry, Log: Ledger, At: placeOf(r.shard, v.at), Intake: placeOf(r.shard, v.intake),
-				Field: "offset", Have: fmt.Sprint(v.meant), Want: fmt.Sprint(v.at),
-				Why: fmt.Sprintf("was made for place %d, and no entry that counts answers intake %d/%d", v.meant, r.shard, v.intake),
-			})
+			return r.offend(r.voidOffence(v))
 		}
 	}
 	r.void = r.void[:0]
 	return nil
+}
+
+func (r *replay) voidOffence(v voidEntry) Offence {
+	return Offence{
+		Kind: VoidEntry, Log: Ledger, At: placeOf(r.shard, v.at), Intake: placeOf(r.shard, v.intake),
+		Field: "offset", Have: fmt.Sprint(v.meant), Want: fmt.Sprint(v.at),
+		Why: fmt.Sprintf("was made for place %d, and no entry that counts answers intake %d/%d", v.meant, r.shard, v.intake),
+	}
+}
+
+func (r *replay) lonelyPin() error {
+	return r.offend(Offence{
+		Kind: VoidEntry, Log: Ledger, At: placeOf(r.shard, r.voidPin.at),
+		Field: "offset", Have: fmt.Sprint(r.voidPin.meant), Want: fmt.Sprint(r.voidPin.at),
+		Why: fmt.Sprintf("a pin made for place %d, without the answers that a clerk appends with it", r.voidPin.meant),
+	})
 }
 
 // follow returns the entry that has to stand at an offset, and the intake record that it answers, if it
@@ -304,6 +328,13 @@ func (r *replay) explain(at domain.Offset, stored, follows *v1.Entry, said *ledg
 	}
 	o.Intake = placeOf(r.shard, said.Offset)
 	have, want := stored.GetAnswer(), follows.GetAnswer()
+	if have.GetIntakeOffset() > want.IntakeOffset {
+		for _, v := range r.void { // the answer that is passed over is there, but made void
+			if v.intake == said.Offset {
+				return r.voidOffence(v)
+			}
+		}
+	}
 	if have == nil || have.IntakeOffset != want.IntakeOffset {
 		return o
 	}
