@@ -69,7 +69,9 @@ func NewHandler(cfg Config) http.Handler {
 	mux.HandleFunc("POST /v1/reports", cfg.reports)
 	mux.HandleFunc("GET /v1/network", cfg.network)
 	mux.HandleFunc("GET /v1/why/{kind}/{id}", cfg.why)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, map[string]string{"status": "alive"}) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]string{"status": "alive"})
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := cfg.Ready(r.Context()); err != nil {
 			fail(w, http.StatusServiceUnavailable, err)
@@ -89,8 +91,7 @@ func (cfg Config) reports(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBodyBytes))
 	if err != nil {
 		status := http.StatusBadRequest
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			status = http.StatusRequestEntityTooLarge
 		}
 		fail(w, status, err)

@@ -22,7 +22,7 @@ import (
 
 // auditCmd replays a data folder.
 type auditCmd struct {
-	Data string `required:"" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
+	Data string `required:"true" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
 	JSON bool   `help:"Print the report as JSON."`
 }
 
@@ -30,12 +30,12 @@ type auditCmd struct {
 func (c *auditCmd) Run(ctx context.Context, out *console) error {
 	began := time.Now()
 	report, err := auditFolder(ctx, c.Data, func(done, total int64, what string) {
-		out.progress("%s: %s of %s", what, count(done), count(total))
+		out.progressf("%s: %s of %s", what, count(done), count(total))
 	})
 	if err != nil {
 		return err
 	}
-	out.step("audited in %.1f s", time.Since(began).Seconds())
+	out.stepf("audited in %.1f s", time.Since(began).Seconds())
 	if c.JSON {
 		err = out.json(report)
 	} else {
@@ -76,10 +76,10 @@ func auditFolder(ctx context.Context, dir string, progress func(done, total int6
 		cfg.Intake, cfg.Ledger = intake, ledgerLog
 	}
 	store, err := openStore(ctx, dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, errNoProjections) {
 		return nil, err
 	}
-	if store != nil {
+	if err == nil {
 		cfg.Store = store
 		closers = append(closers, store.Close)
 		chain, closeChain, err := openChain(ctx, dir, store)
@@ -98,9 +98,12 @@ func auditFolder(ctx context.Context, dir string, progress func(done, total int6
 // verifyFolders reads every byte of both logs.
 func verifyFolders(dir string) ([]auditor.Folder, error) {
 	var folders []auditor.Folder
-	for name, log := range map[string]auditor.LogName{intakeDir: auditor.Intake, ledgerDir: auditor.Ledger} {
-		report, err := seglog.Verify(filepath.Join(dir, name))
-		folder := auditor.Folder{Log: log, Files: report.Segments, Bytes: report.Bytes}
+	for _, log := range []struct {
+		dir  string
+		name auditor.LogName
+	}{{intakeDir, auditor.Intake}, {ledgerDir, auditor.Ledger}} {
+		report, err := seglog.Verify(filepath.Join(dir, log.dir))
+		folder := auditor.Folder{Log: log.name, Files: report.Segments, Bytes: report.Bytes}
 		var damage *seglog.Damage
 		switch {
 		case errors.As(err, &damage):
@@ -116,11 +119,13 @@ func verifyFolders(dir string) ([]auditor.Folder, error) {
 	return folders, nil
 }
 
-// openStore opens the projections of a folder, or returns nil if there are none.
+var errNoProjections = errors.New("has no projections; has serve or demo run there?")
+
+// openStore opens the projections of a folder; it is errNoProjections where there are none.
 func openStore(ctx context.Context, dir string) (*sqlite.Store, error) {
 	path := filepath.Join(dir, projectionFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, usage("%s: %w", dir, errNoProjections)
 	}
 	return sqlite.Open(ctx, path)
 }

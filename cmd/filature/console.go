@@ -25,9 +25,9 @@ func isTerminal(w io.Writer) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// progress shows how far a long job is. On a terminal each call takes the place of the last one;
-// elsewhere it says nothing, and step does.
-func (c *console) progress(format string, args ...any) {
+// progressf shows how far a long job is. On a terminal each call takes the place of the last one;
+// elsewhere it says nothing, and stepf does.
+func (c *console) progressf(format string, args ...any) {
 	if !c.live {
 		return
 	}
@@ -37,8 +37,8 @@ func (c *console) progress(format string, args ...any) {
 	c.drawn = width
 }
 
-// step says that something is done, and stays.
-func (c *console) step(format string, args ...any) {
+// stepf says that something is done, and stays.
+func (c *console) stepf(format string, args ...any) {
 	if c.drawn > 0 {
 		fmt.Fprintf(c.err, "\r%s\r", strings.Repeat(" ", c.drawn))
 		c.drawn = 0

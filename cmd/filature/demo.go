@@ -84,14 +84,14 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	if err = errors.Join(err, e.close()); err != nil {
 		return fmt.Errorf("demo (its data is in %s): %w", c.Data, err)
 	}
-	out.progress("auditing")
+	out.progressf("auditing")
 	result.Audit, err = auditFolder(ctx, c.Data, func(done, total int64, what string) {
-		out.progress("auditing: %s, %s of %s", what, count(done), count(total))
+		out.progressf("auditing: %s, %s of %s", what, count(done), count(total))
 	})
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", c.Data, err)
 	}
-	out.step("✓ audited in a fresh look at the folder")
+	out.stepf("✓ audited in a fresh look at the folder")
 	if c.JSON {
 		err = out.json(result)
 	} else {
@@ -133,20 +133,20 @@ func (c *demoCmd) plan() ([]jobPlan, error) {
 	if c.Jobs < 1 || c.Jobs > 1_000_000 {
 		return nil, usage("--jobs %d: want 1 to 1000000", c.Jobs)
 	}
-	return drawJobs(rand.New(rand.NewPCG(c.Seed, 1)), c.Jobs), nil
+	return drawJobs(rand.New(rand.NewPCG(c.Seed, 1)), c.Jobs), nil //nolint:gosec // a demo is to be repeated, not guarded
 }
 
 // play is the demo itself: found the network, run the jobs, and wait until everybody is paid.
 func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *console) (*demoResult, error) {
 	began := time.Now()
-	out.progress("starting: logs, projections, a TON chain of our own")
+	out.progressf("starting: logs, projections, a TON chain of our own")
 	select {
 	case <-e.ready:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	vault := e.vault.Load()
-	out.step("✓ network %s… with %d shards, vault %s on a local TON chain", e.network.String()[:8], e.dataShards, vault.Address())
+	out.stepf("✓ network %s… with %d shards, vault %s on a local TON chain", e.network.String()[:8], e.dataShards, vault.Address())
 
 	w, err := newWorld(e, c.Seed)
 	if err != nil {
@@ -155,20 +155,20 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 	if err := w.found(ctx); err != nil {
 		return nil, fmt.Errorf("found the network: %w", err)
 	}
-	out.step("✓ %d models, %d clients, %d providers with %d attested workers", len(w.models), len(w.clients), len(w.providers), len(w.workers))
+	out.stepf("✓ %d models, %d clients, %d providers with %d attested workers", len(w.models), len(w.clients), len(w.providers), len(w.workers))
 	deposited, err := w.deposit(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("deposit: %w", err)
 	}
-	out.step("✓ %s coins deposited on chain for %d accounts, seen by the watcher and booked", deposited, len(w.accounts))
+	out.stepf("✓ %s coins deposited on chain for %d accounts, seen by the watcher and booked", deposited, len(w.accounts))
 
 	result := &demoResult{Data: c.Data, Network: e.network.String(), Vault: vault.Address().String(), Seed: c.Seed}
-	t := newTraffic(w, rand.New(rand.NewPCG(c.Seed, 2)), c.Trace == "")
+	t := newTraffic(w, rand.New(rand.NewPCG(c.Seed, 2)), c.Trace == "") //nolint:gosec // as above
 	for part := range demoDays {
 		from, to := len(plan)*part/demoDays, len(plan)*(part+1)/demoDays
 		start := time.Now()
 		if err := t.run(ctx, plan[from:to], func(jobs int) {
-			out.progress("streaming jobs: %s of %s, %s claims", count(from+jobs), count(len(plan)), count(t.claims))
+			out.progressf("streaming jobs: %s of %s, %s claims", count(from+jobs), count(len(plan)), count(t.claims))
 		}); err != nil {
 			return nil, fmt.Errorf("stream jobs: %w", err)
 		}
@@ -177,21 +177,22 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 		}
 		result.Streaming += time.Since(start)
 		sealed, err := w.awaitBatch(ctx, uint32(part+1), func(state string) {
-			out.progress("streamed %s jobs; %s", count(to), state)
+			out.progressf("streamed %s jobs; %s", count(to), state)
 		})
 		if err != nil {
 			return nil, fmt.Errorf("wait for batch %d: %w", part+1, err)
 		}
-		out.step("✓ part %d of %d: %s jobs, %s claims; batch %d sealed: %s coins for %d payees", part+1, demoDays, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
+		out.stepf("✓ part %d of %d: %s jobs, %s claims; batch %d sealed: %s coins for %d payees",
+			part+1, demoDays, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
 	}
 	result.Jobs, result.Claims, result.AtTheDoor = len(plan), t.claims, t.refusals()
 	if err := w.awaitPaid(ctx, func(left domain.Nano) {
-		out.progress("%s coins still on their way to providers", left)
+		out.progressf("%s coins still on their way to providers", left)
 	}); err != nil {
 		return nil, fmt.Errorf("wait for payouts: %w", err)
 	}
-	out.step("✓ all that was earned is paid on chain")
-	if err := result.collect(ctx, e, w); err != nil {
+	out.stepf("✓ all that was earned is paid on chain")
+	if err := result.collect(ctx, e); err != nil {
 		return nil, err
 	}
 	result.Took = time.Since(began)
@@ -223,7 +224,7 @@ type providerResult struct {
 }
 
 // collect reads the tables, and from the chain what was paid.
-func (r *demoResult) collect(ctx context.Context, e *engine, w *world) error {
+func (r *demoResult) collect(ctx context.Context, e *engine) error {
 	err := e.store.Read(ctx, func(reader projections.Reader) error {
 		totals, err := reader.ProviderTotals(ctx)
 		if err != nil {

@@ -220,7 +220,8 @@ func (t *traffic) ended(j *runningJob) []statement {
 	complete := &v1.Claim{Body: &v1.Claim_CompleteJob{CompleteJob: &v1.CompleteJob{Job: j.id[:], Usage: j.usage}}}
 	switch j.fate {
 	case fails:
-		return []statement{j.by(worker, &v1.Claim{Body: &v1.Claim_FailJob{FailJob: &v1.FailJob{Job: j.id[:], Reason: v1.FailureReason_FAILURE_REASON_ENGINE_ERROR}}})}
+		fail := &v1.FailJob{Job: j.id[:], Reason: v1.FailureReason_FAILURE_REASON_ENGINE_ERROR}
+		return []statement{j.by(worker, &v1.Claim{Body: &v1.Claim_FailJob{FailJob: fail}})}
 	case isCancelled:
 		return []statement{j.by(client, &v1.Claim{Body: &v1.Claim_CancelJob{CancelJob: &v1.CancelJob{Job: j.id[:]}}})}
 	case isAbandoned:

@@ -174,11 +174,11 @@ func (w *world) found(ctx context.Context) error {
 		key := signing.KeyOf(p.key)
 		claims = append(claims, &v1.Claim{Body: &v1.Claim_RegisterProvider{RegisterProvider: &v1.RegisterProvider{Provider: p.id[:], Key: key[:], Name: p.name}}})
 	}
-	if err := e.claimAs(ctx, e.operator, domain.Control, claims...); err != nil {
+	if err := e.claimAs(ctx, e.operator, claims...); err != nil {
 		return err
 	}
 	for _, p := range w.providers {
-		if err := e.claimAs(ctx, w.reporter(&p.party), domain.Control, w.fleet(p)...); err != nil {
+		if err := e.claimAs(ctx, w.reporter(&p.party), w.fleet(p)...); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
@@ -235,7 +235,7 @@ func (w *world) attest(ctx context.Context) error {
 			}}},
 		)
 	}
-	return w.engine.claimAs(ctx, w.engine.reporter("verifier"), domain.Control, claims...)
+	return w.engine.claimAs(ctx, w.engine.reporter("verifier"), claims...)
 }
 
 // deposit has each client pay into its accounts, on chain, and waits until the ledger has booked it.

@@ -173,10 +173,11 @@ func (e *engine) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return e.gateway.Run(ctx) })
 	group.Go(func() error {
-		if err := e.runner.Run(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("projections: %w", err)
+		err := e.runner.Run(ctx)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was told to stop
 		}
-		return nil
+		return fmt.Errorf("projections: %w", err)
 	})
 	for _, c := range e.clerks {
 		group.Go(func() error { return c.Run(ctx) })
@@ -184,7 +185,7 @@ func (e *engine) run(ctx context.Context) error {
 	group.Go(func() error {
 		vault, err := e.setUp(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to stop
 		}
 		if err != nil {
 			return fmt.Errorf("set up: %w", err)
@@ -256,7 +257,9 @@ func (r reports) LastSequence(ctx context.Context, shard domain.Shard, signer do
 }
 
 // Heard tells which report of a signer had a number.
-func (r reports) Heard(ctx context.Context, shard domain.Shard, signer domain.KeyID, sequence uint64) (digest domain.Digest, at domain.Offset, ok bool, err error) {
+func (r reports) Heard(
+	ctx context.Context, shard domain.Shard, signer domain.KeyID, sequence uint64,
+) (digest domain.Digest, at domain.Offset, ok bool, err error) {
 	err = r.Read(ctx, func(reader projections.Reader) error {
 		report, err := reader.Report(ctx, projections.ReportKey{Signer: signer, Shard: shard, Sequence: sequence})
 		if errors.Is(err, projections.ErrNotFound) {

@@ -16,7 +16,7 @@ import (
 // proveCmd proves one payee's amount.
 type proveCmd struct {
 	Payee string `arg:"" help:"Payee: a TON address, or the account id in hexadecimal."`
-	Data  string `required:"" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
+	Data  string `required:"true" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
 	Batch uint32 `help:"Batch to prove it in. Default: the one that is active."`
 	Out   string `type:"path" help:"Also write the proof, a bag of cells as the vault takes it, to this file."`
 	JSON  bool   `help:"Print JSON."`
@@ -42,9 +42,6 @@ func (c *proveCmd) Run(ctx context.Context, out *console) (err error) {
 	store, err := openStore(ctx, c.Data)
 	if err != nil {
 		return err
-	}
-	if store == nil {
-		return usage("--data %s: has no projections", c.Data)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	var found settler.Tree
@@ -82,7 +79,9 @@ func (c *proveCmd) Run(ctx context.Context, out *console) (err error) {
 	if c.JSON {
 		return out.json(result)
 	}
-	fmt.Fprintf(out.out, "Payee       %s\nBatch       %d\nRoot        %s\nCumulative  %s coins, all that this payee was ever owed\nProof       %d bytes, checked\n\n%s\n",
+	const text = "Payee       %s\nBatch       %d\nRoot        %s\n" +
+		"Cumulative  %s coins, all that this payee was ever owed\nProof       %d bytes, checked\n\n%s\n"
+	fmt.Fprintf(out.out, text,
 		result.Address, result.Batch, result.Root, result.Cumulative, len(proof), result.Proof)
 	return nil
 }

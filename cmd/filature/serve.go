@@ -19,7 +19,7 @@ import (
 
 // serveCmd runs the engine until it is told to stop.
 type serveCmd struct {
-	Data   string `required:"" type:"path" help:"Folder of the logs, projections, keys and local chain. Made if it is missing."`
+	Data   string `required:"true" type:"path" help:"Folder of the logs, projections, keys and local chain. Made if it is missing."`
 	Listen string `default:"127.0.0.1:8420" help:"Address to take reports at."`
 	Name   string `default:"embedded" help:"Name of the network, for a new folder."`
 	Shards int    `default:"4" help:"Data shards, for a new folder. They can't be changed later."`

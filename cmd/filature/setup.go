@@ -53,7 +53,7 @@ func (e *engine) setUp(ctx context.Context) (*ton.Vault, error) {
 		if err != nil {
 			return nil, fmt.Errorf("deploy the vault: %w", err)
 		}
-		if err := e.claimAs(ctx, e.operator, domain.Control, e.founding(vault)...); err != nil {
+		if err := e.claimAs(ctx, e.operator, e.founding(vault)...); err != nil {
 			return nil, err
 		}
 		if network, err = e.readNetwork(ctx); err != nil {
@@ -105,8 +105,9 @@ type claimant interface {
 	Report(ctx context.Context, shard domain.Shard, claims ...*v1.Claim) (domain.Offset, error)
 }
 
-// claimAs reports claims and waits for their answers. Each must be accepted.
-func (e *engine) claimAs(ctx context.Context, who claimant, shard domain.Shard, claims ...*v1.Claim) error {
+// claimAs reports claims to control and waits for their answers. Each must be accepted.
+func (e *engine) claimAs(ctx context.Context, who claimant, claims ...*v1.Claim) error {
+	const shard = domain.Control
 	at, err := who.Report(ctx, shard, claims...)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 type whyCmd struct {
 	Kind string `arg:"" enum:"job,report,provider" help:"job, report or provider."`
 	ID   string `arg:"" help:"Id in hexadecimal; of a report SIGNER:SHARD:SEQUENCE."`
-	Data string `required:"" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
+	Data string `required:"true" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
 	JSON bool   `help:"Print JSON."`
 }
 
@@ -34,9 +34,6 @@ func (c *whyCmd) Run(ctx context.Context, out *console) (err error) {
 	store, err := openStore(ctx, c.Data)
 	if err != nil {
 		return err
-	}
-	if store == nil {
-		return usage("--data %s: has no projections", c.Data)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	log, err := seglog.OpenReadOnly(filepath.Join(c.Data, ledgerDir))
@@ -157,8 +154,9 @@ func parseReportKey(s string) (key projections.ReportKey, err error) {
 func (x *explanation) print(out *console) {
 	fmt.Fprintf(out.out, "%s %s\n  %s (%s), %s coins\n  %s\n", x.Kind, x.ID, strings.ToUpper(string(x.Outcome)), x.Reason, x.Amount, x.Because)
 	if x.Pay != nil {
-		fmt.Fprintf(out.out, "\n  earned     %s  in its dispute window\n  held       %s  disputed\n  payable    %s  in no batch yet\n  committed  %s  in a batch, not yet seen paid\n  paid       %s\n",
-			x.Pay.Earned, x.Pay.Held, x.Pay.Payable, x.Pay.Committed, x.Pay.Paid)
+		const pay = "\n  earned     %s  in its dispute window\n  held       %s  disputed\n" +
+			"  payable    %s  in no batch yet\n  committed  %s  in a batch, not yet seen paid\n  paid       %s\n"
+		fmt.Fprintf(out.out, pay, x.Pay.Earned, x.Pay.Held, x.Pay.Payable, x.Pay.Committed, x.Pay.Paid)
 	}
 	if len(x.Facts) > 0 {
 		fmt.Fprint(out.out, "\nThe facts that made it so\n")

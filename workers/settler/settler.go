@@ -95,7 +95,7 @@ func (s *Settler) Run(ctx context.Context) error {
 		busy, err := s.turn(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it was told to stop
 		case errors.Is(err, errChain):
 			s.notice(s.last, err)
 		case err != nil:
@@ -150,8 +150,8 @@ func (s *Settler) turn(ctx context.Context) (busy bool, err error) {
 		err = s.cfg.Chain.Activate(ctx)
 	case settlement.StepSeal:
 		if s.cfg.Now().Sub(s.sealed) >= s.cfg.Every {
-			if busy, err := s.seal(ctx, after); busy || err != nil {
-				return busy, err
+			if err := s.seal(ctx, after); err != nil {
+				return false, err
 			}
 		}
 		return s.claim(ctx, after, seen)
@@ -166,19 +166,19 @@ func (s *Settler) turn(ctx context.Context) (busy bool, err error) {
 
 // seal makes the next batch and reports it. Nothing is sent before the ledger has it: the next turn
 // finds it in the books, or, if the report was lost, makes it again.
-func (s *Settler) seal(ctx context.Context, b reading) (bool, error) {
+func (s *Settler) seal(ctx context.Context, b reading) error {
 	batch, err := settlement.Seal(b.Last.Number+1, b.Cut, b.Owed, b.Policy)
 	if errors.Is(err, settlement.ErrNothingOwed) {
-		return false, nil
+		return nil
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	if _, err := s.cfg.Reporter.Report(ctx, domain.Control, &v1.Claim{Body: &v1.Claim_SealBatch{SealBatch: batch}}); err != nil {
-		return false, fmt.Errorf("seal batch %d: %w", batch.Number, err)
+		return fmt.Errorf("seal batch %d: %w", batch.Number, err)
 	}
 	s.sealed = s.cfg.Now()
-	return false, nil // the answer takes a moment
+	return nil
 }
 
 // claim pays some of those whom the active batch gives more than they got.
