@@ -24,8 +24,8 @@
 // (eventstore.ErrFailed): a sync that failed has lost what it was to make durable, and a second
 // one would only say that there is nothing left to do. Open the log again and read what was kept.
 //
-// The watermark is overwritten after each sync, and synced by Close and Open only. It costs a
-// microsecond, it can't run ahead of the truth, and it lags behind only after a power cut.
+// The watermark is overwritten after each sync, and synced by Close and Open only. It costs a few
+// microseconds, it can't run ahead of the truth, and it lags behind only after a power cut.
 //
 // # Opening
 //

@@ -249,12 +249,13 @@ func (h *memHandle) Sync() error {
 	defer h.disk.mu.Unlock()
 	how, fails := h.disk.call()
 	if !fails || how == failKept {
-		disked := make([]byte, len(h.cache))
-		copy(disked, h.disked)
-		for s := range h.dirty {
-			h.writeBack(disked, s)
+		if grow := len(h.cache) - len(h.disked); grow > 0 {
+			h.disked = append(h.disked, make([]byte, grow)...)
 		}
-		h.disked = disked
+		h.disked = h.disked[:len(h.cache)]
+		for s := range h.dirty {
+			h.writeBack(h.disked, s)
+		}
 	}
 	clear(h.dirty)
 	if fails {

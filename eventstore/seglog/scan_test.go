@@ -87,3 +87,28 @@ func TestABlockMustCarryTheLogOn(t *testing.T) {
 		})
 	}
 }
+
+func TestASegmentMustFollowTheOneBefore(t *testing.T) {
+	from := tail{next: []domain.Offset{10, 20}, group: 7, chain: 99, timeMS: 1000}
+	for what, change := range map[string]func(*segmentHead){
+		"":              func(*segmentHead) {},
+		"id":            func(h *segmentHead) { h.id[15]++ },
+		"number":        func(h *segmentHead) { h.number++ },
+		"length before": func(h *segmentHead) { h.before-- },
+		"offset":        func(h *segmentHead) { h.start.next[1]++ },
+		"shards":        func(h *segmentHead) { h.start.next = h.start.next[:1] },
+		"group":         func(h *segmentHead) { h.start.group++ },
+		"chain":         func(h *segmentHead) { h.start.chain++ },
+		"time":          func(h *segmentHead) { h.start.timeMS++ },
+	} {
+		h := segmentHead{id: logID{1}, number: 3, before: 500, start: from.clone()}
+		change(&h)
+		again, err := decodeSegmentHead(h.encode())
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if why := again.joins(logID{1}, 3, 500, from); (why == "") != (what == "") {
+			t.Errorf("changed %q: joins says %q", what, why)
+		}
+	}
+}

@@ -177,10 +177,10 @@ func groupBytes(requests []request) int {
 
 // build lays out the group of some requests, so many bytes long.
 func (w *writer) build(requests []request, bytes int) {
-	w.blocks = w.blocks[:0]
-	w.group = w.group[:0]
-	if len(requests) == 1 {
-		// Already laid out, but for the header. A large batch is not copied once more.
+	w.blocks, w.group = w.blocks[:0], w.group[:0]
+	alone := len(requests) == 1
+	if alone {
+		// Its frames are the group already, but for the header: a large batch is not copied again.
 		w.group, *requests[0].frames = *requests[0].frames, w.group
 	} else {
 		w.group = slices.Grow(w.group, bytes)
@@ -194,7 +194,7 @@ func (w *writer) build(requests []request, bytes int) {
 		for i, r := range requests[:n] {
 			b.count += uint32(r.count)
 			switch {
-			case len(w.group) == bytes: // the only one
+			case alone:
 			case i == 0:
 				w.group = append(w.group, *r.frames...)
 			default:
