@@ -1,0 +1,101 @@
+package auditor_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/internal/rig"
+	"github.com/filature/filature/projections"
+	"github.com/filature/filature/workers/auditor"
+)
+
+// rewrite changes rows behind the back of whoever keeps the read models.
+func rewrite(t *testing.T, store projections.Store, table projections.Table, change func(projections.View) projections.Row) {
+	t.Helper()
+	var rows []projections.Row
+	var at projections.Checkpoint
+	err := store.View(t.Context(), func(view projections.View) (err error) {
+		rows = append(rows, change(view))
+		at, err = view.Checkpoint(t.Context(), table)
+		return err
+	})
+	if err == nil {
+		err = store.Commit(t.Context(), []projections.Change{{Table: table, From: at, To: at, Rows: rows}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAChangedRowIsNamedByTableKeyAndColumn(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 31}, 20)
+	rewrite(t, w.Store, projections.Balances.Table(), func(view projections.View) projections.Row {
+		for b, err := range projections.RowsOf(t.Context(), view, projections.Balances) {
+			if err == nil && b.Kind == "client/available" {
+				b.Amount++
+				b.Owner = w.Accounts[0].ID
+				return &b
+			}
+		}
+		return nil
+	})
+	r := audit(t, config(w))
+	names(t, r, auditor.Offence{
+		Kind: auditor.ChangedRow, Log: auditor.ReadModels, Table: "balances", Row: "kind=client/available, owner=" + w.Accounts[0].ID.String(),
+		Field: "amount_nano",
+	})
+	if len(r.Offences) != 1 {
+		t.Errorf("one row was changed, %d offences:\n%s", len(r.Offences), text(t, r))
+	}
+}
+
+func TestAnAddedJournalLineIsNamedByItsPlace(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 32}, 20)
+	rewrite(t, w.Store, projections.Journal.Table(), func(projections.View) projections.Row {
+		return &projections.JournalLine{PostingKey: projections.PostingKey{Shard: 1, Ledger: 7, Fact: 9, Posting: 1}, Amount: 1}
+	})
+	names(t, audit(t, config(w)), auditor.Offence{
+		Kind: auditor.ChangedRow, Log: auditor.ReadModels, Table: "journal", At: &auditor.Place{Shard: 1, Offset: 7},
+	})
+}
+
+func TestALedgerThatLostItsEndIsNamed(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 33}, 20)
+	short := copyOf(t, w.Ledger)
+	shard := busy(short)
+	short[shard] = short[shard][:len(short[shard])-3]
+	cfg := config(w)
+	cfg.Ledger = short
+	names(t, audit(t, cfg), auditor.Offence{
+		Kind: auditor.LostRecords, Log: auditor.Ledger, At: place(domain.Position{Shard: shard, Offset: domain.Offset(len(short[shard]))}),
+	})
+}
+
+func TestReadModelsThatAreBehindAreNoOffence(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 34}, 20)
+	w.Live(10)
+	w.Work()
+	if err := w.Store.Forget(t.Context(), projections.Jobs.Table()); err != nil {
+		t.Fatal(err)
+	}
+	if r := audit(t, config(w)); r.Verdict != auditor.Pass {
+		t.Fatalf("read models that are behind, one of them being rebuilt:\n%s", text(t, r))
+	}
+}
+
+var errStore = errors.New("no such file")
+
+type brokenStore struct{ projections.Store }
+
+func (brokenStore) View(context.Context, func(projections.View) error) error { return errStore }
+
+func TestAStoreThatCannotBeReadLeavesTheAuditIncomplete(t *testing.T) {
+	w := rig.New(t, rig.Options{Seed: 35})
+	cfg := config(w)
+	cfg.Store = brokenStore{}
+	if r := audit(t, cfg); r.Verdict != auditor.Incomplete {
+		t.Fatalf("without the rows:\n%s", text(t, r))
+	}
+}
