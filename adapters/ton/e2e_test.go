@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,7 +130,7 @@ func (n *network) state() ton.VaultState {
 }
 
 // history reads all events after a logical time.
-func (n *network) history(after uint64) (events []ton.Event, upTo uint64) {
+func (n *network) history(after uint64) (events []ton.Event) {
 	n.t.Helper()
 	h := n.vault.History(after)
 	for {
@@ -138,7 +139,7 @@ func (n *network) history(after uint64) (events []ton.Event, upTo uint64) {
 			n.t.Fatal(err)
 		}
 		if to == after {
-			return events, to
+			return events
 		}
 		events, after = append(events, page...), to
 	}
@@ -217,7 +218,7 @@ func TestDepositProposeClaimAndHistorySurviveARestart(t *testing.T) {
 	n.until("the payouts", func() bool { return n.state().Paid >= total(leaves[:50]) })
 	t.Logf("50 claims in %s", time.Since(start))
 
-	events, _ := n.history(0)
+	events := n.history(0)
 	paid := map[domain.ProviderID]domain.Nano{}
 	var kinds []string
 	for _, event := range events {
@@ -254,3 +255,81 @@ func TestDepositProposeClaimAndHistorySurviveARestart(t *testing.T) {
 }
 
 func isErr(err, target error) bool { return errors.Is(err, target) }
+
+// More claims than one block's gas allows: the rest of the cascade is in the next ones, and survives
+// a restart in between.
+func TestAFullBlockLeavesTheRestToTheNext(t *testing.T) {
+	n := startNetwork(t, localchain.Options{Dir: t.TempDir(), Interval: 5 * time.Millisecond})
+	n.fund(time.Second, 10*domain.Coin)
+	leaves := payees(600)
+	tree := must(ton.NewPayoutTree(leaves))
+	n.do(n.admin, n.vault.TopUpMessage(total(leaves)))
+	n.do(n.admin, must(n.vault.ProposeMessage(ton.Root{Epoch: 1, Root: tree.Root(), Total: total(leaves)})))
+	n.until("the proposal", func() bool { return n.state().Pending != nil })
+	n.chain.Advance(time.Minute)
+	n.until("the delay", func() bool { return !n.head().Time.Before(n.state().Pending.ActivateAt) })
+
+	// The same chain, block by block from here on.
+	n.close()
+	n.options.Interval = 0
+	n.open()
+	claims := func(from, to int) (messages []ton.Message) {
+		for _, leaf := range leaves[from:to] {
+			messages = append(messages, must(n.vault.ClaimMessage(leaf.Payee, must(tree.Proof(leaf.Payee)), ton.Address{})))
+		}
+		return messages
+	}
+	step := func() int { return must(n.chain.Step(n.ctx())) }
+	relayers := []*ton.Wallet{n.admin, n.guardian, n.wallet(3)}
+	if err := n.chain.Faucet(relayers[2].Address().Account, 1000*domain.Coin); err != nil {
+		t.Fatal(err)
+	}
+	step()
+	for i, relayer := range relayers {
+		external := n.sign(relayer, claims(i*200, (i+1)*200)...)
+		if err := relayer.Send(n.ctx(), external); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if step(); n.state().Paid >= total(leaves) {
+		t.Fatal("600 claims fit one block: nothing is tested here")
+	}
+	n.close()
+	n.open()
+	blocks := 1
+	for step() > 0 {
+		blocks++
+	}
+	if paid := n.state().Paid; paid != total(leaves) {
+		t.Errorf("paid %s of %s", paid, total(leaves))
+	}
+	t.Logf("600 claims in %d blocks", blocks)
+}
+
+// Readers and the block loop share cells: the race detector looks on.
+func TestManyReadersAndTheChainDoNotDisturbEachOther(t *testing.T) {
+	n := startNetwork(t, localchain.Options{Interval: time.Millisecond})
+	n.fund(time.Second, 10*domain.Coin)
+	ctx, stop := context.WithCancel(n.ctx())
+	defer stop()
+	var readers sync.WaitGroup
+	for i := range 8 {
+		readers.Go(func() {
+			h := n.vault.History(0)
+			for ctx.Err() == nil {
+				_, stateErr := n.vault.State(ctx)
+				_, claimErr := n.vault.Claimed(ctx, payee(i))
+				_, _, historyErr := h.Next(ctx)
+				if err := errors.Join(stateErr, claimErr, historyErr); err != nil && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		n.do(n.guardian, n.vault.DepositMessage(domain.AccountID{byte(i)}, domain.Coin))
+	}
+	stop()
+	readers.Wait()
+}

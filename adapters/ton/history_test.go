@@ -13,7 +13,7 @@ import (
 // place returns where an event is.
 func place(t *testing.T, event ton.Event) ton.Place {
 	t.Helper()
-	place, ok := reflect.ValueOf(event).FieldByName("Place").Interface().(ton.Place)
+	place, ok := reflect.TypeAssert[ton.Place](reflect.ValueOf(event).FieldByName("Place"))
 	if !ok {
 		t.Fatalf("event %T has no place", event)
 	}
@@ -34,7 +34,7 @@ func TestHistoryIsTheSameFromWhereverItIsResumed(t *testing.T) {
 	}
 	n.do(n.guardian, messages...)
 	var all []ton.Event
-	n.until("all deposits", func() bool { all, _ = n.history(0); return len(all) >= deposits })
+	n.until("all deposits", func() bool { all = n.history(0); return len(all) >= deposits })
 	if len(all) != deposits {
 		t.Fatalf("%d events", len(all))
 	}
@@ -48,7 +48,7 @@ func TestHistoryIsTheSameFromWhereverItIsResumed(t *testing.T) {
 		}
 	}
 	for i, event := range all {
-		rest, _ := n.history(place(t, event).LT)
+		rest := n.history(place(t, event).LT)
 		if !reflect.DeepEqual(rest, append([]ton.Event(nil), all[i+1:]...)) {
 			t.Fatalf("after event %d: %d events, want %d", i, len(rest), len(all)-i-1)
 		}
@@ -91,10 +91,13 @@ func TestAVaultThatIsNotThereIsNotAVault(t *testing.T) {
 	if _, err := n.client.Vault(n.admin.Address()).State(n.ctx()); !isErr(err, ton.ErrForeignCode) {
 		t.Errorf("a wallet: %v", err)
 	}
-	if _, _, err := n.client.NewVault(ton.VaultParams{Admin: n.admin.Address(), Guardian: n.admin.Address(), Delay: time.Second}, domain.Coin); err == nil {
-		t.Error("a vault whose admin guards himself")
-	}
-	if _, _, err := n.client.NewVault(ton.VaultParams{Admin: n.admin.Address(), Guardian: n.guardian.Address(), Delay: time.Millisecond}, domain.Coin); err == nil {
-		t.Error("a vault with a delay of a millisecond")
+	for what, params := range map[string]ton.VaultParams{
+		"whose admin guards himself":     {Admin: n.admin.Address(), Guardian: n.admin.Address(), Delay: time.Second},
+		"with a delay of a millisecond":  {Admin: n.admin.Address(), Guardian: n.guardian.Address(), Delay: time.Millisecond},
+		"with a delay of minus a second": {Admin: n.admin.Address(), Guardian: n.guardian.Address(), Delay: -time.Second},
+	} {
+		if _, _, err := n.client.NewVault(params, domain.Coin); err == nil {
+			t.Errorf("a vault %s", what)
+		}
 	}
 }

@@ -61,7 +61,7 @@ func (t *PayoutTree) Proof(payee domain.ProviderID) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proof for %s: %w", payee, err)
 	}
-	return proof.ToBOCWithFlags(false), nil
+	return proof.ToBOCWithOptions(cell.BOCSerializeOptions{}), nil
 }
 
 // VerifyPayout checks a proof against a root and returns the payee's cumulative amount. It trusts

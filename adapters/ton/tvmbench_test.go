@@ -175,7 +175,10 @@ func (b *bench) place(at Address, code, data *cell.Cell, balance domain.Nano) {
 	b.t.Helper()
 	account, err := tlb.ToCell(&tlb.AccountState{
 		IsValid: true, Address: at.std(),
-		StorageInfo: tlb.StorageInfo{StorageUsed: tlb.StorageUsed{BitsUsed: big.NewInt(0), CellsUsed: big.NewInt(0)}, StorageExtra: tlb.StorageExtraNone{}, LastPaid: b.now},
+		StorageInfo: tlb.StorageInfo{
+			StorageUsed:  tlb.StorageUsed{BitsUsed: big.NewInt(0), CellsUsed: big.NewInt(0)},
+			StorageExtra: tlb.StorageExtraNone{}, LastPaid: b.now,
+		},
 		AccountStorage: tlb.AccountStorage{
 			Status: tlb.AccountStatusActive, Balance: coinsOf(balance),
 			StateInit: &tlb.StateInit{Code: code, Data: data},

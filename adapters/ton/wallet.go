@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/xssnick/tonutils-go/tlb"
@@ -174,7 +175,7 @@ func (w *Wallet) signed(messages []Message, state walletState, validUntil time.T
 		return External{}, fmt.Errorf("sign: %w", err)
 	}
 	return External{
-		BoC:            root.ToBOCWithFlags(false),
+		BoC:            root.ToBOCWithOptions(cell.BOCSerializeOptions{}),
 		NormalizedHash: domain.Digest(message.NormalizedHash()),
 		ValidUntil:     time.Unix(validUntil.Unix(), 0),
 		Seqno:          state.seqno,
@@ -356,8 +357,8 @@ func (c *Client) walk(ctx context.Context, of Address, lt uint64, hash []byte, v
 		if err != nil {
 			return err
 		}
-		for i := len(transactions) - 1; i >= 0; i-- {
-			if !visit(transactions[i]) {
+		for _, tx := range slices.Backward(transactions) {
+			if !visit(tx) {
 				return nil
 			}
 		}

@@ -196,7 +196,8 @@ func TestAWalletThatCannotPayDoesNotSign(t *testing.T) {
 	if _, err := poor.Sign(n.ctx(), []ton.Message{ton.Transfer(target(1), domain.Coin)}, deadline); !errors.Is(err, ton.ErrPoor) {
 		t.Errorf("all it has, and the fees: %v", err)
 	}
-	if _, err := poor.Sign(n.ctx(), []ton.Message{ton.Transfer(target(1), math.MaxInt64), ton.Transfer(target(2), math.MaxInt64)}, deadline); !errors.Is(err, domain.ErrAmountOverflow) {
+	tooMuch := []ton.Message{ton.Transfer(target(1), math.MaxInt64), ton.Transfer(target(2), math.MaxInt64)}
+	if _, err := poor.Sign(n.ctx(), tooMuch, deadline); !errors.Is(err, domain.ErrAmountOverflow) {
 		t.Errorf("more than there is: %v", err)
 	}
 	for _, count := range []int{0, ton.MaxMessages + 1} {

@@ -36,17 +36,39 @@ func payeeWithBits(set ...int) (id domain.ProviderID) {
 // two on random trees, and the contract's tests have the vault accept proofs of such trees.
 func TestPayoutRootsAreThoseOfTONDictionaries(t *testing.T) {
 	ones := domain.ProviderID(slices.Repeat([]byte{0xff}, 32))
+	last, two, three, four := payeeWithBits(255), payeeWithBits(2), payeeWithBits(3), payeeWithBits(2, 4)
 	for name, c := range map[string]struct {
 		leaves []settlement.Leaf
 		want   string
 	}{
-		"no payee":                     {nil, "0000000000000000000000000000000000000000000000000000000000000000"},
-		"the payee of all zeros":       {[]settlement.Leaf{{Cumulative: 1}}, "41d03b92a3f570a4f241570d8e1bdb1dbb0873f9854592df9f9a63f4192cf48f"},
-		"the payee of all ones":        {[]settlement.Leaf{{Payee: ones, Cumulative: 1 << 62}}, "08e17313ac0d5ef96aa3686f64a3fd00f014df979a27ada210cc839dcc99f2ab"},
-		"two that differ at once":      {[]settlement.Leaf{{Cumulative: 5}, {Payee: ones, Cumulative: 6}}, "3164b04019a0444749d3a0712d478b546417574d4ed884d57930e70bd7c1e61b"},
-		"two that differ at the end":   {[]settlement.Leaf{{Cumulative: 5}, {Payee: payeeWithBits(255), Cumulative: 6}}, "15da69b8ea9c2e94b8c9afde5e6aba8ea78f8444a7b5d988c908254b917f579a"},
-		"three with short, odd labels": {[]settlement.Leaf{{Payee: payeeWithBits(3), Cumulative: 255}, {Payee: payeeWithBits(2), Cumulative: 256}, {Payee: payeeWithBits(2, 4), Cumulative: 257}}, "c4686cd115a27ff7dbcf2efe48bcbe2604fc664c7bf25743b28fbef1d75d98e9"},
-		"a thousand":                   {payeesFor(1000), "d5f03bae9117aa2496e187d1eb4b3e8c6269af4d6b33ee540ef24d71744fe5ec"},
+		"no payee": {
+			nil,
+			"0000000000000000000000000000000000000000000000000000000000000000",
+		},
+		"the payee of all zeros": {
+			[]settlement.Leaf{{Cumulative: 1}},
+			"41d03b92a3f570a4f241570d8e1bdb1dbb0873f9854592df9f9a63f4192cf48f",
+		},
+		"the payee of all ones": {
+			[]settlement.Leaf{{Payee: ones, Cumulative: 1 << 62}},
+			"08e17313ac0d5ef96aa3686f64a3fd00f014df979a27ada210cc839dcc99f2ab",
+		},
+		"two that differ at once": {
+			[]settlement.Leaf{{Cumulative: 5}, {Payee: ones, Cumulative: 6}},
+			"3164b04019a0444749d3a0712d478b546417574d4ed884d57930e70bd7c1e61b",
+		},
+		"two that differ at the end": {
+			[]settlement.Leaf{{Cumulative: 5}, {Payee: last, Cumulative: 6}},
+			"15da69b8ea9c2e94b8c9afde5e6aba8ea78f8444a7b5d988c908254b917f579a",
+		},
+		"three with short, odd labels": {
+			[]settlement.Leaf{{Payee: three, Cumulative: 255}, {Payee: two, Cumulative: 256}, {Payee: four, Cumulative: 257}},
+			"c4686cd115a27ff7dbcf2efe48bcbe2604fc664c7bf25743b28fbef1d75d98e9",
+		},
+		"a thousand": {
+			payeesFor(1000),
+			"d5f03bae9117aa2496e187d1eb4b3e8c6269af4d6b33ee540ef24d71744fe5ec",
+		},
 	} {
 		root, err := settlement.Root(c.leaves)
 		if err != nil || root.String() != c.want {

@@ -360,7 +360,7 @@ func (c *Chain) transactions(q ton.GetTransactions) tl.Serializable {
 		answer.IDs = append(answer.IDs, t.block)
 		cells = append(cells, t.cell)
 	}
-	answer.Transactions = cell.ToBOCWithFlags(cells, false)
+	answer.Transactions = cell.ToBOCWithOptions(cells, cell.BOCSerializeOptions{})
 	return answer
 }
 

@@ -282,7 +282,7 @@ func pruned(c *cell.Cell) (*cell.Cell, error) {
 }
 
 func blockID(workchain int32, seqno uint32, c *cell.Cell) *ton.BlockIDExt {
-	file := sha256.Sum256(c.ToBOCWithFlags(true))
+	file := sha256.Sum256(c.ToBOC())
 	return &ton.BlockIDExt{Workchain: workchain, Shard: wholeShard, SeqNo: seqno, RootHash: c.Hash(), FileHash: file[:]}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,16 +20,13 @@ const victimDir = "FILATURE_LOCALCHAIN_VICTIM"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(victimDir); dir != "" {
-		if err := workUntilKilled(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		panic(workUntilKilled(dir, os.Stdout)) // it ends with an error or with the kill
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
-// workUntilKilled prints every block that it can see.
-func workUntilKilled(dir string) error {
+// workUntilKilled writes down every block that it can see.
+func workUntilKilled(dir string, out io.Writer) error {
 	c, err := Open(Options{Dir: dir, Interval: time.Millisecond})
 	if err != nil {
 		return err
@@ -37,7 +35,9 @@ func workUntilKilled(dir string) error {
 		c.mu.Lock()
 		b, changed := c.visible(), c.changed
 		c.mu.Unlock()
-		fmt.Printf("block %d %x\n", b.seqno, b.master.RootHash)
+		if _, err := fmt.Fprintf(out, "block %d %x\n", b.seqno, b.master.RootHash); err != nil {
+			return err
+		}
 		if err := c.Faucet([32]byte{byte(b.seqno)}, domain.Coin); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/xssnick/tonutils-go/tvm/cell"
 	"golang.org/x/sys/unix"
@@ -198,7 +199,7 @@ func readFrame(in io.Reader, at, size int64) (raw []byte, next int64, err error)
 	if next > size {
 		return nil, 0, errTorn
 	}
-	raw = append(head, make([]byte, length)...)
+	raw = slices.Concat(head, make([]byte, length))
 	if _, err := io.ReadFull(in, raw[frameHeader:]); err != nil {
 		return nil, 0, err
 	}

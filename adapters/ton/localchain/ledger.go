@@ -246,7 +246,9 @@ func destination(message *tvm.PreparedMessage) (accountID, bool) {
 
 // emulate runs one transaction. What the chain executes comes from strangers, so a panic in the
 // executor must cost one message and not the process.
-func emulate(machine *tvm.TVM, context *tvm.BlockContext, target *account, message *tvm.PreparedMessage, lt uint64) (result *tvm.TransactionExecutionResult, err error) {
+func emulate(
+	machine *tvm.TVM, context *tvm.BlockContext, target *account, message *tvm.PreparedMessage, lt uint64,
+) (result *tvm.TransactionExecutionResult, err error) {
 	defer recovered(&err)
 	return machine.EmulateTransaction(context, target.prepared, message,
 		tvm.TransactionOptions{LogicalTime: int64(lt), AccountStorageStat: target.stat})

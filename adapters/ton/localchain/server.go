@@ -65,7 +65,7 @@ func serve(listen string, key ed25519.PrivateKey, answer func(context.Context, a
 
 func listenOnce(listen string, key ed25519.PrivateKey, answer func(context.Context, any) tl.Serializable) (*server, error) {
 	// The library's server opens its socket itself and doesn't say on which port.
-	probe, err := net.Listen("tcp", listen)
+	probe, err := new(net.ListenConfig).Listen(context.Background(), "tcp", listen)
 	if err != nil {
 		return nil, fmt.Errorf("lite-server: %w", err)
 	}
@@ -94,8 +94,7 @@ func listenOnce(listen string, key ed25519.PrivateKey, answer func(context.Conte
 	select {
 	case err = <-failed:
 		cancel()
-		<-ready
-		return nil, fmt.Errorf("lite-server on %s: %w", s.address, err)
+		return nil, errors.Join(fmt.Errorf("lite-server on %s: %w", s.address, err), <-ready)
 	case err = <-ready:
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("lite-server on %s: %w", s.address, err), s.close())
