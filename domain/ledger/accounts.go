@@ -50,7 +50,7 @@ func (s *State) decideObserveDeposit(who principal, claim *v1.ObserveDeposit) *v
 		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "amount_nano", claim.AmountNano, 1)
 	}
 	return &v1.Fact{
-		Postings: move(nil, domain.Nano(claim.AmountNano), vaultCash, available(id)),
+		Postings: move(domain.Nano(claim.AmountNano), vaultCash, available(id)),
 		Body:     &v1.Fact_AccountFunded{AccountFunded: claim},
 	}
 }
@@ -68,7 +68,7 @@ func (s *State) decideRequestWithdrawal(who principal, claim *v1.RequestWithdraw
 		return rejectNumber(v1.Reason_REASON_INSUFFICIENT_FUNDS, "amount_nano", int64(free), int64(amount))
 	}
 	return &v1.Fact{
-		Postings: move(nil, amount, available(id), payable(domain.ProviderID(claim.Destination))),
+		Postings: move(amount, available(id), payable(domain.ProviderID(claim.Destination))),
 		Body:     &v1.Fact_WithdrawalAccepted{WithdrawalAccepted: claim},
 	}
 }
@@ -122,7 +122,7 @@ func (s *State) decideAdjust(who principal, claim *v1.Adjust) *v1.Fact {
 	case from.kind != v1.AccountKind_ACCOUNT_KIND_VAULT_CASH && has < amount:
 		return rejectNumber(v1.Reason_REASON_INSUFFICIENT_FUNDS, "amount_nano", int64(has), int64(amount))
 	}
-	return &v1.Fact{Postings: move(nil, amount, from, to), Body: &v1.Fact_Adjusted{Adjusted: claim}}
+	return &v1.Fact{Postings: move(amount, from, to), Body: &v1.Fact_Adjusted{Adjusted: claim}}
 }
 
 func (s *State) adjustableSide(side string, key accountKey, owned bool) *v1.Fact {

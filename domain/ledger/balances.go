@@ -57,20 +57,47 @@ func (s *State) Balance(kind v1.AccountKind, owner []byte) domain.Nano {
 	return s.balances.of(kind, owner)
 }
 
-// move is one leg from an account and one to another. Nothing moves where the amount is zero.
-func move(postings []*v1.Posting, amount domain.Nano, from, to accountKey) []*v1.Posting {
-	if amount == 0 {
-		return postings
-	}
-	return append(postings, from.posting(-amount), to.posting(amount))
+// leg is what one account gets, or gives where the amount is below zero.
+type leg struct {
+	key    accountKey
+	amount domain.Nano
 }
 
-func (k accountKey) posting(amount domain.Nano) *v1.Posting {
-	p := &v1.Posting{Kind: k.kind, AmountNano: int64(amount)}
-	if hasOwner(k.kind) {
-		p.Owner = k.owner[:]
+// move takes an amount from one account to another.
+func move(amount domain.Nano, from, to accountKey) []*v1.Posting {
+	return postings(leg{from, -amount}, leg{to, amount})
+}
+
+// postings writes down legs that sum to zero; where the amount is zero nothing moves. The postings of
+// a fact and the owners that they name share one piece of memory, as most facts have two to four.
+func postings(legs ...leg) []*v1.Posting {
+	moving := 0
+	for i := range legs {
+		if legs[i].amount != 0 {
+			moving++
+		}
 	}
-	return p
+	if moving == 0 {
+		return nil
+	}
+	type ownedPosting struct {
+		posting v1.Posting
+		owner   [32]byte
+	}
+	room, list := make([]ownedPosting, moving), make([]*v1.Posting, 0, moving)
+	for i := range legs {
+		if legs[i].amount == 0 {
+			continue
+		}
+		p := &room[len(list)]
+		p.posting.Kind, p.posting.AmountNano = legs[i].key.kind, int64(legs[i].amount)
+		if hasOwner(legs[i].key.kind) {
+			p.owner = legs[i].key.owner
+			p.posting.Owner = p.owner[:]
+		}
+		list = append(list, &p.posting)
+	}
+	return list
 }
 
 func hasOwner(kind v1.AccountKind) bool {

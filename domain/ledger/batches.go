@@ -106,12 +106,12 @@ func (s *State) decideSealBatch(who principal, claim *v1.SealBatch) *v1.Fact {
 	case settlement.CommitmentOf(claim, settlement.PolicyOf(params)) != domain.Digest(claim.Commitment):
 		return reject(v1.Reason_REASON_WRONG_ROOT, "commitment")
 	}
-	postings := make([]*v1.Posting, 0, 2*len(claim.Lines))
+	legs := make([]leg, 0, 2*len(claim.Lines))
 	for _, line := range claim.Lines {
-		payee := domain.ProviderID(line.Payee)
-		postings = move(postings, domain.Nano(line.DeltaNano), payable(payee), committed(payee))
+		payee, delta := domain.ProviderID(line.Payee), domain.Nano(line.DeltaNano)
+		legs = append(legs, leg{payable(payee), -delta}, leg{committed(payee), delta})
 	}
-	return &v1.Fact{Postings: postings, Body: &v1.Fact_BatchSealed{BatchSealed: claim}}
+	return &v1.Fact{Postings: postings(legs...), Body: &v1.Fact_BatchSealed{BatchSealed: claim}}
 }
 
 // lastCutOf is where the last batch ended in a shard; before the first one everything is open.
@@ -217,12 +217,12 @@ func (s *State) decideObserveVeto(who principal, claim *v1.ObserveVeto) *v1.Fact
 		return refusal
 	}
 	lines := s.control.batches.open.lines
-	postings := make([]*v1.Posting, 0, 2*len(lines))
+	legs := make([]leg, 0, 2*len(lines))
 	for _, line := range lines {
-		payee := domain.ProviderID(line.Payee)
-		postings = move(postings, domain.Nano(line.DeltaNano), committed(payee), payable(payee))
+		payee, delta := domain.ProviderID(line.Payee), domain.Nano(line.DeltaNano)
+		legs = append(legs, leg{committed(payee), -delta}, leg{payable(payee), delta})
 	}
-	return &v1.Fact{Postings: postings, Body: &v1.Fact_BatchVetoed{BatchVetoed: claim}}
+	return &v1.Fact{Postings: postings(legs...), Body: &v1.Fact_BatchVetoed{BatchVetoed: claim}}
 }
 
 func (b *batches) evolveVetoed() {
@@ -254,7 +254,7 @@ func (s *State) decideObservePayout(who principal, claim *v1.ObservePayout) *v1.
 		return rejectNumber(v1.Reason_REASON_PAID_TOO_MUCH, "amount_nano", claim.AmountNano, int64(owed))
 	}
 	return &v1.Fact{
-		Postings: move(nil, domain.Nano(claim.AmountNano), committed(payee), vaultCash),
+		Postings: move(domain.Nano(claim.AmountNano), committed(payee), vaultCash),
 		Body:     &v1.Fact_PayoutObserved{PayoutObserved: claim},
 	}
 }

@@ -8,7 +8,7 @@ import (
 // bucket is what a provider earned in one span of log time and nobody disputes: it matures as one.
 type bucket struct {
 	key    bucketKey
-	jobs   map[domain.JobID]*job
+	jobs   []*job // in no order; each knows its place
 	amount domain.Nano
 	timer  timer
 }
@@ -22,7 +22,7 @@ func (s *State) bucketOf(j *job) *bucket {
 	key := bucketKey{j.provider, j.bucketMs}
 	b := s.buckets[key]
 	if b == nil {
-		b = &bucket{key: key, jobs: map[domain.JobID]*job{}}
+		b = &bucket{key: key}
 		s.buckets[key] = b
 		s.timers.set(&b.timer, bucketMatures, key.provider, key.endMs)
 	}
@@ -30,14 +30,19 @@ func (s *State) bucketOf(j *job) *bucket {
 }
 
 func (b *bucket) add(j *job) {
-	b.jobs[j.id] = j
+	j.inBucket = len(b.jobs)
+	b.jobs = append(b.jobs, j)
 	b.amount += j.workerNano
 }
 
 // takeOutOfBucket leaves no empty bucket behind: nothing would mature.
 func (s *State) takeOutOfBucket(j *job) {
 	b := s.bucketOf(j)
-	delete(b.jobs, j.id)
+	last := len(b.jobs) - 1
+	b.jobs[j.inBucket] = b.jobs[last]
+	b.jobs[j.inBucket].inBucket = j.inBucket
+	b.jobs[last] = nil
+	b.jobs = b.jobs[:last]
 	b.amount -= j.workerNano
 	if len(b.jobs) == 0 {
 		s.timers.clear(&b.timer)
@@ -47,7 +52,7 @@ func (s *State) takeOutOfBucket(j *job) {
 
 func (s *State) decideEarningsMatured(b *bucket) *v1.Fact {
 	return &v1.Fact{
-		Postings: move(nil, b.amount, earned(b.key.provider), payable(b.key.provider)),
+		Postings: move(b.amount, earned(b.key.provider), payable(b.key.provider)),
 		Body: &v1.Fact_EarningsMatured{EarningsMatured: &v1.EarningsMatured{
 			Provider: b.key.provider[:], BucketMs: b.key.endMs, AmountNano: int64(b.amount),
 		}},
@@ -59,8 +64,8 @@ func (s *State) evolveEarningsMatured(fact *v1.EarningsMatured) {
 	key := bucketKey{domain.ProviderID(fact.Provider), fact.BucketMs}
 	b := s.buckets[key]
 	s.timers.clear(&b.timer)
-	for id := range b.jobs {
-		delete(s.jobs, id)
+	for _, j := range b.jobs {
+		delete(s.jobs, j.id)
 	}
 	delete(s.buckets, key)
 }
@@ -80,7 +85,7 @@ func (s *State) decideDisputeJob(who principal, claim *v1.DisputeJob) *v1.Fact {
 		return forJob(rejectNumber(v1.Reason_REASON_DISPUTE_WINDOW_CLOSED, "job", s.nowMs, j.bucketMs), claim.Job)
 	}
 	return &v1.Fact{
-		Postings: move(nil, j.workerNano, earned(j.provider), held(j.provider)),
+		Postings: move(j.workerNano, earned(j.provider), held(j.provider)),
 		Body: &v1.Fact_JobDisputed{JobDisputed: &v1.JobDisputed{
 			Job: claim.Job, Account: j.account[:], Worker: j.worker[:], Provider: j.provider[:], Reason: claim.Reason,
 			HeldNano: int64(j.workerNano), ResolveByMs: s.nowMs + s.control.disputes.ResolveWithinMs,
@@ -133,12 +138,15 @@ func resolve(j *job, refundPermille uint32, slash bool) *v1.Fact {
 	} else {
 		resolved.ReleasedNano = int64(rest)
 	}
-	postings := make([]*v1.Posting, 0, 4)
-	postings = postingIf(postings, held(j.provider), -j.workerNano)
-	postings = postingIf(postings, commission, fromWorker-refund)
-	postings = postingIf(postings, available(j.account), refund)
-	postings = postingIf(postings, restTo, rest)
-	return &v1.Fact{Postings: postings, Body: &v1.Fact_DisputeResolved{DisputeResolved: resolved}}
+	return &v1.Fact{
+		Postings: postings(
+			leg{held(j.provider), -j.workerNano},
+			leg{commission, fromWorker - refund},
+			leg{available(j.account), refund},
+			leg{restTo, rest},
+		),
+		Body: &v1.Fact_DisputeResolved{DisputeResolved: resolved},
+	}
 }
 
 func (s *State) evolveDisputeResolved(fact *v1.DisputeResolved) {

@@ -33,8 +33,11 @@ func (s *State) dump() string {
 	}
 	for key, bucket := range s.buckets {
 		ids := make([]string, 0, len(bucket.jobs))
-		for id := range bucket.jobs {
-			ids = append(ids, id.String())
+		for place, j := range bucket.jobs {
+			if j.inBucket != place {
+				ids = append(ids, "misplaced")
+			}
+			ids = append(ids, j.id.String())
 		}
 		slices.Sort(ids)
 		add("bucket %v %v %d %s %v", key, bucket.key, bucket.amount, bucket.timer.dump(), ids)

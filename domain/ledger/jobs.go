@@ -59,6 +59,7 @@ type job struct {
 
 	chargeNano, workerNano domain.Nano
 	bucketMs               int64
+	inBucket               int // its place among the bucket's jobs while it is charged
 }
 
 func (s *State) decideSubmitJob(who principal, claim *v1.SubmitJob) *v1.Fact {
@@ -97,7 +98,7 @@ func (s *State) decideSubmitJobOf(acc *account, account domain.AccountID, id dom
 		return rejectNumber(v1.Reason_REASON_INSUFFICIENT_FUNDS, "account", int64(free), int64(worst))
 	}
 	return &v1.Fact{
-		Postings: move(nil, worst, available(account), reserved(account)),
+		Postings: move(worst, available(account), reserved(account)),
 		Body: &v1.Fact_JobSubmitted{JobSubmitted: &v1.JobSubmitted{
 			Job: id[:], Terms: claim, Client: acc.client[:], RateCard: cardID[:],
 			ReservedNano: int64(worst), ExpiresAtMs: s.nowMs + claim.TimeoutMs,
@@ -263,11 +264,11 @@ func (s *State) decideCompleteJob(who principal, claim *v1.CompleteJob) *v1.Fact
 	if refusal := j.refuseUsage(claim.Usage); refusal != nil {
 		return forJob(refusal, claim.Job)
 	}
-	closed, postings, err := s.closeJob(j, claim.Usage, domain.WholePermille)
+	closed, moved, err := s.closeJob(j, claim.Usage, domain.WholePermille)
 	if err != nil {
 		return forJob(rejectError(err), claim.Job)
 	}
-	return &v1.Fact{Postings: postings, Body: &v1.Fact_JobCompleted{JobCompleted: closed}}
+	return &v1.Fact{Postings: moved, Body: &v1.Fact_JobCompleted{JobCompleted: closed}}
 }
 
 func (s *State) decideFailJob(who principal, claim *v1.FailJob) *v1.Fact {
@@ -282,12 +283,12 @@ func (s *State) decideFailJob(who principal, claim *v1.FailJob) *v1.Fact {
 	case j.state > started:
 		return forJob(wrongState(j, started), claim.Job)
 	}
-	closed, postings, err := s.closeJob(j, &j.usage, s.control.cards[j.card].FailedPermille)
+	closed, moved, err := s.closeJob(j, &j.usage, s.control.cards[j.card].FailedPermille)
 	if err != nil {
 		return forJob(rejectError(err), claim.Job)
 	}
 	closed.Failure = claim.Reason
-	return &v1.Fact{Postings: postings, Body: &v1.Fact_JobFailed{JobFailed: closed}}
+	return &v1.Fact{Postings: moved, Body: &v1.Fact_JobFailed{JobFailed: closed}}
 }
 
 func (s *State) decideCancelJob(who principal, claim *v1.CancelJob) *v1.Fact {
@@ -302,21 +303,21 @@ func (s *State) decideCancelJob(who principal, claim *v1.CancelJob) *v1.Fact {
 	case j.state > started:
 		return forJob(wrongState(j, started), claim.Job)
 	}
-	closed, postings, err := s.closeJob(j, &j.usage, s.control.cards[j.card].CancelledPermille)
+	closed, moved, err := s.closeJob(j, &j.usage, s.control.cards[j.card].CancelledPermille)
 	if err != nil {
 		return forJob(rejectError(err), claim.Job)
 	}
-	return &v1.Fact{Postings: postings, Body: &v1.Fact_JobCancelled{JobCancelled: closed}}
+	return &v1.Fact{Postings: moved, Body: &v1.Fact_JobCancelled{JobCancelled: closed}}
 }
 
 // decideJobExpired is called by log time. A job that could not be rated is released whole: time can't
 // be rejected.
 func (s *State) decideJobExpired(j *job) *v1.Fact {
-	closed, postings, err := s.closeJob(j, &j.usage, s.control.cards[j.card].ExpiredPermille)
+	closed, moved, err := s.closeJob(j, &j.usage, s.control.cards[j.card].ExpiredPermille)
 	if err != nil {
-		closed, postings, _ = s.closeJob(j, &v1.Usage{}, 0)
+		closed, moved, _ = s.closeJob(j, &v1.Usage{}, 0)
 	}
-	return &v1.Fact{Postings: postings, Body: &v1.Fact_JobExpired{JobExpired: closed}}
+	return &v1.Fact{Postings: moved, Body: &v1.Fact_JobExpired{JobExpired: closed}}
 }
 
 // closeJob works out the end of a job: the part of its usage's price that is charged, and the rest of
@@ -347,19 +348,12 @@ func (s *State) closeJob(j *job, usage *v1.Usage, permille uint32) (*v1.JobClose
 	if total > 0 {
 		closed.DisputableUntilMs = s.control.maturityMs(s.nowMs)
 	}
-	postings := make([]*v1.Posting, 0, 4)
-	postings = postingIf(postings, reserved(j.account), -j.reserved)
-	postings = postingIf(postings, available(j.account), j.reserved-total)
-	postings = postingIf(postings, earned(j.provider), toWorker)
-	postings = postingIf(postings, commission, total-toWorker)
-	return closed, postings, nil
-}
-
-func postingIf(postings []*v1.Posting, key accountKey, amount domain.Nano) []*v1.Posting {
-	if amount == 0 {
-		return postings
-	}
-	return append(postings, key.posting(amount))
+	return closed, postings(
+		leg{reserved(j.account), -j.reserved},
+		leg{available(j.account), j.reserved - total},
+		leg{earned(j.provider), toWorker},
+		leg{commission, total - toWorker},
+	), nil
 }
 
 func (s *State) evolveJobClosed(fact *v1.JobClosed) {

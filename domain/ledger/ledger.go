@@ -15,6 +15,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
@@ -129,6 +130,7 @@ func (s *State) Step(said Said) (*v1.Entry, error) {
 		return entry, nil
 	}
 	who := s.control.keyring[domain.KeyID(said.Report.Signer)]
+	answer.Facts = slices.Grow(answer.Facts, len(said.Report.Claims))
 	room := s.roomFor(answer, len(said.Report.Claims))
 	for i, claim := range said.Report.Claims {
 		fact := room.take(s.balances.affordable(s.decide(who, claim)))
