@@ -43,7 +43,7 @@ func sample(t *testing.T) (*memDisk, *model) {
 }
 
 // commit writes one group for all shards, past the queue, so that it is one group for sure.
-func (m *model) commit(t *testing.T, log *Log, i int) {
+func (m *model) commit(t testing.TB, log *Log, i int) {
 	t.Helper()
 	var requests []request
 	for shard := range testShards {
