@@ -406,3 +406,24 @@ func (s *scene) postBounced(from, to Address, original *cell.Cell) {
 	s.queue = s.queue[:len(s.queue)-1]
 	s.queue = append(s.queue, must(prepare(sent)))
 }
+
+// The way to another admin, delay or code: a last root that pays what is left to a new vault.
+func TestAVaultCanPayTheRestToItsSuccessor(t *testing.T) {
+	s := newScene(t, 10*domain.Coin)
+	successor, deploy, err := s.vault.client.NewVault(VaultParams{Admin: aStranger, Guardian: theGuardian, Delay: delay}, domain.Coin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.send(theAdmin, deploy)
+	before := s.balance(successor.self)
+	tree, total := treeOf(t, []settlement.Leaf{{Payee: successor.self.Account, Cumulative: 9 * domain.Coin}})
+	s.expect("propose", s.send(theAdmin, s.proposal(1, tree, total)), 0)
+	s.now += uint32(delay / time.Second)
+	s.expect("claim", s.send(aRelayer, s.claim(tree, successor.self.Account, aRelayer)), 0)
+	if got := s.balance(successor.self) - before; got < 9*domain.Coin-ClaimValue || got > 9*domain.Coin {
+		t.Errorf("the successor got %s", got)
+	}
+	if state, err := parseVault(s.data(successor.self)); err != nil || state.Params.Admin != aStranger {
+		t.Errorf("the successor is %+v (%v)", state, err)
+	}
+}

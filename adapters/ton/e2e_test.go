@@ -100,10 +100,15 @@ func (n *network) fund(delay time.Duration, amount domain.Nano) {
 	n.until("the vault", func() bool { _, err := vault.State(n.ctx()); return err == nil })
 }
 
+// do sends messages from a wallet and waits until they left it.
 func (n *network) do(w *ton.Wallet, messages ...ton.Message) {
 	n.t.Helper()
-	if _, err := w.Do(n.ctx(), messages...); err != nil {
+	external := n.sign(w, messages...)
+	if err := w.Send(n.ctx(), external); err != nil {
 		n.t.Fatal(err)
+	}
+	if fate := n.untilFate(w, external, ton.Landed); fate.Sent != len(messages) {
+		n.t.Fatalf("%d of %d messages left the wallet", fate.Sent, len(messages))
 	}
 }
 
@@ -253,8 +258,6 @@ func TestDepositProposeClaimAndHistorySurviveARestart(t *testing.T) {
 		}
 	}
 }
-
-func isErr(err, target error) bool { return errors.Is(err, target) }
 
 // More claims than one block's gas allows: the rest of the cascade is in the next ones, and survives
 // a restart in between.

@@ -1,6 +1,7 @@
 package ton_test
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -81,14 +82,14 @@ func TestAVaultThatIsNotThereIsNotAVault(t *testing.T) {
 	n := startNetwork(t, localchain.Options{Interval: 5 * time.Millisecond})
 	n.fund(time.Second, 10*domain.Coin)
 	nobody := n.client.Vault(target(1))
-	if _, err := nobody.State(n.ctx()); !isErr(err, ton.ErrNoVault) {
+	if _, err := nobody.State(n.ctx()); !errors.Is(err, ton.ErrNoVault) {
 		t.Errorf("an empty address: %v", err)
 	}
 	if events, upTo, err := nobody.History(0).Next(n.ctx()); err != nil || len(events) != 0 || upTo != 0 {
 		t.Errorf("its history: %v up to %d (%v)", events, upTo, err)
 	}
 	n.do(n.admin, ton.Transfer(target(2), 1))
-	if _, err := n.client.Vault(n.admin.Address()).State(n.ctx()); !isErr(err, ton.ErrForeignCode) {
+	if _, err := n.client.Vault(n.admin.Address()).State(n.ctx()); !errors.Is(err, ton.ErrForeignCode) {
 		t.Errorf("a wallet: %v", err)
 	}
 	for what, params := range map[string]ton.VaultParams{

@@ -292,48 +292,6 @@ func (w *Wallet) Fate(ctx context.Context, external External) (Fate, error) {
 	return fate, nil
 }
 
-// pollInterval is how often Do looks for its external: half of the local chain's block interval.
-const pollInterval = 50 * time.Millisecond
-
-// doValidFor is how long Do's external may land.
-const doValidFor = time.Minute
-
-// Do signs, sends and waits until all messages have left the wallet, for callers who keep no record
-// of it: demonstrations, tests, a person at a shell. After an error, the messages may still leave.
-func (w *Wallet) Do(ctx context.Context, messages ...Message) (Fate, error) {
-	head, err := w.client.Head(ctx)
-	if err != nil {
-		return Fate{}, err
-	}
-	external, err := w.Sign(ctx, messages, head.Time.Add(doValidFor))
-	if err != nil {
-		return Fate{}, err
-	}
-	if err := w.Send(ctx, external); err != nil {
-		return Fate{}, err
-	}
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		fate, err := w.Fate(ctx, external)
-		switch {
-		case err != nil:
-			return Fate{}, err
-		case fate.Outcome == Expired:
-			return fate, fmt.Errorf("external %s expired", external.NormalizedHash)
-		case fate.Outcome == Landed && fate.Sent < len(messages):
-			return fate, fmt.Errorf("external %s: %d of %d messages left the wallet", external.NormalizedHash, fate.Sent, len(messages))
-		case fate.Outcome == Landed:
-			return fate, nil
-		}
-		select {
-		case <-ctx.Done():
-			return Fate{}, fmt.Errorf("external %s: %w", external.NormalizedHash, ctx.Err())
-		case <-ticker.C:
-		}
-	}
-}
-
 // pageTransactions is what lite-servers give at once.
 const pageTransactions = 16
 

@@ -202,7 +202,11 @@ func (s *server) writeGlobalConfig(dir string) (err error) {
 		return fmt.Errorf("global configuration: %w", err)
 	}
 	s.configFile = filepath.Join(dir, GlobalConfigName)
-	if err := os.WriteFile(s.configFile, raw, 0o600); err != nil {
+	fresh := s.configFile + ".new" // another process may be reading the old one
+	if err := os.WriteFile(fresh, raw, 0o600); err != nil {
+		return fmt.Errorf("global configuration: %w", err)
+	}
+	if err := os.Rename(fresh, s.configFile); err != nil {
 		return fmt.Errorf("global configuration: %w", err)
 	}
 	return nil
