@@ -34,6 +34,17 @@ type Entry struct {
 	Genesis *v1.Genesis
 	Answer  *v1.Answer
 	Pin     *v1.Pin
+
+	// leaf is the hash of Stored, once it was asked for. The fold of LogTrees owns it and asks twice.
+	leaf domain.Digest
+}
+
+// leafHash is the entry's leaf in its shard's tree.
+func (e *Entry) leafHash() domain.Digest {
+	if e.leaf == (domain.Digest{}) {
+		e.leaf = hashLeaf(e.Stored)
+	}
+	return e.leaf
 }
 
 // Facts returns what was decided; none for a void entry. Tables number facts from 1 in this order;

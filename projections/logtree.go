@@ -32,7 +32,7 @@ var LogTrees = &Definition[domain.Shard, LogTree, *LogTree]{
 	Name: "log_trees", Version: 1, KeyColumns: 1,
 	Row: func(k domain.Shard) LogTree { return LogTree{Shard: k} },
 	Fold: func(e *Entry, row func(domain.Shard) *LogTree) error {
-		row(e.Shard).append(e.Stored)
+		row(e.Shard).append(e.leafHash())
 		return nil
 	},
 }
@@ -44,8 +44,7 @@ const (
 )
 
 // append adds a leaf. Each complete subtree of the same size to its left merges with it.
-func (r *LogTree) append(record []byte) {
-	node := hashLeaf(record)
+func (r *LogTree) append(node domain.Digest) {
 	keep := len(r.Nodes)
 	for range bits.TrailingZeros64(^uint64(r.Size)) {
 		keep -= len(node)
@@ -76,7 +75,9 @@ func hashLeaf(record []byte) domain.Digest {
 	h := sha256.New()
 	h.Write([]byte{leafPrefix})
 	h.Write(record)
-	return domain.Digest(h.Sum(nil))
+	var leaf domain.Digest
+	h.Sum(leaf[:0])
+	return leaf
 }
 
 func hashChildren(left []byte, right domain.Digest) domain.Digest {

@@ -33,7 +33,7 @@ func TestLogTreeIsTheTreeOfRFC6962(t *testing.T) {
 		if err := reference.Append(rfc6962.DefaultHasher.HashLeaf(record), nil); err != nil {
 			t.Fatal(err)
 		}
-		tree.append(record)
+		tree.append(hashLeaf(record))
 	}
 }
 
@@ -43,7 +43,7 @@ func TestAppendingToATreeDoesNotChangeItsCopies(t *testing.T) {
 	for i := range 100 {
 		before := tree
 		nodes := bytes.Clone(before.Nodes)
-		tree.append([]byte{byte(i)})
+		tree.append(hashLeaf([]byte{byte(i)}))
 		if !bytes.Equal(before.Nodes, nodes) {
 			t.Fatalf("the tree of %d records was written into", i)
 		}
@@ -54,7 +54,7 @@ func TestATreeWithNodesMissingHasNoRoot(t *testing.T) {
 	t.Parallel()
 	var tree LogTree
 	for i := range 7 {
-		tree.append([]byte{byte(i)})
+		tree.append(hashLeaf([]byte{byte(i)}))
 	}
 	tree.Nodes = tree.Nodes[32:]
 	if root, err := tree.Root(); err == nil {

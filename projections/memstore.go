@@ -187,8 +187,7 @@ func sortKey(into []byte, columns []Column) []byte {
 		case *string:
 			into = append(append(into, *field...), 0)
 		default:
-			v, _ := column.Value().(int64)
-			into = binary.BigEndian.AppendUint64(into, uint64(v)^1<<63)
+			into = binary.BigEndian.AppendUint64(into, uint64(column.integer())^1<<63)
 		}
 	}
 	return into

@@ -47,7 +47,9 @@ func (d *Definition[K, R, P]) Table() Table {
 }
 
 func (d *Definition[K, R, P]) begin() working {
-	return &workingRows[K, R, P]{definition: d, index: map[K]*R{}}
+	w := &workingRows[K, R, P]{definition: d, index: map[K]*R{}}
+	w.row = w.find
+	return w
 }
 
 // working holds the rows that one batch of entries touches. A batch goes through it in this order:
@@ -68,8 +70,9 @@ type workingRows[K comparable, R any, P interface {
 	Row
 }] struct {
 	definition *Definition[K, R, P]
-	index      map[K]*R // empty for write-once rows: each is asked for once
-	order      []Row    // as first asked for, so that stores see the same order each time
+	row        func(K) *R // find, made once: a method value is an allocation
+	index      map[K]*R   // empty for write-once rows: each is asked for once
+	order      []Row      // as first asked for, so that stores see the same order each time
 	slab       []R
 	loaded     bool
 	unloaded   error // the fold asked for a row that touch did not
@@ -97,7 +100,7 @@ func (w *workingRows[K, R, P]) fold(e *Entry) error {
 	return w.unloaded
 }
 
-func (w *workingRows[K, R, P]) row(key K) *R {
+func (w *workingRows[K, R, P]) find(key K) *R {
 	if row, ok := w.index[key]; ok {
 		return row
 	}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore"
@@ -297,15 +300,21 @@ func collect(ctx context.Context, log eventstore.Reader, from Checkpoint, cut []
 	return b, nil
 }
 
-// apply folds a batch into all models and commits the whole.
+// apply folds a batch into all models, which have nothing to do with each other and so can be folded at
+// once, and commits the whole.
 func apply(ctx context.Context, store Store, models []Model, from Checkpoint, b batch) error {
 	changes := make([]Change, len(models))
+	folds, foldCtx := errgroup.WithContext(ctx)
+	folds.SetLimit(runtime.GOMAXPROCS(0))
 	for i, model := range models {
-		rows, err := foldBatch(ctx, store, model, b.entries)
-		if err != nil {
+		folds.Go(func() error {
+			rows, err := foldBatch(foldCtx, store, model, b.entries)
+			changes[i] = Change{Table: model.Table(), From: from, To: b.to, Rows: rows}
 			return err
-		}
-		changes[i] = Change{Table: model.Table(), From: from, To: b.to, Rows: rows}
+		})
+	}
+	if err := folds.Wait(); err != nil {
+		return err
 	}
 	return store.Commit(ctx, changes)
 }

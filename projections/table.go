@@ -49,6 +49,18 @@ func (t Table) String() string { return fmt.Sprintf("%s, version %d", t.Name, t.
 // Value returns what a column holds in the form in which SQL drivers take it: int64, string or []byte.
 func (c Column) Value() any {
 	switch field := c.Field.(type) {
+	case *string:
+		return *field
+	case *[32]byte, *[]byte:
+		return c.bytes()
+	default:
+		return c.integer()
+	}
+}
+
+// integer returns the value of a column of numbers.
+func (c Column) integer() int64 {
+	switch field := c.Field.(type) {
 	case *int64:
 		return *field
 	case *uint64:
@@ -59,23 +71,29 @@ func (c Column) Value() any {
 		return int64(*field)
 	case *bool:
 		if *field {
-			return int64(1)
+			return 1
 		}
-		return int64(0)
-	case *string:
-		return *field
-	case *[32]byte:
-		if *field == ([32]byte{}) {
-			return []byte{}
-		}
-		return field[:]
-	case *[]byte:
-		if *field == nil {
-			return []byte{}
-		}
-		return *field
+		return 0
 	default:
 		panic(fmt.Sprintf("projections: column %s has a %T", c.Name, c.Field))
+	}
+}
+
+// bytes returns the value of a column of bytes; nil for one of another kind.
+func (c Column) bytes() []byte {
+	switch field := c.Field.(type) {
+	case *[32]byte:
+		if *field != ([32]byte{}) {
+			return field[:]
+		}
+		return []byte{}
+	case *[]byte:
+		if *field != nil {
+			return *field
+		}
+		return []byte{}
+	default:
+		return nil
 	}
 }
 
@@ -164,29 +182,27 @@ func (c Column) copyFrom(other Column) {
 // compare orders two values of one column: numbers by size, text and bytes byte by byte, as the
 // primary key of a table does.
 func (c Column) compare(other Column) int {
-	switch a := c.Value().(type) {
-	case int64:
-		return cmp.Compare(a, other.Value().(int64))
-	case string:
-		return cmp.Compare(a, other.Value().(string))
-	case []byte:
-		return bytes.Compare(a, other.Value().([]byte))
+	switch field := c.Field.(type) {
+	case *string:
+		return cmp.Compare(*field, *other.Field.(*string))
+	case *[32]byte, *[]byte:
+		return bytes.Compare(c.bytes(), other.bytes())
 	default:
-		return 0
+		return cmp.Compare(c.integer(), other.integer())
 	}
 }
 
 // isZero reports that a column says nothing.
 func (c Column) isZero() bool {
-	switch v := c.Value().(type) {
-	case int64:
-		return v == 0
-	case string:
-		return v == ""
-	case []byte:
-		return len(v) == 0
+	switch field := c.Field.(type) {
+	case *string:
+		return *field == ""
+	case *[32]byte:
+		return *field == [32]byte{}
+	case *[]byte:
+		return len(*field) == 0
 	default:
-		return false
+		return c.integer() == 0
 	}
 }
 
