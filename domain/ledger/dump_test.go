@@ -27,9 +27,9 @@ func (s *State) dump() string {
 		add("account %x %x %d %d", id, acc.client, acc.lastNumber, acc.openJobs)
 	}
 	for id, j := range s.jobs {
-		add("job %x is %x %s of %x %x %x %x limits %d %d %d reserved %d at %x %x %d usage %s cost %d %d until %d timer %s", id,
+		add("job %x is %x %s of %x %x %x %x limits %d %d %d reserved %d at %x %x %d usage %v cost %d %d until %d timer %s", id,
 			j.id, j.state, j.account, j.client, j.model, j.card, j.maxPromptTokens, j.maxCompletionTokens, j.maxCoefficient,
-			j.reserved, j.worker, j.provider, j.coefficient, encoded(&j.usage), j.chargeNano, j.workerNano, j.bucketMs, j.timer.dump())
+			j.reserved, j.worker, j.provider, j.coefficient, j.usage, j.chargeNano, j.workerNano, j.bucketMs, j.timer.dump())
 	}
 	for key, bucket := range s.buckets {
 		ids := make([]string, 0, len(bucket.jobs))

@@ -55,11 +55,18 @@ type job struct {
 	worker      domain.WorkerID
 	provider    domain.ProviderID
 	coefficient uint32
-	usage       v1.Usage
+	usage       usage
 
 	chargeNano, workerNano domain.Nano
 	bucketMs               int64
 	inBucket               int // its place among the bucket's jobs while it is charged
+}
+
+// usage is a running count of tokens, as v1.Usage.
+type usage struct{ prompt, cached, completion, reasoning int64 }
+
+func usageOf(u *v1.Usage) usage {
+	return usage{prompt: u.PromptTokens, cached: u.CachedTokens, completion: u.CompletionTokens, reasoning: u.ReasoningTokens}
 }
 
 func (s *State) decideSubmitJob(who principal, claim *v1.SubmitJob) *v1.Fact {
@@ -97,13 +104,23 @@ func (s *State) decideSubmitJobOf(acc *account, account domain.AccountID, id dom
 	if free := s.balances[available(account)]; free < worst {
 		return rejectNumber(v1.Reason_REASON_INSUFFICIENT_FUNDS, "account", int64(free), int64(worst))
 	}
-	return &v1.Fact{
-		Postings: move(worst, available(account), reserved(account)),
-		Body: &v1.Fact_JobSubmitted{JobSubmitted: &v1.JobSubmitted{
-			Job: id[:], Terms: claim, Client: acc.client[:], RateCard: cardID[:],
-			ReservedNano: int64(worst), ExpiresAtMs: s.nowMs + claim.TimeoutMs,
-		}},
+	made := &submittedFact{job: id, card: cardID}
+	made.submitted = v1.JobSubmitted{
+		Job: made.job[:], Terms: claim, Client: acc.client[:], RateCard: made.card[:],
+		ReservedNano: int64(worst), ExpiresAtMs: s.nowMs + claim.TimeoutMs,
 	}
+	made.body.JobSubmitted = &made.submitted
+	made.fact.Postings, made.fact.Body = move(worst, available(account), reserved(account)), &made.body
+	return &made.fact
+}
+
+// submittedFact is a fact and what it points to, in one piece of memory: there is one for every job.
+type submittedFact struct {
+	fact      v1.Fact
+	body      v1.Fact_JobSubmitted
+	submitted v1.JobSubmitted
+	job       domain.JobID
+	card      domain.RateCardID
 }
 
 // rejectError turns an error of the rating rules into a rejection.
@@ -232,10 +249,10 @@ func (j *job) refuseUsage(u *v1.Usage) *v1.Fact {
 		field      string
 		have, past int64
 	}{
-		{"usage.prompt_tokens", u.PromptTokens, j.usage.PromptTokens},
-		{"usage.cached_tokens", u.CachedTokens, j.usage.CachedTokens},
-		{"usage.completion_tokens", u.CompletionTokens, j.usage.CompletionTokens},
-		{"usage.reasoning_tokens", u.ReasoningTokens, j.usage.ReasoningTokens},
+		{"usage.prompt_tokens", u.PromptTokens, j.usage.prompt},
+		{"usage.cached_tokens", u.CachedTokens, j.usage.cached},
+		{"usage.completion_tokens", u.CompletionTokens, j.usage.completion},
+		{"usage.reasoning_tokens", u.ReasoningTokens, j.usage.reasoning},
 	} {
 		if count.have < count.past {
 			return rejectNumber(v1.Reason_REASON_USAGE_WENT_BACK, count.field, count.have, count.past)
@@ -251,9 +268,7 @@ func (j *job) refuseUsage(u *v1.Usage) *v1.Fact {
 }
 
 func (s *State) evolveJobMetered(fact *v1.MeterJob) {
-	u := &s.jobs[domain.JobID(fact.Job)].usage
-	u.PromptTokens, u.CachedTokens = fact.Usage.PromptTokens, fact.Usage.CachedTokens
-	u.CompletionTokens, u.ReasoningTokens = fact.Usage.CompletionTokens, fact.Usage.ReasoningTokens
+	s.jobs[domain.JobID(fact.Job)].usage = usageOf(fact.Usage)
 }
 
 func (s *State) decideCompleteJob(who principal, claim *v1.CompleteJob) *v1.Fact {
@@ -264,7 +279,7 @@ func (s *State) decideCompleteJob(who principal, claim *v1.CompleteJob) *v1.Fact
 	if refusal := j.refuseUsage(claim.Usage); refusal != nil {
 		return forJob(refusal, claim.Job)
 	}
-	closed, moved, err := s.closeJob(j, claim.Usage, domain.WholePermille)
+	closed, moved, err := s.closeJob(j, usageOf(claim.Usage), domain.WholePermille)
 	if err != nil {
 		return forJob(rejectError(err), claim.Job)
 	}
@@ -283,7 +298,7 @@ func (s *State) decideFailJob(who principal, claim *v1.FailJob) *v1.Fact {
 	case j.state > started:
 		return forJob(wrongState(j, started), claim.Job)
 	}
-	closed, moved, err := s.closeJob(j, &j.usage, s.control.cards[j.card].FailedPermille)
+	closed, moved, err := s.closeJob(j, j.usage, s.control.cards[j.card].FailedPermille)
 	if err != nil {
 		return forJob(rejectError(err), claim.Job)
 	}
@@ -303,7 +318,7 @@ func (s *State) decideCancelJob(who principal, claim *v1.CancelJob) *v1.Fact {
 	case j.state > started:
 		return forJob(wrongState(j, started), claim.Job)
 	}
-	closed, moved, err := s.closeJob(j, &j.usage, s.control.cards[j.card].CancelledPermille)
+	closed, moved, err := s.closeJob(j, j.usage, s.control.cards[j.card].CancelledPermille)
 	if err != nil {
 		return forJob(rejectError(err), claim.Job)
 	}
@@ -313,17 +328,23 @@ func (s *State) decideCancelJob(who principal, claim *v1.CancelJob) *v1.Fact {
 // decideJobExpired is called by log time. A job that could not be rated is released whole: time can't
 // be rejected.
 func (s *State) decideJobExpired(j *job) *v1.Fact {
-	closed, moved, err := s.closeJob(j, &j.usage, s.control.cards[j.card].ExpiredPermille)
+	closed, moved, err := s.closeJob(j, j.usage, s.control.cards[j.card].ExpiredPermille)
 	if err != nil {
-		closed, moved, _ = s.closeJob(j, &v1.Usage{}, 0)
+		closed, moved, _ = s.closeJob(j, usage{}, 0)
 	}
 	return &v1.Fact{Postings: moved, Body: &v1.Fact_JobExpired{JobExpired: closed}}
 }
 
 // closeJob works out the end of a job: the part of its usage's price that is charged, and the rest of
 // the reservation, which goes back.
-func (s *State) closeJob(j *job, usage *v1.Usage, permille uint32) (*v1.JobClosed, []*v1.Posting, error) {
-	charge, err := domain.Rate(s.control.cards[j.card], j.coefficient, usage)
+func (s *State) closeJob(j *job, used usage, permille uint32) (*v1.JobClosed, []*v1.Posting, error) {
+	made := &struct { // in one piece of memory
+		closed v1.JobClosed
+		usage  v1.Usage
+	}{usage: v1.Usage{
+		PromptTokens: used.prompt, CachedTokens: used.cached, CompletionTokens: used.completion, ReasoningTokens: used.reasoning,
+	}}
+	charge, err := domain.Rate(s.control.cards[j.card], j.coefficient, &made.usage)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -332,14 +353,11 @@ func (s *State) closeJob(j *job, usage *v1.Usage, permille uint32) (*v1.JobClose
 	if total > j.reserved { // WorstCase says that this can't be; if it is wrong, nobody is overcharged
 		return nil, nil, &domain.RangeError{Field: "charge_nano", Have: int64(total), Want: int64(j.reserved)}
 	}
-	closed := &v1.JobClosed{
+	closed := &made.closed
+	*closed = v1.JobClosed{
 		Job: j.id[:], Account: j.account[:], Client: j.client[:], Model: j.model[:], RateCard: j.card[:],
-		Usage: &v1.Usage{
-			PromptTokens: usage.PromptTokens, CachedTokens: usage.CachedTokens,
-			CompletionTokens: usage.CompletionTokens, ReasoningTokens: usage.ReasoningTokens,
-		},
-		AdjustedTokens: charge.AdjustedTokens,
-		ChargeNano:     int64(total), WorkerNano: int64(toWorker), CommissionNano: int64(total - toWorker),
+		Usage: &made.usage, AdjustedTokens: charge.AdjustedTokens,
+		ChargeNano: int64(total), WorkerNano: int64(toWorker), CommissionNano: int64(total - toWorker),
 		ReleasedNano: int64(j.reserved - total),
 	}
 	if j.state >= assigned {
