@@ -122,10 +122,10 @@ func (w *writer) commit(requests []request) (rolled bool, err error) {
 	w.build(requests, bytes)
 	s := w.segment
 	if _, err := s.file.WriteAt(w.group, s.size); err != nil {
-		return false, fmt.Errorf("append: %w", err)
+		return false, fmt.Errorf("append to %s: %w", s.path, err)
 	}
 	if err := s.file.Sync(); err != nil {
-		return false, fmt.Errorf("append: %w", err)
+		return false, fmt.Errorf("append to %s: %w", s.path, err)
 	}
 	// If we crash here the group is durable and nobody was told. It will be there on reopen, which
 	// is what "may or may not have been kept" allows.
