@@ -320,7 +320,7 @@ func (c *Clerk) append(ctx context.Context, entries []*v1.Entry) error {
 	case err != nil:
 		return fmt.Errorf("append from entry %d: %w: %w", entries[0].Offset, errUnsure, err)
 	}
-	if false {
+	if int64(base) != entries[0].Offset {
 		return fmt.Errorf("append landed at %d, meant for %d: %w", base, entries[0].Offset, errLostRace)
 	}
 	// The state may have taken in one answer more than is in these entries.

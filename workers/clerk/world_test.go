@@ -193,6 +193,11 @@ func (r *running) stop() error {
 func (w *world) answer(cfg clerk.Config) {
 	w.Helper()
 	c := start(cfg)
+	if cfg.Shard == domain.Control {
+		if err := cfg.Ledger.Wait(ctx, domain.Control, 0); err != nil { // for the genesis
+			w.Fatalf("genesis: %v", err)
+		}
+	}
 	w.await(cfg.Ledger, cfg.Shard, w.said(cfg.Shard), c.ended)
 	if err := c.stop(); err != nil {
 		w.Errorf("a clerk that was told to stop: %v", err)
