@@ -9,6 +9,7 @@ import (
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
+	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/projections"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
@@ -37,7 +38,7 @@ func (a *audit) remakeBatches(ctx context.Context) Step {
 			a.compareBatch(batch, again)
 		case ctx.Err() != nil:
 			return step.stop(ctx.Err())
-		case a.brokenBelow(batch.fact.Cut):
+		case a.unsureBelow(batch.fact.Cut) || !isEvidence(err):
 			step = step.stop(fmt.Errorf("batch %d: %w", batch.fact.Number, err))
 		default:
 			a.offences.add(Offence{
@@ -64,14 +65,21 @@ func (a *audit) rowOf(batch sealedBatch) Batch {
 	return row
 }
 
-// brokenBelow says that a cut has entries below it that can't be believed.
-func (a *audit) brokenBelow(cut []int64) bool {
+// unsureBelow says that a cut has entries below it that can't be believed, or could not be read.
+func (a *audit) unsureBelow(cut []int64) bool {
 	for shard, offset := range cut {
-		if shard < len(a.shards) && a.shards[shard].broken() && domain.Offset(offset) > a.shards[shard].summary.Checked {
+		if shard < len(a.shards) && a.shards[shard].summary.Why != "" && domain.Offset(offset) > a.shards[shard].summary.Checked {
 			return true
 		}
 	}
 	return false
+}
+
+// isEvidence tells what the log itself says from trouble in reading it.
+func isEvidence(err error) bool {
+	var entry *projections.EntryError
+	return errors.As(err, &entry) || errors.Is(err, eventstore.ErrGap) || errors.Is(err, eventstore.ErrCorrupt) ||
+		errors.Is(err, eventstore.ErrNoShard) || errors.Is(err, settlement.ErrNothingOwed) || errors.Is(err, errNoSuchBatch)
 }
 
 func (a *audit) remakeBatch(ctx context.Context, store projections.Store, sealed *v1.SealBatch) (*v1.SealBatch, error) {

@@ -50,7 +50,9 @@ func (a *audit) readChain(ctx context.Context) Step {
 	}
 	a.vault = v
 	a.findInvented(ctx)
-	a.compareRoots()
+	if err := a.compareRoots(ctx); err != nil {
+		step = step.stop(err)
+	}
 	booked := v.events - v.pending
 	return step.done(count(booked, "events booked"), count(v.pending, "events not booked yet"))
 }
@@ -227,7 +229,7 @@ func (b *books) sameTransaction(event *bookedEvent) *bookedEvent {
 // compareRoots compares the sealed batches with what the vault took: each root, and of the active and
 // the pending one all that the vault keeps. The commitment of a batch covers the whole log up to its
 // cut, so the latest vouches for all before it.
-func (a *audit) compareRoots() {
+func (a *audit) compareRoots(ctx context.Context) error {
 	v := a.vault
 	sealed := map[uint32]sealedBatch{}
 	for _, batch := range a.shards[domain.Control].books.sealed {
@@ -248,9 +250,13 @@ func (a *audit) compareRoots() {
 	if v.active != nil && v.active.Number != v.seen.Active.Epoch {
 		a.onChain(sealed[v.active.Number], "number", fmt.Sprint(v.seen.Active.Epoch), fmt.Sprint(v.active.Number))
 	}
-	a.compareRoot(sealed, v.seen.Active)
+	if err := a.compareRoot(ctx, sealed, v.seen.Active); err != nil {
+		return err
+	}
 	if v.seen.Pending != nil {
-		a.compareRoot(sealed, *v.seen.Pending)
+		if err := a.compareRoot(ctx, sealed, *v.seen.Pending); err != nil {
+			return err
+		}
 	}
 	if v.seen.Paid != v.paid {
 		a.offences.add(Offence{
@@ -258,22 +264,25 @@ func (a *audit) compareRoots() {
 			Why: "the vault counts another sum of payouts than its history has",
 		})
 	}
+	return nil
 }
 
 // compareRoot compares a root as the vault keeps it with the sealed batch.
-func (a *audit) compareRoot(sealed map[uint32]sealedBatch, have settlement.OnChain) {
+func (a *audit) compareRoot(ctx context.Context, sealed map[uint32]sealedBatch, have settlement.OnChain) error {
 	if have.Epoch == 0 {
-		return
+		return nil
 	}
 	batch, is := sealed[have.Epoch]
 	if !is {
-		if a.shards[domain.Control].summary.Why == "" {
-			a.offences.add(Offence{
-				Kind: BatchOnChain, Log: OnChain, Batch: have.Epoch, Field: "payout_root", Have: have.Root.String(),
-				Why: "the vault has a batch that the ledger did not seal",
-			})
+		young, err := a.sealedSince(ctx, have.Epoch)
+		if err != nil || young || a.shards[domain.Control].summary.Why != "" {
+			return err
 		}
-		return
+		a.offences.add(Offence{
+			Kind: BatchOnChain, Log: OnChain, Batch: have.Epoch, Field: "payout_root", Have: have.Root.String(),
+			Why: "the vault has a batch that the ledger did not seal",
+		})
+		return nil
 	}
 	want := settlement.OnChainOf(batch.fact)
 	switch {
@@ -284,6 +293,28 @@ func (a *audit) compareRoot(sealed map[uint32]sealedBatch, have settlement.OnCha
 	case have.Commitment != want.Commitment:
 		a.onChain(batch, "commitment", have.Commitment.String(), want.Commitment.String())
 	}
+	return nil
+}
+
+// sealedSince tells whether control sealed a batch after this audit began. A batch is sealed before the
+// vault hears of it, and the vault was looked at last, so control has it by now.
+func (a *audit) sealedSince(ctx context.Context, number uint32) (found bool, err error) {
+	control := a.shards[domain.Control]
+	end, err := a.cfg.Ledger.End(ctx, domain.Control)
+	if err != nil {
+		return false, fmt.Errorf("end of control: %w", err)
+	}
+	err = eventstore.Each(ctx, a.cfg.Ledger, domain.Control, control.end, end, func(record eventstore.Record) error {
+		entry, err := eventstore.DecodeEntry(domain.Control, record)
+		if err != nil {
+			return err
+		}
+		for _, fact := range entry.GetAnswer().GetFacts() {
+			found = found || fact.GetBatchSealed().GetNumber() == number
+		}
+		return nil
+	})
+	return found, err
 }
 
 // onChain notes once for each batch that the vault has another one than was sealed.

@@ -12,12 +12,12 @@ import (
 )
 
 // rewrite changes rows behind the back of whoever keeps the read models.
-func rewrite(t *testing.T, store projections.Store, table projections.Table, change func(projections.View) projections.Row) {
+func rewrite(t *testing.T, store projections.Store, table projections.Table, change func(projections.View) []projections.Row) {
 	t.Helper()
 	var rows []projections.Row
 	var at projections.Checkpoint
 	err := store.View(t.Context(), func(view projections.View) (err error) {
-		rows = append(rows, change(view))
+		rows = change(view)
 		at, err = view.Checkpoint(t.Context(), table)
 		return err
 	})
@@ -31,12 +31,12 @@ func rewrite(t *testing.T, store projections.Store, table projections.Table, cha
 
 func TestAChangedRowIsNamedByTableKeyAndColumn(t *testing.T) {
 	w := lived(t, rig.Options{Seed: 31}, 20)
-	rewrite(t, w.Store, projections.Balances.Table(), func(view projections.View) projections.Row {
+	rewrite(t, w.Store, projections.Balances.Table(), func(view projections.View) []projections.Row {
 		for b, err := range projections.RowsOf(t.Context(), view, projections.Balances) {
 			if err == nil && b.Kind == "client/available" {
 				b.Amount++
 				b.Owner = w.Accounts[0].ID
-				return &b
+				return []projections.Row{&b}
 			}
 		}
 		return nil
@@ -51,10 +51,15 @@ func TestAChangedRowIsNamedByTableKeyAndColumn(t *testing.T) {
 	}
 }
 
+// added is a journal line that no fact has.
+func added(fact int64) *projections.JournalLine {
+	return &projections.JournalLine{PostingKey: projections.PostingKey{Shard: 1, Ledger: 7, Fact: fact, Posting: 1}, Amount: 1}
+}
+
 func TestAnAddedJournalLineIsNamedByItsPlace(t *testing.T) {
 	w := lived(t, rig.Options{Seed: 32}, 20)
-	rewrite(t, w.Store, projections.Journal.Table(), func(projections.View) projections.Row {
-		return &projections.JournalLine{PostingKey: projections.PostingKey{Shard: 1, Ledger: 7, Fact: 9, Posting: 1}, Amount: 1}
+	rewrite(t, w.Store, projections.Journal.Table(), func(projections.View) []projections.Row {
+		return []projections.Row{added(9)}
 	})
 	names(t, audit(t, config(w)), auditor.Offence{
 		Kind: auditor.ChangedRow, Log: auditor.ReadModels, Table: "journal", At: &auditor.Place{Shard: 1, Offset: 7},
