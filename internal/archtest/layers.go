@@ -18,7 +18,6 @@ var layers = map[string][]string{
 	"workers":     {"schemas", "domain", "eventstore", "projections", "workers"},
 	"adapters":    {"schemas", "domain", "eventstore", "projections", "contracts"},
 	"sdk":         {"schemas", "sdk"},
-	"docs":        {"schemas", "domain", "sdk"},
 	"docs":        {"schemas", "domain", "sdk"}, // examples: programs of other people
 	"cmd":         {"schemas", "domain", "eventstore", "projections", "workers", "adapters", "contracts", "sdk", "cmd"},
 	"internal":    {"schemas", "domain", "eventstore", "projections", "workers", "adapters", "contracts", "sdk", "internal"},
