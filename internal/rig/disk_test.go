@@ -71,13 +71,19 @@ func newOnDisk(t *testing.T) onDisk {
 	return d
 }
 
+type logFolder struct {
+	name auditor.LogName
+	dir  string
+}
+
+func (d onDisk) logs() []logFolder {
+	return []logFolder{{auditor.Intake, d.intake}, {auditor.Ledger, d.ledger}}
+}
+
 // files verifies both folders, as `filature audit` does.
 func (d onDisk) files(context.Context) ([]auditor.Folder, error) {
 	var folders []auditor.Folder
-	for _, log := range []struct {
-		name auditor.LogName
-		dir  string
-	}{{auditor.Intake, d.intake}, {auditor.Ledger, d.ledger}} {
+	for _, log := range d.logs() {
 		report, err := seglog.Verify(log.dir)
 		folder := auditor.Folder{Log: log.name, Files: report.Segments + 1, Bytes: report.Bytes}
 		var damage *seglog.Damage
@@ -143,19 +149,20 @@ func TestAWorldOnDiskPassesItsAudit(t *testing.T) {
 // TestAFlippedByteIsNamedByItsRecord flips one bit in records of every shard of both logs.
 func TestAFlippedByteIsNamedByItsRecord(t *testing.T) {
 	d := newOnDisk(t)
-	for name, folder := range map[auditor.LogName]string{auditor.Intake: d.intake, auditor.Ledger: d.ledger} {
-		log, err := seglog.OpenReadOnly(folder)
+	for _, log := range d.logs() {
+		name, folder := log.name, log.dir
+		reader, err := seglog.OpenReadOnly(folder)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer log.Close()
-		for shard := range domain.Shard(log.Shards()) {
-			end, err := log.End(t.Context(), shard)
+		defer reader.Close()
+		for shard := range domain.Shard(reader.Shards()) {
+			end, err := reader.End(t.Context(), shard)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for offset := domain.Offset(0); offset < end; offset += 1 + end/9 {
-				records, err := log.Read(t.Context(), shard, offset, 1)
+				records, err := reader.Read(t.Context(), shard, offset, 1)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -187,7 +194,8 @@ func TestAFlippedByteIsNamedByItsRecord(t *testing.T) {
 // times and checksums, too.
 func TestNoByteOfAnyFileCanBeFlippedUnseen(t *testing.T) {
 	d := newOnDisk(t)
-	for name, folder := range map[auditor.LogName]string{auditor.Intake: d.intake, auditor.Ledger: d.ledger} {
+	for _, log := range d.logs() {
+		name, folder := log.name, log.dir
 		files, err := os.ReadDir(folder)
 		if err != nil || len(files) < 3 {
 			t.Fatalf("%d files in %s, want a few: %v", len(files), folder, err)

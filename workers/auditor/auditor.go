@@ -104,7 +104,7 @@ type audit struct {
 }
 
 func (a *audit) finish() Report {
-	a.report.Offences, a.report.Totals = a.offences.list, a.offences.byKind()
+	a.report.Offences, a.report.Totals = a.offences.list, a.offences.totals
 	a.report.Verdict = a.report.verdict()
 	return a.report
 }

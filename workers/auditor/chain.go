@@ -24,6 +24,7 @@ type vault struct {
 	proposals map[uint32]*v1.ObserveProposal
 	active    *v1.ObserveActivation // the latest
 	paid      domain.Nano
+	otherwise map[uint32]bool // batches that were named already
 	// What is not booked yet, because it is younger than all that a watcher brought.
 	pending               int64
 	pendingIn, pendingOut domain.Nano
@@ -42,9 +43,9 @@ func (a *audit) readChain(ctx context.Context) Step {
 	}
 	a.progress.begin(a.cfg.Progress, 0, "reading the chain")
 	for _, shard := range a.shards {
-		slices.SortStableFunc(shard.books.booked, func(a, b bookedEvent) int { return a.event.compare(b.event) })
+		slices.SortStableFunc(shard.books.booked, func(a, b bookedEvent) int { return a.compare(b.event) })
 	}
-	v := &vault{proposals: map[uint32]*v1.ObserveProposal{}}
+	v := &vault{proposals: map[uint32]*v1.ObserveProposal{}, otherwise: map[uint32]bool{}}
 	if err := a.lookAtVault(ctx, v); err != nil {
 		return step.stop(err)
 	}
@@ -242,7 +243,7 @@ func (a *audit) compareRoots(ctx context.Context) error {
 			continue
 		}
 		row.ChainRoot = hex.EncodeToString(proposal.PayoutRoot)
-		row.Equal = row.Root == row.LogRoot && row.Root == row.ChainRoot
+		row.Equal = row.LogRoot == row.Root && row.ChainRoot == row.Root
 		if row.Root != row.ChainRoot {
 			a.onChain(sealed[row.Number], "payout_root", row.ChainRoot, row.Root)
 		}
@@ -322,11 +323,10 @@ func (a *audit) onChain(batch sealedBatch, field, have, want string) {
 	if batch.fact == nil {
 		return
 	}
-	for _, o := range a.offences.list {
-		if o.Kind == BatchOnChain && o.Batch == batch.fact.Number {
-			return
-		}
+	if a.vault.otherwise[batch.fact.Number] {
+		return
 	}
+	a.vault.otherwise[batch.fact.Number] = true
 	for i := range a.report.Batches {
 		if row := &a.report.Batches[i]; row.Number == batch.fact.Number {
 			row.Equal = false

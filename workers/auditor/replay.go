@@ -55,9 +55,6 @@ func newReplay(cfg Config, shard domain.Shard, end, said domain.Offset, p *progr
 	}
 }
 
-// broken says that an offence ended the shard.
-func (r *replay) broken() bool { return len(r.offences) > 0 }
-
 // errOffence ends a shard; the offence is noted.
 var errOffence = errors.New("offence")
 

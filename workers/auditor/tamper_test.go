@@ -78,7 +78,7 @@ func TestEachCrimeIsNamedByItsPlace(t *testing.T) {
 			}
 			c.want = auditor.Offence{Kind: auditor.ChangedEntry, Log: auditor.Ledger, At: place(at)}
 		},
-		"the last entries are moved to another shard": func(t *testing.T, c *crime) {
+		"the last entry is copied to another shard": func(_ *testing.T, c *crime) {
 			shard := busy(c.ledger)
 			end := domain.Offset(len(c.ledger[3-shard]))
 			last := c.ledger[shard][len(c.ledger[shard])-1]
@@ -167,7 +167,7 @@ func TestEachCrimeIsNamedByItsPlace(t *testing.T) {
 			c.intake.swap(at)
 			c.want = auditor.Offence{Kind: auditor.ChangedIntake, Log: auditor.Intake, At: place(at)}
 		},
-		"the last intake record is removed": func(t *testing.T, c *crime) {
+		"the last intake record is removed": func(_ *testing.T, c *crime) {
 			shard := busy(c.ledger)
 			at := domain.Position{Shard: shard, Offset: domain.Offset(len(c.intake[shard]) - 1)}
 			c.intake.remove(at)
@@ -307,18 +307,24 @@ func TestNoByteOfARecordCanBeChangedUnseen(t *testing.T) {
 	w := lived(t, rig.Options{Seed: 6}, 24)
 	intake, ledger := copyOf(t, w.Intake), copyOf(t, w.Ledger)
 	rapid.Check(t, func(rt *rapid.T) {
-		logs := map[auditor.LogName]paper{auditor.Intake: intake, auditor.Ledger: ledger}
+		cfg := config(w)
+		cfg.Store, cfg.Chain = nil, nil
 		name := rapid.SampledFrom([]auditor.LogName{auditor.Intake, auditor.Ledger}).Draw(rt, "log")
+		changed := slices.Clone(intake)
+		if name == auditor.Ledger {
+			changed = slices.Clone(ledger)
+		}
 		shard := domain.Shard(rapid.IntRange(0, 2).Draw(rt, "shard"))
-		changed := slices.Clone(logs[name])
 		changed[shard] = slices.Clone(changed[shard])
 		at := domain.Position{Shard: shard, Offset: domain.Offset(rapid.IntRange(0, len(changed[shard])-1).Draw(rt, "offset"))}
 		value := slices.Clone(changed[shard][at.Offset].Value)
 		value[rapid.IntRange(0, len(value)-1).Draw(rt, "byte")] ^= rapid.Byte().Filter(func(b byte) bool { return b != 0 }).Draw(rt, "flip")
 		changed[shard][at.Offset].Value = value
-		logs[name] = changed
-		cfg := config(w)
-		cfg.Intake, cfg.Ledger, cfg.Store, cfg.Chain = logs[auditor.Intake], logs[auditor.Ledger], nil, nil
+		if name == auditor.Ledger {
+			cfg.Intake, cfg.Ledger = intake, changed
+		} else {
+			cfg.Intake, cfg.Ledger = changed, ledger
+		}
 		r, err := auditor.Audit(t.Context(), cfg)
 		if err != nil {
 			rt.Fatal(err)

@@ -133,7 +133,10 @@ func writeOffences(out *bytes.Buffer, r Report) {
 	for _, o := range r.Offences {
 		fmt.Fprintf(out, "  %s\n", o)
 		if o.Field != "" {
-			fmt.Fprintf(out, "      %s\n        is        %s\n        has to be %s\n", o.Field, clip(o.Have), clip(o.Want))
+			fmt.Fprintf(out, "      %s\n        is         %s\n", o.Field, clip(o.Have))
+		}
+		if o.Field != "" && o.Want != "" {
+			fmt.Fprintf(out, "        has to be  %s\n", clip(o.Want))
 		}
 	}
 	if len(r.Offences) == 0 {
