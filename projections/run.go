@@ -175,6 +175,19 @@ func FoldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domai
 	}
 }
 
+// Rebuild throws a model's rows away and folds them again, up to where they were. Readers see it behind the
+// others meanwhile. A Runner that is running on the store finds the model moved, and does the same.
+func Rebuild(ctx context.Context, log eventstore.Reader, store Store, model Model) error {
+	places, err := placesOf(ctx, store, []Model{model}, log.Shards())
+	if err != nil {
+		return err
+	}
+	if err := store.Forget(ctx, model.Table()); err != nil {
+		return err
+	}
+	return FoldTo(ctx, log, store, places[0].Cut(), model)
+}
+
 // foldTo moves each group of models that stand together to the cut.
 func foldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, models []Model, places []Checkpoint) error {
 	done := make([]bool, len(models))
@@ -198,7 +211,7 @@ func foldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domai
 func foldGroup(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, group []Model, at Checkpoint) error {
 	for shard, p := range at {
 		if p.Ledger > cut[shard] {
-			return fmt.Errorf("fold %s to %d/%d: stands at %d already: %w", group[0].Table(), shard, cut[shard], p.Ledger, errBeyondCut)
+			return fmt.Errorf("fold %s to %d/%d: stands at %d already: %w", group[0].Table(), shard, cut[shard], p.Ledger, ErrBeyondCut)
 		}
 	}
 	for first := 0; !at.covers(cut); first++ {
@@ -217,7 +230,8 @@ func foldGroup(ctx context.Context, log eventstore.Reader, store Store, cut []do
 	return nil
 }
 
-var errBeyondCut = errors.New("beyond the cut")
+// ErrBeyondCut: a model has taken in more than it was asked to. Forget it, or ask for more.
+var ErrBeyondCut = errors.New("beyond the cut")
 
 // Lag returns how many ledger entries the rearmost of the models has still to take in.
 func Lag(ctx context.Context, log eventstore.Reader, store Store, models ...Model) (int64, error) {
@@ -342,13 +356,12 @@ func waitAny(ctx context.Context, log eventstore.Reader, at Checkpoint) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	woken := make(chan error, len(at))
+	var waiting sync.WaitGroup
 	for shard, p := range at {
-		go func() { woken <- log.Wait(ctx, domain.Shard(shard), p.Ledger) }()
+		waiting.Go(func() { woken <- log.Wait(ctx, domain.Shard(shard), p.Ledger) })
 	}
 	first := <-woken
 	stop()
-	for range len(at) - 1 {
-		<-woken
-	}
+	waiting.Wait()
 	return first
 }

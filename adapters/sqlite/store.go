@@ -110,7 +110,7 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// prepare returns a statement of the writer; it needs mu.
+// prepare returns a statement of the writer, which stays open until Close; it needs mu.
 func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	if statement, ok := s.statements[query]; ok {
 		return statement, nil
@@ -121,6 +121,16 @@ func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	}
 	s.statements[query] = statement
 	return statement, nil
+}
+
+// execute runs a statement that will be run again; it needs mu.
+func (s *Store) execute(ctx context.Context, query string, args ...any) error {
+	statement, err := s.prepare(ctx, query) //nolint:sqlclosecheck // Close closes it
+	if err != nil {
+		return err
+	}
+	_, err = statement.ExecContext(ctx, args...)
+	return err
 }
 
 // Load fills rows; see projections.Store.
@@ -134,7 +144,7 @@ func (s *Store) Load(ctx context.Context, table projections.Table, rows []projec
 }
 
 func (s *Store) load(ctx context.Context, table projections.Table, rows []projections.Row) error {
-	statement, err := s.prepare(ctx, loadStatement(table, len(rows)))
+	statement, err := s.prepare(ctx, loadStatement(table, len(rows))) //nolint:sqlclosecheck // Close closes it
 	if err != nil {
 		return err
 	}
@@ -207,14 +217,12 @@ func (s *Store) Commit(ctx context.Context, changes []projections.Change) error 
 	})
 }
 
+const writeCheckpoint = `INSERT OR REPLACE INTO checkpoints
+	(model, version, shard, ledger_offset, intake_offset) VALUES (?, ?, ?, ?, ?)`
+
 // write writes the rows and the checkpoint of one model; it needs mu and a transaction.
 func (s *Store) write(ctx context.Context, change projections.Change) error {
 	err := chunks(change.Rows, func(some []projections.Row) error { return s.insert(ctx, change.Table, some) })
-	if err != nil {
-		return err
-	}
-	statement, err := s.prepare(ctx, `INSERT OR REPLACE INTO checkpoints
-		(model, version, shard, ledger_offset, intake_offset) VALUES (?, ?, ?, ?, ?)`)
 	if err != nil {
 		return err
 	}
@@ -222,7 +230,7 @@ func (s *Store) write(ctx context.Context, change projections.Change) error {
 		if shard < len(change.From) && p == change.From[shard] {
 			continue
 		}
-		if _, err := statement.ExecContext(ctx, change.Table.Name, change.Table.Version, shard, p.Ledger, p.Intake); err != nil {
+		if err := s.execute(ctx, writeCheckpoint, change.Table.Name, change.Table.Version, shard, p.Ledger, p.Intake); err != nil {
 			return err
 		}
 	}
@@ -230,10 +238,6 @@ func (s *Store) write(ctx context.Context, change projections.Change) error {
 }
 
 func (s *Store) insert(ctx context.Context, table projections.Table, rows []projections.Row) error {
-	statement, err := s.prepare(ctx, insertStatement(table, len(rows)))
-	if err != nil {
-		return err
-	}
 	var columns []projections.Column
 	var args []any
 	for _, row := range rows {
@@ -242,8 +246,7 @@ func (s *Store) insert(ctx context.Context, table projections.Table, rows []proj
 			args = append(args, c.Value())
 		}
 	}
-	_, err = statement.ExecContext(ctx, args...)
-	return err
+	return s.execute(ctx, insertStatement(table, len(rows)), args...)
 }
 
 // querier is a connection or a transaction.
@@ -283,11 +286,10 @@ func (s *Store) Forget(ctx context.Context, table projections.Table) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := inTransaction(ctx, s.writer, func() error {
-		if _, err := s.writer.ExecContext(ctx, "DELETE FROM "+tableName(table)); err != nil {
+		if err := s.execute(ctx, fmt.Sprintf("DELETE FROM %s", tableName(table))); err != nil {
 			return err
 		}
-		_, err := s.writer.ExecContext(ctx, "DELETE FROM checkpoints WHERE model = ? AND version = ?", table.Name, table.Version)
-		return err
+		return s.execute(ctx, "DELETE FROM checkpoints WHERE model = ? AND version = ?", table.Name, table.Version)
 	})
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", table, err)
@@ -299,6 +301,7 @@ func (s *Store) Forget(ctx context.Context, table projections.Table) error {
 func (s *Store) Publish(ctx context.Context, table projections.Table) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	//nolint:unqueryvet // all of a table is what the view is for
 	view := fmt.Sprintf("CREATE VIEW %s AS SELECT * FROM %s", table.Name, tableName(table))
 	var published string
 	err := s.writer.QueryRowContext(ctx, "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?", table.Name).Scan(&published)
