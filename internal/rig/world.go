@@ -40,6 +40,7 @@ type Options struct {
 	OpenLogs    func(now func() time.Time) (intake, ledger eventstore.Log)
 	Deposit     domain.Nano // into each account; 0: 100 coins
 	MaxOpenJobs int         // per account; 0: 64
+	Honest      bool        // nobody forges, repeats or makes up a report
 }
 
 func (o *Options) complete() {
