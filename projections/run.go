@@ -67,6 +67,9 @@ func (r *Runner) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := reaches(ctx, r.log, at); err != nil {
+		return err
+	}
 	r.tell(at, nil)
 	for first := 0; ; first++ {
 		batch, err := collect(ctx, r.log, at, nil, first)
@@ -117,6 +120,21 @@ func (r *Runner) meet(ctx context.Context) (Checkpoint, error) {
 		}
 	}
 	return places[0], nil
+}
+
+// reaches checks that the log has what was folded already. One that was put back to an earlier state would
+// else be waited for until it is as long again, and what it says by then would never be read.
+func reaches(ctx context.Context, log eventstore.Reader, at Checkpoint) error {
+	for shard, p := range at {
+		end, err := log.End(ctx, domain.Shard(shard))
+		if err != nil {
+			return err
+		}
+		if end < p.Ledger {
+			return fmt.Errorf("ledger shard %d ends at %d, the models stand at %d: %w", shard, end, p.Ledger, eventstore.ErrGap)
+		}
+	}
+	return nil
 }
 
 func (r *Runner) tell(at Checkpoint, stopped error) {

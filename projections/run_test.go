@@ -308,3 +308,15 @@ func TestAModelThatIsForgottenUnderARunningRunnerComesBack(t *testing.T) {
 		projectionstest.SameRows(t.Context(), t, whole, store, projections.All()...)
 	})
 }
+
+func TestALedgerThatWasPutBackStopsTheRunner(t *testing.T) {
+	t.Parallel()
+	ctx := projectionstest.Context(t)
+	story, store := projectionstest.NewStory(t), projections.NewMemStore()
+	mustFold(ctx, t, story.Ledger, store, projections.All()...)
+	shorter := projectionstest.NewLedger(t, projectionstest.StoryShards)
+	shorter.Begin()
+	if err := projections.NewRunner(shorter, store, projections.All()...).Run(ctx); !errors.Is(err, eventstore.ErrGap) {
+		t.Errorf("the runner ended with %v, want ErrGap", err)
+	}
+}
