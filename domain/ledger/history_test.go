@@ -165,6 +165,9 @@ func (h *history) control() {
 	case 4:
 		h.sayIt("verifier", "", fmt.Sprintf("challenge_attestation worker=%s challenge=c expires_at_ms=%d", worker, h.nowMs+h.upTo(300_001)))
 	case 5:
+		if h.once(2) {
+			h.sayIt("verifier", "", fmt.Sprintf("challenge_attestation worker=%s challenge=c expires_at_ms=%d", worker, h.nowMs+300_000))
+		}
 		h.sayIt("verifier", "", fmt.Sprintf("pass_attestation worker=%s challenge=c evidence_digest=e policy_digest=p image_hash=i valid_until_ms=%d", worker, h.nowMs+h.upTo(4_000_000)))
 	case 6:
 		h.sayIt("verifier", "", pick(h, "revoke_attestation worker="+worker, "fail_attestation worker="+worker+" challenge=c evidence_digest=e policy_digest=p"))

@@ -161,7 +161,7 @@ func (s *State) Evolve(offset domain.Offset, entry *v1.Entry) error {
 			return fmt.Errorf("entry %d/%d: a genesis anywhere but first in control: %w", s.shard, offset, ErrNotDecidable)
 		}
 		if n := body.Genesis.Shards; n == 0 || n > maxDataShards {
-			return fmt.Errorf("genesis: shards: is %d, must be in 1..%d", n, maxDataShards)
+			return fmt.Errorf("genesis of %d data shards, must be in 1..%d: %w", n, maxDataShards, ErrNotDecidable)
 		}
 		s.nowMs = entry.AtMs
 		s.control.begin(body.Genesis)
