@@ -24,8 +24,8 @@ var layers = map[string][]string{
 }
 
 // sdkKnows is what the programs of other people get to link besides the schemas: names and
-// signatures, and nothing that decides.
-var sdkKnows = []string{"domain", "domain/signing"}
+// signatures, the log that their spool is, and nothing that decides.
+var sdkKnows = []string{"domain", "domain/signing", "eventstore", "eventstore/seglog"}
 
 // testsKnow is what the tests of a layer may know besides: domain has bounds that must agree with the log's.
 var testsKnow = map[string][]string{"domain": {"eventstore"}}
