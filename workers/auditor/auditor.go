@@ -173,11 +173,13 @@ func (a *audit) remakeEntries(ctx context.Context) Step {
 		for _, offence := range shard.offences {
 			a.offences.add(offence)
 		}
-		if shard.summary.Why != "" && len(shard.offences) == 0 {
+		if shard.summary.Why != "" {
 			step = step.stop(fmt.Errorf("shard %d: %s", shard.shard, shard.summary.Why))
 		}
 	}
-	a.report.Network = control.state.Network().String()
+	if network := control.state.Network(); network != (domain.NetworkID{}) {
+		a.report.Network = network.String()
+	}
 	return step.done(count(entries, "entries"), count(facts, "facts"), count(postings, "postings"), count(signatures, "signatures"))
 }
 

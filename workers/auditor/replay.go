@@ -61,6 +61,10 @@ var errOffence = errors.New("offence")
 // run makes the shard again up to its end, or to where it can't be believed or followed any more.
 func (r *replay) run(ctx context.Context) {
 	err := r.entries(ctx)
+	if errors.Is(err, errYoung) {
+		r.end, err = r.state.NextEntry(), nil
+		r.summary.End = r.end
+	}
 	if err == nil {
 		err = r.unanswered() // of those at the end: nothing comes after them
 	}
@@ -262,7 +266,7 @@ func (r *replay) learn(ctx context.Context, at domain.Offset, stored *v1.Entry) 
 		if to > end {
 			return r.offend(r.changed(at, stored, fmt.Sprintf("pins control at %d, which ends at %d", to, end)))
 		}
-		return fmt.Errorf("entry %d and what follows came while the audit ran: %w", at, errYoung)
+		return errYoung
 	}
 	err := eventstore.Each(ctx, r.cfg.Ledger, domain.Control, r.state.KnowsControlTo(), to, func(record eventstore.Record) error {
 		entry, err := eventstore.DecodeEntry(domain.Control, record)
@@ -277,7 +281,9 @@ func (r *replay) learn(ctx context.Context, at domain.Offset, stored *v1.Entry) 
 	return nil
 }
 
-var errYoung = errors.New("left to the next one")
+// errYoung says that an entry is younger than the audit: it was decided with what control said after the
+// audit began. The shard ends before it.
+var errYoung = errors.New("entry is younger than the audit")
 
 // accept takes in what an entry did. It was made again, so it is believed.
 func (r *replay) accept(at domain.Offset, entry *v1.Entry, said *ledger.Said) error {

@@ -134,6 +134,14 @@ func TestEachCrimeIsNamedByItsPlace(t *testing.T) {
 			c.ledger.edit(t, at, func(e *v1.Entry) { e.Offset-- })
 			c.want = auditor.Offence{Kind: auditor.VoidEntry, Log: auditor.Ledger, At: place(at)}
 		},
+		"a void pin is added at the end": func(t *testing.T, c *crime) {
+			shard := busy(c.ledger)
+			end := domain.Position{Shard: shard, Offset: domain.Offset(len(c.ledger[shard]))}
+			pin := c.ledger.find(t, shard, 0, func(e *v1.Entry) bool { return e.GetPin() != nil })
+			c.ledger[shard] = append(c.ledger[shard], c.ledger[shard][pin.Offset])
+			c.ledger.renumber(shard)
+			c.want = auditor.Offence{Kind: auditor.VoidEntry, Log: auditor.Ledger, At: place(end)}
+		},
 		"an answer is made void": func(t *testing.T, c *crime) {
 			at := entryWith(t, c.ledger, busy(c.ledger), anyAnswer)
 			c.ledger.edit(t, at, func(e *v1.Entry) { e.Offset-- })
@@ -165,6 +173,12 @@ func TestEachCrimeIsNamedByItsPlace(t *testing.T) {
 		"two intake records change places": func(t *testing.T, c *crime) {
 			at := answered(t, c, hasFact((*v1.Fact).GetJobCompleted))
 			c.intake.swap(at)
+			c.want = auditor.Offence{Kind: auditor.ChangedIntake, Log: auditor.Intake, At: place(at)}
+		},
+		"an intake record gives way to another of the same signer": func(t *testing.T, c *crime) {
+			at := answered(t, c, hasFact((*v1.Fact).GetJobAssigned))
+			other := c.ledger.find(t, at.Shard, entryOf(t, c, at).Offset+1, hasFact((*v1.Fact).GetJobAssigned))
+			c.intake[at.Shard][at.Offset].Value = c.intake[at.Shard][c.ledger.entry(t, other).GetAnswer().IntakeOffset].Value
 			c.want = auditor.Offence{Kind: auditor.ChangedIntake, Log: auditor.Intake, At: place(at)}
 		},
 		"the last intake record is removed": func(_ *testing.T, c *crime) {
