@@ -26,25 +26,42 @@ type kill struct {
 	After, Grace time.Duration
 }
 
-// foundationKills are the first ones: a new network is set up once.
-const foundationKills = 4
+const (
+	// foundationKills are the first ones: a new network is set up once, in about a third of a second.
+	foundationKills = 4
+	// Of ten others, so many are these; the rest are underLoad.
+	startsOfTen, shutdownsOfTen = 2, 2
+)
 
 // drawKills draws the moments of n kills.
 func drawKills(lots *rand.Rand, n int) []kill {
-	upTo := func(least, most time.Duration) time.Duration {
-		return least + time.Duration(lots.Int64N(int64(most-least)))
-	}
 	kills := make([]kill, n)
 	for i := range kills {
-		switch lot := lots.IntN(10); {
-		case i < min(foundationKills, (n+1)/2):
-			kills[i] = kill{Moment: inFoundation, After: upTo(20*time.Millisecond, 1200*time.Millisecond)}
-		case lot < 2:
-			kills[i] = kill{Moment: inStart, After: upTo(10*time.Millisecond, 400*time.Millisecond)}
-		case lot < 4:
-			kills[i] = kill{Moment: inShutdown, After: upTo(50*time.Millisecond, 800*time.Millisecond), Grace: upTo(0, 40*time.Millisecond)}
+		switch place := i % 10; {
+		case place < startsOfTen:
+			kills[i].Moment = inStart
+		case place < startsOfTen+shutdownsOfTen:
+			kills[i].Moment = inShutdown
 		default:
-			kills[i] = kill{Moment: underLoad, After: upTo(50*time.Millisecond, 1500*time.Millisecond)}
+			kills[i].Moment = underLoad
+		}
+	}
+	lots.Shuffle(n, func(i, j int) { kills[i], kills[j] = kills[j], kills[i] })
+	for i := range kills {
+		k := &kills[i]
+		if i < min(foundationKills, (n+1)/2) {
+			k.Moment = inFoundation
+		}
+		span := func(least, most time.Duration) time.Duration { return least + time.Duration(lots.Int64N(int64(most-least))) }
+		switch k.Moment {
+		case inFoundation:
+			k.After = span(5*time.Millisecond, 350*time.Millisecond)
+		case inStart:
+			k.After = span(5*time.Millisecond, 400*time.Millisecond)
+		case inShutdown:
+			k.After, k.Grace = span(50*time.Millisecond, 800*time.Millisecond), span(0, 40*time.Millisecond)
+		case underLoad:
+			k.After = span(50*time.Millisecond, 1500*time.Millisecond)
 		}
 	}
 	return kills
