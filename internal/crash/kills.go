@@ -52,7 +52,9 @@ func drawKills(lots *rand.Rand, n int) []kill {
 		if i < min(foundationKills, (n+1)/2) {
 			k.Moment = inFoundation
 		}
-		span := func(least, most time.Duration) time.Duration { return least + time.Duration(lots.Int64N(int64(most-least))) }
+		span := func(least, most time.Duration) time.Duration {
+			return least + time.Duration(lots.Int64N(int64(most-least)))
+		}
 		switch k.Moment {
 		case inFoundation:
 			k.After = span(5*time.Millisecond, 350*time.Millisecond)
