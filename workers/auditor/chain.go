@@ -120,7 +120,7 @@ func (a *audit) match(ctx context.Context, v *vault, claim *v1.Claim) error {
 	booked := r.books.find(e.kind, e.lt)
 	o := Offence{Log: OnChain, LT: e.lt, Tx: e.tx.String(), Follows: show(claim)}
 	switch {
-	case booked == nil && (e.lt > r.books.heardTo || r.summary.Why != ""):
+	case booked == nil && e.lt > r.books.heardTo:
 		v.pending++
 		return v.wait(e.kind, amount)
 	case booked == nil:
