@@ -97,6 +97,9 @@ func adjustable(kind v1.AccountKind) bool {
 		v1.AccountKind_ACCOUNT_KIND_NETWORK_COMMISSION, v1.AccountKind_ACCOUNT_KIND_NETWORK_SLASHED,
 		v1.AccountKind_ACCOUNT_KIND_VAULT_CASH:
 		return true
+	case v1.AccountKind_ACCOUNT_KIND_CLIENT_RESERVED, v1.AccountKind_ACCOUNT_KIND_PROVIDER_EARNED,
+		v1.AccountKind_ACCOUNT_KIND_PROVIDER_HELD, v1.AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED:
+		return false
 	default:
 		return false
 	}

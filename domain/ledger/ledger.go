@@ -289,7 +289,7 @@ func (s *State) evolve(fact *v1.Fact) {
 func (s *State) Network() domain.NetworkID { return s.control.network }
 
 // NextDueMs is the log time at which something will happen by itself, if anything will.
-func (s *State) NextDueMs() (atMs int64, any bool) {
+func (s *State) NextDueMs() (atMs int64, due bool) {
 	if len(s.timers) == 0 {
 		return 0, false
 	}

@@ -68,7 +68,7 @@ func TestAnEntryThatDoesNotFollowStopsTheShard(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, 1)
-			w.say(1, keyNamed("admin"))
+			w.say(1, adminKey)
 			state := c.state(w)
 			before := state.dump()
 			offset, entry := c.entry(state)
@@ -89,7 +89,7 @@ func fresh(shard domain.Shard) func(*world) *State { return func(*world) *State 
 
 func TestARecordIsAnsweredInItsTurn(t *testing.T) {
 	w := newWorld(t, 1)
-	w.say(1, keyNamed("admin"))
+	w.say(1, adminKey)
 	for _, offset := range []domain.Offset{0, 2} {
 		if entry, err := w.states[1].Step(Said{Offset: offset}); !errors.Is(err, ErrNotDecidable) {
 			t.Errorf("record %d, where 1 is next: got %v, %v", offset, entry, err)
