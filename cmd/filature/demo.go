@@ -44,11 +44,14 @@ const (
 func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, demoLimit)
 	defer cancel()
-	if err := c.folder(); err != nil {
+	if err := checkShards(c.Shards); err != nil {
 		return err
 	}
 	plan, err := c.plan()
 	if err != nil {
+		return err
+	}
+	if err := c.folder(); err != nil {
 		return err
 	}
 	rules := defaultTerms()

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "filature: %v\nTry: filature --help\n", err)
+		fmt.Fprintf(stderr, "filature: %v\nTry: filature %s--help\n", err, commandOf(err))
 		return exitUsage
 	}
 	err = command.Run()
@@ -86,6 +86,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "filature: %v\n", err)
 		return exitUnfinished
 	}
+}
+
+// commandOf is the subcommand whose arguments were wrong, and a space; empty where it was none.
+func commandOf(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context.Selected() != nil {
+		return wrong.Context.Selected().Name + " "
+	}
+	return ""
 }
 
 // exitError is an error with an exit code. Without an error inside, all was said already.
