@@ -12,12 +12,12 @@ import (
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
+// Pauses between two tries double from firstPause to lastPause.
 const (
-	// attempts in a row that may fail before we give up, with pauses that double from firstPause to
-	// lastPause: a quarter of a minute in all, as long as a gateway takes to come back.
-	attempts   = 9
 	firstPause = 100 * time.Millisecond
 	lastPause  = 4 * time.Second
+	// DefaultPatience is as long as a gateway takes to come back.
+	DefaultPatience = 15 * time.Second
 )
 
 // ErrUnreachable: the gateway was down or busy for a while. What it did not answer stays in the spool; try
@@ -69,7 +69,7 @@ func (e *Emitter) Deliver(ctx context.Context, see func(Receipt)) error {
 		return err
 	}
 	for e.spool.waiting() > 0 {
-		if err := retry(ctx, func() error { return e.deliverNext(ctx, see) }); err != nil {
+		if err := e.retry(ctx, func() error { return e.deliverNext(ctx, see) }); err != nil {
 			return fmt.Errorf("deliver, %d reports wait: %w", e.spool.waiting(), err)
 		}
 	}
@@ -85,19 +85,20 @@ func (e *Emitter) Deliver(ctx context.Context, see func(Receipt)) error {
 	return nil
 }
 
-// retry does something until it succeeds or fails for good, or for too long.
-func retry(ctx context.Context, do func() error) error {
-	for failed := 1; ; failed++ {
+// retry does something until it succeeds, fails for good, or has paused as long as the emitter is patient.
+func (e *Emitter) retry(ctx context.Context, do func() error) error {
+	var paused time.Duration
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		err := do()
 		if !errors.Is(err, errTransient) {
 			return err
 		}
-		if failed == attempts || ctx.Err() != nil {
+		if paused += pause; paused > e.cfg.Patience || ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(min(firstPause<<(failed-1), lastPause)):
+		case <-time.After(pause):
 		}
 	}
 }

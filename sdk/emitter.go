@@ -58,6 +58,8 @@ type Config struct {
 	Network Network
 	// MaxSpoolBytes bounds the reports in the spool; 0 is DefaultMaxSpoolBytes.
 	MaxSpoolBytes int64
+	// Patience is how long to go on trying while the gateway is down or busy; 0 is DefaultPatience.
+	Patience time.Duration
 	// Now is the clock that numbers reports; nil is time.Now.
 	Now func() time.Time
 	// HTTP is for tests and proxies; nil is a client with a timeout.
@@ -95,6 +97,9 @@ type draft struct {
 func Open(ctx context.Context, cfg Config) (*Emitter, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = DefaultPatience
 	}
 	if cfg.MaxSpoolBytes == 0 {
 		cfg.MaxSpoolBytes = DefaultMaxSpoolBytes
@@ -169,7 +174,7 @@ func (e *Emitter) Network(ctx context.Context) (Network, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.network == (Network{}) {
-		if err := retry(ctx, func() error { return e.greet(ctx) }); err != nil {
+		if err := e.retry(ctx, func() error { return e.greet(ctx) }); err != nil {
 			return Network{}, err
 		}
 	}

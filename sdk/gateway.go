@@ -133,7 +133,7 @@ func (g gatewayClient) do(ctx context.Context, method, path string, body []byte,
 		return fmt.Errorf("%s %s: %s", request.URL, response.Status, said(answer))
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
-		return fmt.Errorf("%s: not a gateway's answer: %w", request.URL, err)
+		return fmt.Errorf("%w: %s: not a gateway's answer: %w", errTransient, request.URL, err)
 	}
 	return nil
 }

@@ -29,12 +29,13 @@ const (
 
 // emitCmd signs claims and delivers them.
 type emitCmd struct {
-	Gateway string `default:"http://127.0.0.1:8420" help:"Where reports are taken."`
-	Key     string `required:"" type:"path" help:"Key file that signs; see keygen."`
-	Spool   string `required:"" type:"path" help:"Folder where reports wait until they are answered. Made if missing; one for each key."`
-	Account string `xor:"home" help:"Account (hex) whose shard gets the claims that name no account themselves."`
-	Shard   *int   `xor:"home" help:"Shard that gets them instead; 0 is control."`
-	JSON    bool   `help:"Print each receipt as a line of JSON."`
+	Gateway string        `default:"http://127.0.0.1:8420" help:"Where reports are taken."`
+	Key     string        `required:"" type:"path" help:"Key file that signs; see keygen."`
+	Spool   string        `required:"" type:"path" help:"Folder where reports wait until they are answered. Made if missing; one for each key."`
+	Account string        `xor:"home" help:"Account (hex) whose shard gets the claims that name no account themselves."`
+	Shard   *int          `xor:"home" help:"Shard that gets them instead; 0 is control."`
+	Wait    time.Duration `default:"15s" help:"How long to go on trying while the gateway is down or busy."`
+	JSON    bool          `help:"Print each receipt as a line of JSON."`
 }
 
 // Help is shown by emit --help.
@@ -62,7 +63,7 @@ func (c *emitCmd) Run(ctx context.Context, out *console) (err error) {
 			return usage("--account: %w", err)
 		}
 	}
-	emitter, err := sdk.Open(ctx, sdk.Config{Key: key, Gateway: c.Gateway, SpoolDir: c.Spool})
+	emitter, err := sdk.Open(ctx, sdk.Config{Key: key, Gateway: c.Gateway, SpoolDir: c.Spool, Patience: max(c.Wait, 1)})
 	if errors.Is(err, sdk.ErrConfig) {
 		return usage("%w", err)
 	}
