@@ -62,9 +62,15 @@ func failed() Report {
 		Have: "190", Want: "19", Why: "is not what follows from the log before it",
 	})
 	o.add(Offence{Kind: UnbookedEvent, Log: OnChain, LT: 52_000, Why: "a payout that the ledger of shard 0 passed over: later ones were brought to it"})
-	o.add(Offence{Kind: BatchOnChain, Log: Ledger, At: &Place{0, 8}, Batch: 1, Field: "payout_root", Have: r.Batches[0].ChainRoot, Want: r.Batches[0].Root, Why: "the vault took another batch than was sealed"})
+	o.add(Offence{
+		Kind: BatchOnChain, Log: Ledger, At: &Place{0, 8}, Batch: 1, Field: "payout_root",
+		Have: r.Batches[0].ChainRoot, Want: r.Batches[0].Root, Why: "the vault took another batch than was sealed",
+	})
 	for range 25 {
-		o.add(Offence{Kind: ChangedRow, Log: ReadModels, Table: "balances", Row: "kind=vault/cash, owner=", Field: "amount_nano", Have: "1", Want: "2", Why: "is not what the ledger adds up to"})
+		o.add(Offence{
+			Kind: ChangedRow, Log: ReadModels, Table: "balances", Row: "kind=vault/cash, owner=", Field: "amount_nano",
+			Have: "1", Want: "2", Why: "is not what the ledger adds up to",
+		})
 	}
 	r.Offences, r.Totals = o.list[:6], o.totals
 	r.Verdict = r.verdict()
