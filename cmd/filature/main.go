@@ -26,6 +26,7 @@ const (
 type program struct {
 	Demo    demoCmd    `cmd:"" help:"Run a small network from end to end: jobs in, payouts on chain, audited."`
 	Serve   serveCmd   `cmd:"" help:"Run the engine on a folder of its own and take reports over HTTP."`
+	Emit    emitCmd    `cmd:"" help:"Sign claims, one a line, and deliver them; what is not taken waits on disk."`
 	Audit   auditCmd   `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
 	Prove   proveCmd   `cmd:"" help:"Prove a payee's amount against a batch's payout root."`
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
