@@ -14,6 +14,7 @@ package auditor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -101,8 +102,6 @@ type audit struct {
 	progress progress
 
 	shards []*replay
-	// remade are the batches as the log makes them again, where it could be asked.
-	remade map[uint32]*v1.SealBatch
 	// vault is what the chain says; nil where it was not looked at or did not answer.
 	vault *vault
 }
@@ -187,7 +186,7 @@ func (a *audit) remakeEntries(ctx context.Context) Step {
 	return step.done(count(entries, "entries"), count(facts, "facts"), count(postings, "postings"), count(signatures, "signatures"))
 }
 
-var errShards = fmt.Errorf("the logs have different numbers of shards")
+var errShards = errors.New("the logs have different numbers of shards")
 
 // cut decides up to where this audit looks. Control's end is taken first: then a batch that it holds
 // was cut within the ends of the other shards, and a pin beyond it is younger than this audit. Intake
@@ -200,13 +199,15 @@ func (a *audit) cut(ctx context.Context) (total int64, err error) {
 		}
 		total += int64(ends[shard])
 	}
+	shards := make([]*replay, len(ends))
 	for shard, end := range ends {
 		said, err := a.cfg.Intake.End(ctx, domain.Shard(shard))
 		if err != nil {
 			return 0, fmt.Errorf("end of intake %d: %w", shard, err)
 		}
-		a.shards = append(a.shards, newReplay(a.cfg, domain.Shard(shard), end, said, &a.progress))
+		shards[shard] = newReplay(a.cfg, domain.Shard(shard), end, said, &a.progress)
 	}
+	a.shards = shards
 	return total, nil
 }
 

@@ -24,7 +24,6 @@ func (a *audit) remakeBatches(ctx context.Context) Step {
 	}
 	sealed := a.shards[domain.Control].books.sealed
 	a.progress.begin(a.cfg.Progress, int64(len(sealed)), "making batches again")
-	a.remade = map[uint32]*v1.SealBatch{}
 	store := projections.NewMemStore()
 	var made, lines int64
 	for _, batch := range sealed {
@@ -34,7 +33,6 @@ func (a *audit) remakeBatches(ctx context.Context) Step {
 		case err == nil:
 			made++
 			lines += int64(len(again.Lines))
-			a.remade[again.Number] = again
 			row.LogRoot = hex.EncodeToString(again.PayoutRoot)
 			a.compareBatch(batch, again)
 		case ctx.Err() != nil:

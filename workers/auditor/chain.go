@@ -118,30 +118,37 @@ func (a *audit) match(ctx context.Context, v *vault, claim *v1.Claim) error {
 	}
 	r := a.shards[shard]
 	booked := r.books.find(e.kind, e.lt)
-	o := Offence{Log: OnChain, LT: e.lt, Tx: e.tx.String(), Follows: show(claim)}
 	switch {
 	case booked == nil && e.lt > r.books.heardTo:
 		v.pending++
 		return v.wait(e.kind, amount)
 	case booked == nil:
-		o.Kind, o.Why = UnbookedEvent, fmt.Sprintf("a %s that the ledger of shard %d passed over: later ones were brought to it", e.kind, shard)
-		a.offences.add(o)
+		a.offences.add(Offence{
+			Kind: UnbookedEvent, Log: OnChain, LT: e.lt, Tx: e.tx.String(), Follows: show(claim),
+			Why: fmt.Sprintf("a %s that the ledger of shard %d passed over: later ones were brought to it", e.kind, shard),
+		})
 	case booked.onChain:
 		return fmt.Errorf("%s at logical time %d: %w", e.kind, e.lt, errToldTwice)
 	default:
 		booked.onChain = true
-		if booked.digest == e.digest {
-			return nil
+		if booked.digest != e.digest {
+			a.offences.add(a.otherwise(ctx, shard, booked, claim))
 		}
-		o.Kind, o.Log, o.At = ChangedEvent, Ledger, placeOf(shard, booked.offset)
-		o.Why = fmt.Sprintf("books a %s otherwise than it was on chain", e.kind)
-		if stored := a.bookedAt(ctx, shard, booked); stored != nil {
-			o.Field, o.Have, o.Want = firstDifference(stored.ProtoReflect(), claim.ProtoReflect())
-			o.Stored = show(stored)
-		}
-		a.offences.add(o)
 	}
 	return nil
+}
+
+// otherwise is a booked event that is not what the chain says it was.
+func (a *audit) otherwise(ctx context.Context, shard domain.Shard, booked *bookedEvent, claim *v1.Claim) Offence {
+	o := Offence{
+		Kind: ChangedEvent, Log: Ledger, At: placeOf(shard, booked.offset), LT: booked.lt, Tx: booked.tx.String(), Follows: show(claim),
+		Why: fmt.Sprintf("books a %s otherwise than it was on chain", booked.kind),
+	}
+	if stored := a.bookedAt(ctx, shard, booked); stored != nil {
+		o.Field, o.Have, o.Want = firstDifference(stored.ProtoReflect(), claim.ProtoReflect())
+		o.Stored = show(stored)
+	}
+	return o
 }
 
 // note takes in what an event says of the vault, and returns the coins that it moved.
@@ -203,7 +210,7 @@ func (a *audit) findInvented(ctx context.Context) {
 			}
 			o := Offence{
 				Kind: InventedEvent, Log: Ledger, At: placeOf(r.shard, booked.offset), LT: booked.lt, Tx: booked.tx.String(),
-				Why: fmt.Sprintf("books a %s that the chain does not know", booked.kind),
+				Why: fmt.Sprintf("books a %s that the chain, read to logical time %d, does not know", booked.kind, a.vault.readTo),
 			}
 			if stored := a.bookedAt(ctx, r.shard, booked); stored != nil {
 				o.Stored = show(stored)

@@ -407,6 +407,31 @@ func TestEntriesOfALateClerkAreNoOffence(t *testing.T) {
 	}
 }
 
+func TestALateClerksEntriesHideNoVoidPin(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 9}, 40)
+	w.Live(60)
+	for shard := range domain.Shard(w.Ledger.Shards()) {
+		if err := w.Answer(shard, &overtaken{Log: w.Ledger, other: func() error { return w.Answer(shard, w.Ledger) }}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Fold()
+	cfg := config(w)
+	if r := audit(t, cfg); r.Verdict != auditor.Pass || r.Shards[1].Void+r.Shards[2].Void < 60 {
+		t.Fatalf("before the crime:\n%s", text(t, r))
+	}
+	forged := copyOf(t, w.Ledger)
+	pin := forged.find(t, busy(forged), 1, func(e *v1.Entry) bool { return e.GetPin() != nil })
+	forged.edit(t, pin, func(e *v1.Entry) { e.Offset-- })
+	cfg = config(w)
+	cfg.Ledger = forged
+	r := audit(t, cfg)
+	want := auditor.Offence{Kind: auditor.VoidEntry, Log: auditor.Ledger, At: place(pin)}
+	if names(t, r, want); !matches(r.Offences[0], want) {
+		t.Fatalf("it is not named first:\n%s", text(t, r))
+	}
+}
+
 // overtaken is a ledger to whose first writer something happens just before it writes: another clerk
 // answers everything.
 type overtaken struct {
