@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,11 +48,11 @@ func (nothingProjected) Heard(context.Context, domain.Shard, domain.KeyID, uint6
 // emitWorld is a real gateway over logs in memory, behind HTTP, and the folder of somebody who emits.
 type emitWorld struct {
 	*testing.T
-	dir     string
-	intake  *memlog.Log
-	handler http.Handler
-	server  *httptest.Server
-	down    bool // the server answers 503 to all
+	dir    string
+	intake *memlog.Log
+	server *httptest.Server
+	down   atomic.Bool // the server answers 503 to all
+	deaf   atomic.Bool // it takes reports, and the answer is lost
 }
 
 // newEmitWorld runs a network whose operator's key is in the file "key".
@@ -72,13 +73,17 @@ func newEmitWorld(t *testing.T) *emitWorld {
 	ended := make(chan error, 2)
 	go func() { ended <- c.Run(ctx) }()
 	go func() { ended <- g.Run(ctx) }()
-	w.handler = httpapi.NewHandler(httpapi.Config{Gateway: g, Ready: func(context.Context) error { return nil }, Status: statusOf})
+	handler := httpapi.NewHandler(httpapi.Config{Gateway: g, Ready: func(context.Context) error { return nil }, Status: statusOf})
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if w.down {
+		if w.down.Load() {
 			http.Error(rw, "nobody here", http.StatusServiceUnavailable)
 			return
 		}
-		w.handler.ServeHTTP(rw, r)
+		if w.deaf.Load() && r.Method == http.MethodPost {
+			handler.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
+		handler.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(func() {
 		w.server.Close()
@@ -232,12 +237,12 @@ func TestEmitStopsAtABadLineAndDeliversThoseBefore(t *testing.T) {
 func TestEmitKeepsWhatAnAbsentGatewayDidNotTake(t *testing.T) {
 	w := newEmitWorld(t)
 	w.want(exitOK, "accepted", listModel("first"))
-	w.down = true
+	w.down.Store(true)
 	w.want(exitUnfinished, "waiting    1 reports", listModel("second"))
 	w.want(exitUnfinished, "waiting    2 reports", listModel("third"))
 	w.want(exitUnfinished, "waiting    2 reports", "")
 	w.wantTaken("0 " + listModel("first"))
-	w.down = false
+	w.down.Store(false)
 	w.want(exitOK, "2 reports", "")
 	w.want(exitOK, "0 reports", "")
 	if have, want := strings.Join(w.taken(), "\n"), "0 "+listModel("first")+"\n0 "+listModel("second")+"\n0 "+listModel("third"); have != want {
@@ -247,9 +252,9 @@ func TestEmitKeepsWhatAnAbsentGatewayDidNotTake(t *testing.T) {
 
 func TestEmitInANetworkThatNobodyKnowsTakesNothing(t *testing.T) {
 	w := newEmitWorld(t)
-	w.down = true
+	w.down.Store(true)
 	w.want(exitUnfinished, "unreachable", listModel("first"))
-	w.down = false
+	w.down.Store(false)
 	w.want(exitOK, "0 reports", "")
 }
 
@@ -265,17 +270,9 @@ func TestEmitReportsWhatIsRefused(t *testing.T) {
 // What was sent and not noted as answered, because we died in between, is sent again and not doubled.
 func TestEmitAfterACrashIsADuplicate(t *testing.T) {
 	w := newEmitWorld(t)
-	handler := w.handler
-	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			handler.ServeHTTP(httptest.NewRecorder(), r) // taken
-			rw = nil
-			panic(http.ErrAbortHandler) // and no answer
-		}
-		handler.ServeHTTP(rw, r)
-	})
+	w.deaf.Store(true)
 	w.want(exitUnfinished, "waiting", listModel("first"))
-	w.handler = handler
+	w.deaf.Store(false)
 	w.want(exitOK, "duplicate  1 reports", "")
 	w.wantTaken("0 " + listModel("first"))
 }
