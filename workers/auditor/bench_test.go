@@ -3,6 +3,8 @@ package auditor_test
 import (
 	"testing"
 
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/signing"
 	"github.com/filature/filature/internal/rig"
 	"github.com/filature/filature/workers/auditor"
 )
@@ -62,4 +64,24 @@ func run(b *testing.B, w *rig.World, config func() auditor.Config) {
 		}
 	}
 	b.ReportMetric(float64(entries)*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+}
+
+// BenchmarkSignatures is the part of BenchmarkReplay/honest/shards=1 that reads intake and checks its
+// signatures. The rest of that one's time is what a replay costs without them.
+func BenchmarkSignatures(b *testing.B) {
+	w := benchWorld(b, rig.Options{DataShards: 1, Honest: true})
+	verifier := signing.NewVerifier(1024)
+	b.ReportAllocs()
+	said := 0
+	for b.Loop() {
+		said = 0
+		for shard := range domain.Shard(2) {
+			n, err := auditor.Listen(b.Context(), w.Intake, shard, verifier)
+			if err != nil {
+				b.Fatal(err)
+			}
+			said += n
+		}
+	}
+	b.ReportMetric(float64(said)*float64(b.N)/b.Elapsed().Seconds(), "signatures/s")
 }
