@@ -82,7 +82,7 @@ func NewHandler(cfg Config) http.Handler {
 	return mux
 }
 
-// receipt is v1.Receipt as JSON.
+// receipts answer a body of reports, one each, in order: v1.Receipt in its JSON form.
 type receipts struct {
 	Receipts []json.RawMessage `json:"receipts"`
 }
