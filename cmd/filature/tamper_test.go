@@ -1,0 +1,156 @@
+package main
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/filature/filature/workers/auditor"
+)
+
+// caught audits a folder that was changed. It must say no, and name what was changed.
+func caught(t *testing.T, folder string) []auditor.Offence {
+	t.Helper()
+	report := decoded[auditor.Report](t, invoke(t, "audit", "--data", folder, "--json").want(t, exitNo))
+	if report.Verdict != auditor.Fail || len(report.Offences) == 0 {
+		t.Fatalf("verdict %s with %d offences", report.Verdict, len(report.Offences))
+	}
+	return report.Offences
+}
+
+// has tells whether one of the offences is the one that is looked for.
+func has(offences []auditor.Offence, is func(auditor.Offence) bool) bool {
+	for _, o := range offences {
+		if is(o) {
+			return true
+		}
+	}
+	return false
+}
+
+func flip(t *testing.T, path string, at int64) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[at] ^= 1 << (at % 8)
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnyFlippedByteOfALogIsCaughtAndPlaced(t *testing.T) {
+	t.Parallel()
+	demo := sharedDemo.folder(t)
+	for _, log := range []string{intakeDir, ledgerDir} {
+		files, err := filepath.Glob(filepath.Join(demo, log, "*"))
+		if err != nil || len(files) < 2 {
+			t.Fatalf("%s has files %v, %v", log, files, err)
+		}
+		for _, file := range files {
+			info, err := os.Stat(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := filepath.Join(log, filepath.Base(file))
+			last := info.Size() - 1
+			for _, at := range []int64{0, last / 5, last / 3, last / 2, last - last/7, last} {
+				t.Run(fmt.Sprintf("%s/%d", name, at), func(t *testing.T) {
+					t.Parallel()
+					folder := mustCopy(t, demo)
+					flip(t, filepath.Join(folder, name), at)
+					offences := caught(t, folder)
+					if !has(offences, func(o auditor.Offence) bool {
+						return o.Kind == auditor.DamagedFile && string(o.Log) == log && strings.HasSuffix(o.File, name) && o.Byte <= at
+					}) {
+						t.Errorf("the damage is not placed: %+v", offences)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestAMissingEndOrSegmentIsCaught(t *testing.T) {
+	t.Parallel()
+	demo := sharedDemo.folder(t)
+	const segment = "000000000000.seg"
+	for _, log := range []string{intakeDir, ledgerDir} {
+		for name, change := range map[string]func(path string) error{
+			"one byte short":     func(path string) error { return shorten(path, 1) },
+			"a record short":     func(path string) error { return shorten(path, 700) },
+			"half of it is gone": func(path string) error { return shorten(path, 60_000) },
+			"removed":            os.Remove,
+		} {
+			t.Run(log+", "+name, func(t *testing.T) {
+				t.Parallel()
+				folder := mustCopy(t, demo)
+				if err := change(filepath.Join(folder, log, segment)); err != nil {
+					t.Fatal(err)
+				}
+				offences := caught(t, folder)
+				if !has(offences, func(o auditor.Offence) bool {
+					return o.Kind == auditor.DamagedFile && string(o.Log) == log && strings.Contains(o.File, log)
+				}) {
+					t.Errorf("the damage is not placed: %+v", offences)
+				}
+				invoke(t, "audit", "--data", folder).want(t, exitNo, "Verdict: FAIL", filepath.Join(log, segment))
+			})
+		}
+	}
+}
+
+func shorten(path string, by int64) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(path, info.Size()-by)
+}
+
+func TestAChangedRowIsCaughtAndNamed(t *testing.T) {
+	t.Parallel()
+	demo := sharedDemo.folder(t)
+	for table, statement := range map[string]string{
+		"balances": `UPDATE balances_v1 SET amount_nano = amount_nano + 1 WHERE kind = 'network/commission'`,
+		"jobs":     `UPDATE jobs_v1 SET charge_nano = charge_nano - 1 WHERE job = (SELECT max(job) FROM jobs_v1)`,
+		"usage":    `UPDATE usage_v1 SET completion_tokens = completion_tokens + 1 WHERE (hour_ms, model, provider, client) = (SELECT hour_ms, model, provider, client FROM usage_v1 LIMIT 1)`,
+		"payouts":  `DELETE FROM payouts_v1 WHERE payee = (SELECT min(payee) FROM payouts_v1)`,
+		"reports":  `UPDATE reports_v1 SET sequence = sequence + 1000000 WHERE (signer, shard, sequence) = (SELECT signer, shard, sequence FROM reports_v1 LIMIT 1)`,
+		"journal":  `DELETE FROM journal_v1 WHERE (kind, owner, at_ms, shard, ledger_offset, fact, posting) = (SELECT kind, owner, at_ms, shard, ledger_offset, fact, posting FROM journal_v1 LIMIT 1)`,
+		"payments": `INSERT INTO payments_v1 SELECT payee, lt + 1, tx_hash, amount_nano, seen_at_ms, seen_offset FROM payments_v1 LIMIT 1`,
+		"offers":   `UPDATE offers_v1 SET coefficient = 1 WHERE (worker, model) = (SELECT worker, model FROM offers_v1 LIMIT 1)`,
+	} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			folder := mustCopy(t, demo)
+			changeRow(t, folder, statement)
+			offences := caught(t, folder)
+			if !has(offences, func(o auditor.Offence) bool {
+				return o.Kind == auditor.ChangedRow && o.Log == auditor.ReadModels && o.Table == table && o.Row != ""
+			}) {
+				t.Errorf("the row is not named: %+v", offences)
+			}
+		})
+	}
+}
+
+func changeRow(t *testing.T, folder, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(folder, projectionFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	result, err := db.ExecContext(t.Context(), statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		t.Fatalf("%s changed %d rows, %v", statement, n, err)
+	}
+}
