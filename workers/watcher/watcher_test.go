@@ -114,13 +114,13 @@ func (b *books) Report(_ context.Context, shard domain.Shard, claims ...*v1.Clai
 		b.t.Errorf("a report of %d claims", len(claims))
 	}
 	count := map[uint64]int{}
-	last := b.booked[shard]
+	last, high := b.booked[shard], b.booked[shard]
 	for _, c := range claims {
 		lt := c.GetObserveDeposit().GetLt() + c.GetObservePayout().GetLt()
 		if lt < last {
 			b.t.Errorf("shard %d: transaction %d after %d", shard, lt, last)
 		}
-		last = lt
+		last, high = lt, max(high, lt)
 		count[lt]++
 		if lt > b.booked[shard] {
 			b.taken[shard] = append(b.taken[shard], lt)
@@ -131,7 +131,7 @@ func (b *books) Report(_ context.Context, shard domain.Shard, claims ...*v1.Clai
 			b.t.Errorf("shard %d: %d claims of transaction %d in one report, it has %d", shard, have, lt, want)
 		}
 	}
-	b.booked[shard] = max(b.booked[shard], last)
+	b.booked[shard] = high
 	return domain.Offset(b.reports), nil
 }
 
