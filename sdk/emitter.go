@@ -279,7 +279,7 @@ func (e *Emitter) draft(ctx context.Context, shard domain.Shard, c *v1.Claim) er
 // sign ends a draft. Reports are numbered by the clock, in microseconds, so that the numbers grow even if
 // the spool is lost.
 func (e *Emitter) sign(shard domain.Shard, d *draft) error {
-	e.last = max(e.last+1, uint64(e.cfg.Now().UnixMicro()))
+	e.last = max(e.last+1, uint64(max(e.cfg.Now().UnixMicro(), 0))) // a clock before 1970 has no say
 	report, err := signing.Report(e.cfg.Key, e.network.ID, shard, e.last, d.claims)
 	if err != nil {
 		e.broken = err // claims that were taken would be lost
