@@ -5,8 +5,9 @@
 // offset.
 //
 // One thing in a ledger is not decided by anybody's claim: how far a clerk had read control when it wrote
-// a pin. A pin that was moved within what changes no decision is therefore as good as the true one, until
-// a batch is sealed over it: the batch holds the tree head of every shard, and so names the change.
+// a pin. So a pin that was moved shows in the first entry that it would have decided otherwise. Where it
+// changes no decision it is as good as the true one, until a batch is sealed over it: the batch holds the
+// tree head of every shard, and so shows the change.
 //
 // An audit reads and never writes. It goes on after an offence where that makes sense: a shard ends
 // where it can't be believed any more, the others go on, so that one run names all that is wrong.

@@ -149,7 +149,7 @@ func TestALogThatCannotBeReadIsNoOffenceUnlessItIsDamaged(t *testing.T) {
 				cfg.Ledger = failing{w.Ledger, 0, err}
 			}
 			r := audit(t, cfg)
-			if r.Verdict != want {
+			if r.Verdict != want || r.Money != nil {
 				t.Errorf("%s gives %v: %s, want %s:\n%s", log, err, r.Verdict, want, text(t, r))
 			}
 			if want == auditor.Fail && r.Offences[0].Kind != auditor.UnreadableLog {

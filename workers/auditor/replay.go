@@ -35,6 +35,7 @@ type replay struct {
 
 	void     []voidEntry // unanswered so far, in the order of the log
 	voidPin  *voidEntry  // the entry before, if it was one
+	pin      *Place      // the last that counts
 	books    books
 	summary  Shard
 	offences []Offence
@@ -287,6 +288,9 @@ var errYoung = errors.New("entry is younger than the audit")
 
 // accept takes in what an entry did. It was made again, so it is believed.
 func (r *replay) accept(at domain.Offset, entry *v1.Entry, said *ledger.Said) error {
+	if entry.GetPin() != nil {
+		r.pin = placeOf(r.shard, at)
+	}
 	answer := entry.GetAnswer()
 	if answer == nil {
 		return nil
@@ -325,7 +329,7 @@ func (r *replay) changed(at domain.Offset, stored *v1.Entry, why string) Offence
 func (r *replay) explain(at domain.Offset, stored, follows *v1.Entry, said *ledger.Said) Offence {
 	o := r.changed(at, stored, "is not what follows from the log before it")
 	o.Field, o.Have, o.Want = firstDifference(stored.ProtoReflect(), follows.ProtoReflect())
-	o.Follows = show(follows)
+	o.Follows, o.Pin = show(follows), r.pin
 	if said == nil {
 		return o
 	}

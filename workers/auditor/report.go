@@ -109,6 +109,9 @@ type Offence struct {
 	// intake record: the other side of At.
 	Intake *Place `json:"intake,omitempty"`
 	Ledger *Place `json:"ledger,omitempty"`
+	// Pin is the pin that an entry was decided under. Where nothing else explains a changed entry, the
+	// pin was moved: nobody's claim says where it belongs.
+	Pin *Place `json:"pin,omitempty"`
 	// File and Byte, for damaged files.
 	File string `json:"file,omitempty"`
 	Byte int64  `json:"byte,omitempty"`

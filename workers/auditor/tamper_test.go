@@ -379,9 +379,10 @@ func TestAPinThatWasMovedShowsInTheNextBatch(t *testing.T) {
 
 // blamesTheOtherSide tells whether an offence names the record of the other log that goes with the
 // changed one. Where a digest in the ledger and the record in intake disagree, and the record is not a
-// genuine report, nobody can say which of them was changed.
+// genuine report, nobody can say which of them was changed. A pin that was moved shows in the first entry
+// that it decides otherwise; the offence says under which pin that was.
 func blamesTheOtherSide(o auditor.Offence, changed auditor.LogName, at domain.Position) bool {
-	return changed == auditor.Ledger && o.Kind == auditor.ChangedIntake && samePlace(o.Ledger, place(at))
+	return changed == auditor.Ledger && (o.Kind == auditor.ChangedIntake && samePlace(o.Ledger, place(at)) || samePlace(o.Pin, place(at)))
 }
 
 func TestEntriesOfALateClerkAreNoOffence(t *testing.T) {
