@@ -259,7 +259,7 @@ func (r *demoResult) collect(ctx context.Context, e *engine) error {
 }
 
 func (r *demoResult) print(out *console) error {
-	fmt.Fprint(out.out, "\nProviders\n\n")
+	fmt.Fprint(out.out, "\nProviders, amounts in coins; what disputes took is earned and not paid\n\n")
 	var rows [][]string
 	var sum providerResult
 	for _, p := range r.Providers {
@@ -275,7 +275,7 @@ func (r *demoResult) print(out *console) error {
 		sum.PaidOnChain += p.PaidOnChain
 	}
 	sum.Name = "all"
-	out.table([]string{"provider", "jobs", "not done", "prompt", "cached", "completion", "reasoning", "charged", "paid", "paid on chain"}, rows, sum.cells())
+	out.table([]string{"provider", "jobs", "not done", "prompt", "cached", "completion", "reasoning", "earned", "paid", "paid on chain"}, rows, sum.cells())
 	fmt.Fprint(out.out, "\nRejected by the ledger (each with its reason, field and figures: filature why)\n\n")
 	printReasons(out, r.Rejections)
 	fmt.Fprint(out.out, "\nRefused at the gateway, so in no log\n\n")

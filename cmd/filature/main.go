@@ -12,12 +12,15 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/filature/filature/adapters/ton/localchain"
+	"github.com/filature/filature/eventstore"
 )
 
 // Exit codes. They are part of the interface; docs/commands.md explains them.
 const (
 	exitOK         = 0
-	exitNo         = 1 // the answer is no: the audit found something, a report was refused
+	exitNo         = 1 // the answer is no: the audit found something, a report was refused, a log is damaged
 	exitUsage      = 2 // bad arguments or input
 	exitUnfinished = 3 // could not be done now; run it again
 )
@@ -83,6 +86,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			fmt.Fprintf(stderr, "filature: %v\n", said.err)
 		}
 		return said.code
+	case errors.Is(err, eventstore.ErrCorrupt), errors.Is(err, localchain.ErrCorrupt):
+		fmt.Fprintf(stderr, "filature: %v\n", err)
+		return exitNo // to run it again won't help
 	default:
 		fmt.Fprintf(stderr, "filature: %v\n", err)
 		return exitUnfinished

@@ -208,5 +208,14 @@ func mustCopy(t *testing.T, from string) string {
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(fmt.Errorf("copy %s: %w", from, err))
 	}
+	keys, err := filepath.Glob(filepath.Join(to, keysDir, "*.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys { // CopyFS lets others read what they could not
+		if err := os.Chmod(key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return to
 }

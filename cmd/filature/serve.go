@@ -72,7 +72,9 @@ func (c *serveCmd) Run(ctx context.Context, out *console) error {
 		return errors.Join(usage("--listen %s: %w", c.Listen, err), e.close())
 	}
 	log.Info("serving", "address", listener.Addr().String(), "network", e.network.String(), "data", c.Data)
-	return errors.Join(e.serve(ctx, listener), e.close())
+	err = errors.Join(e.serve(ctx, listener), e.close())
+	log.Info("stopped")
+	return err
 }
 
 // check refuses what a new network could not be founded with, before anything is made, and returns the

@@ -228,6 +228,11 @@ func TestServeTakesReportsAndGoesOnAfterARestart(t *testing.T) {
 	}
 	invoke(t, "audit", "--data", folder).want(t, exitOK, "Verdict: PASS") // while it is in use
 	s.end(t)
+	for _, event := range []string{`"msg":"serving"`, `"msg":"ready","vault":"EQ`, `"msg":"stopped"`} {
+		if !strings.Contains(s.log.String(), event) {
+			t.Errorf("the log does not say %s:\n%s", event, s.log)
+		}
+	}
 	invoke(t, "audit", "--data", folder).want(t, exitOK, "Verdict: PASS")
 }
 

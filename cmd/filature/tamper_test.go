@@ -43,6 +43,15 @@ func flip(t *testing.T, path string, at int64) {
 	}
 }
 
+func sizeOf(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
 func TestAnyFlippedByteOfALogIsCaughtAndPlaced(t *testing.T) {
 	t.Parallel()
 	demo := sharedDemo.folder(t)
@@ -52,12 +61,8 @@ func TestAnyFlippedByteOfALogIsCaughtAndPlaced(t *testing.T) {
 			t.Fatalf("%s has files %v, %v", log, files, err)
 		}
 		for _, file := range files {
-			info, err := os.Stat(file)
-			if err != nil {
-				t.Fatal(err)
-			}
 			name := filepath.Join(log, filepath.Base(file))
-			last := info.Size() - 1
+			last := sizeOf(t, file) - 1
 			for _, at := range []int64{0, last / 5, last / 3, last / 2, last - last/7, last} {
 				t.Run(fmt.Sprintf("%s/%d", name, at), func(t *testing.T) {
 					t.Parallel()
@@ -102,6 +107,23 @@ func TestAMissingEndOrSegmentIsCaught(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestADamagedChainIsCaughtByFileAndByte(t *testing.T) {
+	t.Parallel()
+	folder := mustCopy(t, sharedDemo.folder(t))
+	journal := filepath.Join(folder, chainDir, "blocks.journal")
+	flip(t, journal, sizeOf(t, journal)/2)
+	invoke(t, "audit", "--data", folder).want(t, exitNo, journal, "byte ")
+}
+
+func TestNobodyServesFromADamagedLog(t *testing.T) {
+	t.Parallel()
+	folder := mustCopy(t, sharedDemo.folder(t))
+	segment := filepath.Join(folder, ledgerDir, "000000000000.seg")
+	flip(t, segment, sizeOf(t, segment)/2)
+	invoke(t, "serve", "--data", folder, "--listen", "127.0.0.1:0").want(t, exitNo, segment, "byte ", "checksum")
+	invoke(t, "why", "job", strings.Repeat("ab", 32), "--data", folder).want(t, exitNo, segment, "byte ")
 }
 
 func shorten(path string, by int64) error {
