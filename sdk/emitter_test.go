@@ -160,7 +160,7 @@ func TestARefusedReportIsKeptAndReported(t *testing.T) {
 	g := newGateway(t)
 	dir := t.TempDir()
 	e := open(t, config(g, dir))
-	ann := signing.KeyOf(keyOf("ann")).String()
+	ann := signing.KeyOf(annsKey()).String()
 	g.refuse[ann] = "unknown"
 	must(t, e.Emit(t.Context(), 1, named("one"), named("two")))
 	must(t, e.Deliver(t.Context(), func(r sdk.Receipt) {
@@ -179,9 +179,11 @@ func TestARefusedReportIsKeptAndReported(t *testing.T) {
 		t.Fatalf("refused.jsonl has %d lines", len(kept))
 	}
 	var line struct {
-		Status, Reason, Field, Report string
-		Said                          []json.RawMessage
-		Shard                         int
+		Status string            `json:"status"`
+		Reason string            `json:"reason"`
+		Report string            `json:"report"`
+		Said   []json.RawMessage `json:"said"`
+		Shard  int               `json:"shard"`
 	}
 	must(t, json.Unmarshal([]byte(kept[0]), &line))
 	if line.Status != "refused" || line.Reason != "unknown_signer" || line.Shard != 1 || len(line.Said) != 2 || line.Report == "" {
@@ -247,7 +249,7 @@ func TestACrashAnywhereLosesAndDoublesNothing(t *testing.T) {
 // The same for what is refused: it stands in refused.jsonl once.
 func TestACrashAnywhereKeepsARefusalOnce(t *testing.T) {
 	g := newGateway(t)
-	g.refuse[signing.KeyOf(keyOf("ann")).String()] = "unknown"
+	g.refuse[signing.KeyOf(annsKey()).String()] = "unknown"
 	dir := t.TempDir()
 	e := open(t, config(g, dir))
 	must(t, e.Emit(t.Context(), 1, named("one")))

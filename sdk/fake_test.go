@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +25,9 @@ import (
 // network is that of all tests.
 var network = sdk.Network{ID: domain.NetworkID{1, 2, 3}, DataShards: 4}
 
-func keyOf(name string) ed25519.PrivateKey {
-	seed := sha256.Sum256([]byte("filature/test/" + name))
+// annsKey signs.
+func annsKey() ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("filature/test/ann"))
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
@@ -113,33 +113,38 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	switch now {
-	case down:
+	if now == down {
 		return errDown
-	case busy:
-		http.Error(w, `{"error":"gateway is busy"}`, http.StatusServiceUnavailable)
-		return nil
-	case rude:
-		http.Error(w, `{"error":"go away"}`, http.StatusBadRequest)
+	}
+	if now == busy || now == rude {
+		http.Error(w, `{"error":"not now"}`, status(now))
 		return nil
 	}
 	g.before()
 	answer := g.take(body)
 	g.after()
-	switch now {
-	case deaf:
+	if now == deaf {
 		return errDown
-	case broken:
-		http.Error(w, `{"error":"reports may not be durable"}`, http.StatusInternalServerError)
-	case mumbling:
-		w.Header().Set("Content-Length", fmt.Sprint(len(answer)))
-		w.Write(answer[:len(answer)/2])
-	case short:
-		fmt.Fprint(w, `{"receipts":[]}`)
-	default:
-		w.Write(answer)
 	}
-	return nil
+	if now == broken {
+		http.Error(w, `{"error":"reports may not be durable"}`, http.StatusInternalServerError)
+		return nil
+	}
+	if now == mumbling {
+		answer = answer[:len(answer)/2]
+	}
+	if now == short {
+		answer = []byte(`{"receipts":[]}`)
+	}
+	_, err = w.Write(answer)
+	return err
+}
+
+func status(of trouble) int {
+	if of == rude {
+		return http.StatusBadRequest
+	}
+	return http.StatusServiceUnavailable
 }
 
 func (g *gateway) take(body []byte) []byte {
@@ -147,12 +152,14 @@ func (g *gateway) take(body []byte) []byte {
 	if err != nil || len(reports) == 0 || len(body) > sdk.MaxBytes+8<<10 {
 		g.t.Errorf("a body of %d bytes with %d reports: %v", len(body), len(reports), err)
 	}
-	var receipts []json.RawMessage
-	for _, record := range reports {
-		receipts = append(receipts, v1.AppendJSON(nil, g.judge(record)))
+	answer := []byte(`{"receipts":[`)
+	for i, record := range reports {
+		if i > 0 {
+			answer = append(answer, ',')
+		}
+		answer = v1.AppendJSON(answer, g.judge(record))
 	}
-	answer, _ := json.Marshal(map[string]any{"receipts": receipts})
-	return answer
+	return append(answer, "]}"...)
 }
 
 func (g *gateway) judge(record []byte) *v1.Receipt {
@@ -215,7 +222,7 @@ func named(format string, args ...any) *v1.Claim {
 }
 
 func config(g *gateway, dir string) sdk.Config {
-	return sdk.Config{Key: keyOf("ann"), Gateway: "http://gateway.test", SpoolDir: dir, Now: time.Now, HTTP: g.client()}
+	return sdk.Config{Key: annsKey(), Gateway: "http://gateway.test", SpoolDir: dir, Now: time.Now, HTTP: g.client()}
 }
 
 func open(t testing.TB, cfg sdk.Config) *sdk.Emitter {

@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	// MaxReports and MaxBytes bound one body, as the gateway does.
+	// MaxReports bounds one body, as the gateway does.
 	MaxReports = 1000
-	MaxBytes   = 4 << 20
+	// MaxBytes bounds the bytes of its reports, likewise.
+	MaxBytes = 4 << 20
 
 	// answerBytes bounds what is read of an answer: a thousand receipts of 500 bytes, twice.
 	answerBytes = 1 << 20

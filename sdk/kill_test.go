@@ -34,7 +34,7 @@ func emitUntilKilled(order string) {
 		panic(err)
 	}
 	ctx := context.Background()
-	e, err := sdk.Open(ctx, sdk.Config{Key: keyOf("ann"), Gateway: gateway, SpoolDir: spool, MaxSpoolBytes: 20_000})
+	e, err := sdk.Open(ctx, sdk.Config{Key: annsKey(), Gateway: gateway, SpoolDir: spool, MaxSpoolBytes: 20_000})
 	if err != nil {
 		panic(err)
 	}
@@ -79,7 +79,7 @@ func TestKillingTheProcessLosesAndDoublesNothing(t *testing.T) {
 		}
 		_ = victim.Wait() // it was killed
 	}
-	e := open(t, sdk.Config{Key: keyOf("ann"), Gateway: server.URL, SpoolDir: spool})
+	e := open(t, sdk.Config{Key: annsKey(), Gateway: server.URL, SpoolDir: spool})
 	must(t, e.Deliver(t.Context(), nil))
 	have := map[string]int{}
 	for _, claims := range g.claims() {

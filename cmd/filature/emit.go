@@ -30,8 +30,8 @@ const (
 // emitCmd signs claims and delivers them.
 type emitCmd struct {
 	Gateway string        `default:"http://127.0.0.1:8420" help:"Where reports are taken."`
-	Key     string        `required:"" type:"path" help:"Key file that signs; see keygen."`
-	Spool   string        `required:"" type:"path" help:"Folder where reports wait until they are answered. Made if missing; one for each key."`
+	Key     string        `required:"true" type:"path" help:"Key file that signs; see keygen."`
+	Spool   string        `required:"true" type:"path" help:"Folder where reports wait until they are answered. Made if missing; one for each key."`
 	Account string        `xor:"home" help:"Account (hex) whose shard gets the claims that name no account themselves."`
 	Shard   *int          `xor:"home" help:"Shard that gets them instead; 0 is control."`
 	Wait    time.Duration `default:"15s" help:"How long to go on trying while the gateway is down or busy."`
@@ -91,15 +91,15 @@ type emission struct {
 	away    bool // the gateway could not be reached: nothing more is delivered before the end
 }
 
-// badLine is a line that is not taken, and why.
-type badLine struct {
+// lineError is a line that is not taken, and why.
+type lineError struct {
 	line int
 	err  error
 }
 
-func (e *badLine) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
 
-func (e *badLine) Unwrap() error { return e.err }
+func (e *lineError) Unwrap() error { return e.err }
 
 // read takes lines until the input ends or one is wrong.
 func (e *emission) read(ctx context.Context) error {
@@ -118,7 +118,7 @@ func (e *emission) read(ctx context.Context) error {
 			}
 			e.lines++
 			if line.err != nil {
-				return &badLine{e.lines, line.err}
+				return &lineError{e.lines, line.err}
 			}
 			if err := e.take(ctx, line.text); err != nil {
 				return err
@@ -173,7 +173,7 @@ func (e *emission) take(ctx context.Context, text []byte) error {
 	}
 	hint, claim, err := parseLine(text)
 	if err != nil {
-		return &badLine{e.lines, err}
+		return &lineError{e.lines, err}
 	}
 	network, err := e.emitter.Network(ctx)
 	if err != nil {
@@ -181,7 +181,7 @@ func (e *emission) take(ctx context.Context, text []byte) error {
 	}
 	shard, err := e.home(network, hint, claim)
 	if err != nil {
-		return &badLine{e.lines, err}
+		return &lineError{e.lines, err}
 	}
 	err = e.emitter.Add(ctx, shard, claim)
 	if errors.Is(err, sdk.ErrSpoolFull) {
@@ -307,8 +307,8 @@ func (e *emission) end(readErr, deliverErr error) error {
 	}
 	e.out.stepf("%s lines read", count(e.lines))
 	waiting := e.emitter.Waiting()
-	e.tally.print(summary, waiting, e.emitter.RefusedFile())
-	var bad *badLine
+	e.tally.write(summary, waiting, e.emitter.RefusedFile())
+	var bad *lineError
 	switch {
 	case errors.As(readErr, &bad):
 		return &exitError{exitUsage, errors.Join(readErr, deliverErr)}
@@ -330,7 +330,7 @@ type tally struct {
 
 func newTally() *tally {
 	return &tally{
-		reports: map[sdk.Status]int{}, claims: map[sdk.Status]int{}, reasons: map[string]int{}, last: map[domain.Shard]domain.Offset{},
+		reports: make(map[sdk.Status]int), claims: make(map[sdk.Status]int), reasons: map[string]int{}, last: map[domain.Shard]domain.Offset{},
 	}
 }
 
@@ -353,7 +353,7 @@ func (t *tally) answered() (n int) {
 
 func (t *tally) lost() bool { return t.reports[sdk.Refused]+t.reports[sdk.Conflict] > 0 }
 
-func (t *tally) print(w io.Writer, waiting int, refusedFile string) {
+func (t *tally) write(w io.Writer, waiting int, refusedFile string) {
 	for _, status := range []sdk.Status{sdk.Accepted, sdk.Duplicate, sdk.Conflict, sdk.Refused} {
 		if t.reports[status] > 0 || status == sdk.Accepted {
 			fmt.Fprintf(w, "%-10s %s reports, %s claims\n", status, count(t.reports[status]), count(t.claims[status]))

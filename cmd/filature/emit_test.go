@@ -283,19 +283,15 @@ func TestEmitPrintsReceiptsForPrograms(t *testing.T) {
 	if code != exitOK || !strings.Contains(stderr, "accepted") {
 		t.Errorf("exit code %d, standard error %q", code, stderr)
 	}
-	var shards []int
+	var shards []domain.Shard
 	for line := range strings.Lines(stdout) {
-		var r struct {
-			Status                string
-			Shard, Offset, Claims int
-			Sequence              uint64
-		}
-		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Status != "accepted" || r.Claims != 1 || r.Sequence == 0 {
+		var r sdk.Receipt
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Status != sdk.Accepted || r.Claims != 1 || r.Sequence == 0 {
 			t.Errorf("receipt %q: %v", line, err)
 		}
 		shards = append(shards, r.Shard)
 	}
-	if !slices.Equal(shards, []int{0, 2}) {
+	if !slices.Equal(shards, []domain.Shard{0, 2}) {
 		t.Errorf("receipts of shards %v, want 0 and 2", shards)
 	}
 }

@@ -308,11 +308,11 @@ func TestAShardKnowsWhatControlDecidedBeforeTheReport(t *testing.T) {
 	w := newWorld(t)
 	log := w.newLog()
 	w.answer(w.config(domain.Control, log))
-	w.say(shard, "ann", open("a"))
+	w.say(shard, "ann", opening())
 	w.answer(w.config(shard, log)) // nobody knows ann
 	w.found()
 	w.answer(w.config(domain.Control, log))
-	w.say(shard, "ann", open("a"))
+	w.say(shard, "ann", opening())
 	w.answer(w.config(shard, log))
 
 	var told []string

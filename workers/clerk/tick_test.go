@@ -24,7 +24,7 @@ func (c *ticking) Tick(_ context.Context, of domain.Shard) error {
 	if c.fail != nil {
 		return c.fail
 	}
-	c.say(of, "operator", &v1.Claim{Body: &v1.Claim_Tick{Tick: &v1.Tick{}}})
+	c.say(of, "operator", &v1.Claim{Body: &v1.Claim_Tick{Tick: &v1.Tick{}}}) //nolint:contextcheck // the world has its own
 	return nil
 }
 
