@@ -35,7 +35,7 @@ var sharedDemo smallDemo
 func (d *smallDemo) folder(t *testing.T) string {
 	t.Helper()
 	d.once.Do(func() {
-		dir, err := os.MkdirTemp("", "filature-test-")
+		dir, err := os.MkdirTemp("", "filature-test-") //nolint:usetesting // it outlives the test that comes first
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestTheDemoPaysEverybodyAndPassesItsAudit(t *testing.T) {
 	folder := sharedDemo.folder(t)
 	result := &sharedDemo.result
 	checkBooks(t, result)
-	if result.Jobs != 300 || result.Claims < 5*300 || len(result.Providers) != len(demoProviders) || len(result.Audit.Batches) < demoDays {
+	if result.Jobs != 300 || result.Claims < 5*300 || len(result.Providers) != len(demoProviders) || len(result.Audit.Batches) < demoParts {
 		t.Errorf("%d jobs, %d claims, %d providers, %d batches", result.Jobs, result.Claims, len(result.Providers), len(result.Audit.Batches))
 	}
 	// What a cheat tries is in the tables, each with its reason.
@@ -248,7 +248,8 @@ func TestAProofHoldsUnderTheRootOnChainAndUnderNoOther(t *testing.T) {
 	p := decoded[payoutProof](t, invoke(t, "prove", provider.Provider.String(), "--data", folder, "--out", file, "--json").want(t, exitOK))
 	batches := sharedDemo.result.Audit.Batches
 	if last := batches[len(batches)-1]; p.Batch != last.Number || p.Root != last.ChainRoot || p.Cumulative != provider.PaidOnChain {
-		t.Errorf("proof of %s in batch %d under %s; on chain is batch %d with %s, paid %s", p.Cumulative, p.Batch, p.Root, last.Number, last.ChainRoot, provider.PaidOnChain)
+		t.Errorf("proof of %s in batch %d under %s; on chain is batch %d with %s, paid %s",
+			p.Cumulative, p.Batch, p.Root, last.Number, last.ChainRoot, provider.PaidOnChain)
 	}
 	proof, err := os.ReadFile(file)
 	if err != nil || hex.EncodeToString(proof) != p.Proof {

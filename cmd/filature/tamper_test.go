@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,12 +24,7 @@ func caught(t *testing.T, folder string) []auditor.Offence {
 
 // has tells whether one of the offences is the one that is looked for.
 func has(offences []auditor.Offence, is func(auditor.Offence) bool) bool {
-	for _, o := range offences {
-		if is(o) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(offences, is)
 }
 
 func flip(t *testing.T, path string, at int64) {
@@ -134,23 +130,34 @@ func shorten(path string, by int64) error {
 	return os.Truncate(path, info.Size()-by)
 }
 
+func TestAnInventedRowIsCaughtAndNamed(t *testing.T) {
+	t.Parallel()
+	folder := mustCopy(t, sharedDemo.folder(t))
+	changeRow(t, folder, `INSERT INTO payments_v1 SELECT payee, lt + 1, tx_hash, amount_nano, seen_at_ms, seen_offset FROM payments_v1 LIMIT 1`)
+	offences := caught(t, folder)
+	if !has(offences, func(o auditor.Offence) bool {
+		return o.Kind == auditor.ChangedRow && o.Table == "payments" && o.Row != "" && o.Want == "missing"
+	}) {
+		t.Errorf("the row is not named: %+v", offences)
+	}
+}
+
 func TestAChangedRowIsCaughtAndNamed(t *testing.T) {
 	t.Parallel()
 	demo := sharedDemo.folder(t)
-	for table, statement := range map[string]string{
-		"balances": `UPDATE balances_v1 SET amount_nano = amount_nano + 1 WHERE kind = 'network/commission'`,
-		"jobs":     `UPDATE jobs_v1 SET charge_nano = charge_nano - 1 WHERE job = (SELECT max(job) FROM jobs_v1)`,
-		"usage":    `UPDATE usage_v1 SET completion_tokens = completion_tokens + 1 WHERE (hour_ms, model, provider, client) = (SELECT hour_ms, model, provider, client FROM usage_v1 LIMIT 1)`,
-		"payouts":  `DELETE FROM payouts_v1 WHERE payee = (SELECT min(payee) FROM payouts_v1)`,
-		"reports":  `UPDATE reports_v1 SET sequence = sequence + 1000000 WHERE (signer, shard, sequence) = (SELECT signer, shard, sequence FROM reports_v1 LIMIT 1)`,
-		"journal":  `DELETE FROM journal_v1 WHERE (kind, owner, at_ms, shard, ledger_offset, fact, posting) = (SELECT kind, owner, at_ms, shard, ledger_offset, fact, posting FROM journal_v1 LIMIT 1)`,
-		"payments": `INSERT INTO payments_v1 SELECT payee, lt + 1, tx_hash, amount_nano, seen_at_ms, seen_offset FROM payments_v1 LIMIT 1`,
-		"offers":   `UPDATE offers_v1 SET coefficient = 1 WHERE (worker, model) = (SELECT worker, model FROM offers_v1 LIMIT 1)`,
+	for table, change := range map[string]struct{ do, key string }{
+		"balances": {"UPDATE balances_v1 SET amount_nano = amount_nano + 1", "kind, owner"},
+		"jobs":     {"UPDATE jobs_v1 SET charge_nano = charge_nano - 1", "job"},
+		"usage":    {"UPDATE usage_v1 SET completion_tokens = completion_tokens + 1", "hour_ms, model, provider, client"},
+		"payouts":  {"DELETE FROM payouts_v1", "payee"},
+		"reports":  {"UPDATE reports_v1 SET sequence = sequence + 1000000", "signer, shard, sequence"},
+		"journal":  {"DELETE FROM journal_v1", "kind, owner, at_ms, shard, ledger_offset, fact, posting"},
+		"offers":   {"UPDATE offers_v1 SET coefficient = 1", "worker, model"},
 	} {
 		t.Run(table, func(t *testing.T) {
 			t.Parallel()
 			folder := mustCopy(t, demo)
-			changeRow(t, folder, statement)
+			changeRow(t, folder, fmt.Sprintf("%s WHERE (%s) = (SELECT %s FROM %s_v1 LIMIT 1)", change.do, change.key, change.key, table))
 			offences := caught(t, folder)
 			if !has(offences, func(o auditor.Offence) bool {
 				return o.Kind == auditor.ChangedRow && o.Log == auditor.ReadModels && o.Table == table && o.Row != ""

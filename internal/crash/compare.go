@@ -23,12 +23,12 @@ import (
 // findings are what is wrong, in words.
 type findings []string
 
-func (f *findings) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
+func (f *findings) addf(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
 
 // want notes a figure that is not what it has to be.
 func want[T comparable](f *findings, run, what string, have, wanted T) {
 	if have != wanted {
-		f.add("%s: %s: %v, want %v", run, what, have, wanted)
+		f.addf("%s: %s: %v, want %v", run, what, have, wanted)
 	}
 }
 
@@ -42,7 +42,7 @@ func compare(ctx context.Context, program string, killed, calm *outcome) ([]stri
 			}
 		}
 		if err := audit(ctx, program, o.data); err != nil {
-			wrong.add("%s: %v", run, err)
+			wrong.addf("%s: %v", run, err)
 		}
 	}
 	if err := checkEqual(ctx, &wrong, killed, calm); err != nil {
@@ -78,13 +78,13 @@ func (o *outcome) checkIntake(ctx context.Context, wrong *findings, run string) 
 	for _, ack := range o.acks {
 		distinct[string(ack.record)] = true
 		if !bytes.Equal(stands[ack.place], ack.record) {
-			wrong.add("%s: lost: a report was acknowledged at intake %d/%d, and is not there", run, ack.place.shard, ack.place.offset)
+			wrong.addf("%s: lost: a report was acknowledged at intake %d/%d, and is not there", run, ack.shard, ack.offset)
 		}
 	}
 	want(wrong, run, "reports acknowledged", int64(len(distinct)), o.workload.want.Reports)
 	for _, n := range copies {
 		if n > 1 {
-			wrong.add("%s: a report stands %d times in intake", run, n)
+			wrong.addf("%s: a report stands %d times in intake", run, n)
 		}
 	}
 	return nil
@@ -180,12 +180,15 @@ func audit(ctx context.Context, program, data string) error {
 	if err := json.Unmarshal(text, &report); err != nil {
 		return fmt.Errorf("audit printed no report: %w: %w", runErr, err)
 	}
-	if runErr != nil || report.Verdict != "pass" {
+	if runErr == nil && report.Verdict != "pass" {
+		runErr = errors.New("it ended with exit code 0")
+	}
+	if runErr != nil {
 		offence := json.RawMessage("none")
 		if len(report.Offences) > 0 {
 			offence = report.Offences[0]
 		}
-		return fmt.Errorf("audit: verdict %q (%v), first offence: %s", report.Verdict, runErr, offence)
+		return fmt.Errorf("audit: verdict %q, first offence %s: %w", report.Verdict, offence, runErr)
 	}
 	return nil
 }

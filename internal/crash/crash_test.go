@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -45,7 +44,7 @@ func TestTheSameSeedGivesTheSameWorkloadAndTheSameKills(t *testing.T) {
 	if !maps.Equal(a.want.owed, b.want.owed) {
 		t.Error("the same seed owes different amounts")
 	}
-	kills := func() []kill { return drawKills(rand.New(rand.NewPCG(7, 2)), 36) }
+	kills := func() []kill { return drawKills(drawn(7, byKiller), 36) }
 	if !slices.Equal(kills(), kills()) {
 		t.Error("the same seed kills at different moments")
 	}
@@ -53,8 +52,8 @@ func TestTheSameSeedGivesTheSameWorkloadAndTheSameKills(t *testing.T) {
 
 func TestThirtyKillsHitEveryMoment(t *testing.T) {
 	for seed := range uint64(50) {
-		hit := map[moment]int{}
-		for _, k := range drawKills(rand.New(rand.NewPCG(seed, 2)), 30) {
+		hit := make(map[moment]int)
+		for _, k := range drawKills(drawn(seed, byKiller), 30) {
 			hit[k.Moment]++
 		}
 		for _, m := range moments {

@@ -58,11 +58,11 @@ func (j *jobs) wave() ([]body, error) {
 		started[k] = append(started[k],
 			&v1.Claim{Body: &v1.Claim_StartJob{StartJob: &v1.StartJob{Job: id[:]}}},
 			&v1.Claim{Body: &v1.Claim_MeterJob{MeterJob: &v1.MeterJob{Job: id[:], Usage: usage}}})
-		switch lot := j.lots.IntN(20); {
-		case lot == 0:
+		switch lot := j.lots.IntN(20); lot {
+		case 0:
 			ended = append(ended, &v1.Claim{Body: &v1.Claim_FailJob{FailJob: &v1.FailJob{Job: id[:], Reason: v1.FailureReason_FAILURE_REASON_WORKER_LOST}}})
 			j.want.Failed++
-		case lot == 1:
+		case 1:
 			cancelled = append(cancelled, &v1.Claim{Body: &v1.Claim_CancelJob{CancelJob: &v1.CancelJob{Job: id[:]}}})
 			j.want.Cancelled++
 		default:
@@ -71,7 +71,9 @@ func (j *jobs) wave() ([]body, error) {
 			earned := charge.Worker
 			if lot == 2 {
 				verdict := verdicts[j.lots.IntN(len(verdicts))]
-				disputed = append(disputed, &v1.Claim{Body: &v1.Claim_DisputeJob{DisputeJob: &v1.DisputeJob{Job: id[:], Reason: v1.DisputeReason_DISPUTE_REASON_WRONG_USAGE}}})
+				disputed = append(disputed, &v1.Claim{Body: &v1.Claim_DisputeJob{DisputeJob: &v1.DisputeJob{
+					Job: id[:], Reason: v1.DisputeReason_DISPUTE_REASON_WRONG_USAGE,
+				}}})
 				resolved = append(resolved, &v1.Claim{Body: &v1.Claim_ResolveDispute{ResolveDispute: &v1.ResolveDispute{
 					Job: id[:], RefundPermille: verdict.refundPermille, Slashed: verdict.slashed,
 				}}})

@@ -33,6 +33,21 @@ const (
 	startsOfTen, shutdownsOfTen = 2, 2
 )
 
+// stream keeps what is drawn for one purpose from changing what is drawn for another.
+type stream uint64
+
+// Streams.
+const (
+	byPlan stream = iota + 1
+	byKiller
+	byPace
+)
+
+// drawn is what a seed decides.
+func drawn(seed uint64, by stream) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, uint64(by)))
+}
+
 // drawKills draws the moments of n kills.
 func drawKills(lots *rand.Rand, n int) []kill {
 	kills := make([]kill, n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,11 +28,12 @@ type outcome struct {
 	phases           map[phase]int // in which kills were
 	lives            int
 	took             time.Duration
+	progress         io.Writer
 }
 
 // live runs a workload against the program, kills it as planned, and then lets it end in peace: when all is
 // answered, matured, sealed, activated and paid.
-func live(ctx context.Context, program, dir string, seed uint64, slices int, kills []kill) (_ *outcome, err error) {
+func live(ctx context.Context, out io.Writer, program, dir string, seed uint64, slices int, kills []kill) (_ *outcome, err error) {
 	began := time.Now()
 	w, err := newWorkload(seed, slices)
 	if err != nil {
@@ -49,7 +51,7 @@ func live(ctx context.Context, program, dir string, seed uint64, slices int, kil
 	v := &victim{program: program, data: data, output: output}
 	defer v.slay()
 	l := &loader{url: v.url, lots: pacing(seed), gate: newGate(2)}
-	o := &outcome{workload: w, data: data, books: newBooks(data), kills: map[moment]int{}, phases: map[phase]int{}}
+	o := &outcome{progress: out, workload: w, data: data, books: newBooks(data), kills: make(map[moment]int), phases: make(map[phase]int)}
 
 	flowing, said := make(chan struct{}), make(chan struct{})
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -136,7 +138,7 @@ func (o *outcome) load(ctx context.Context, l *loader, flowing chan<- struct{}) 
 func (o *outcome) haunt(ctx context.Context, v *victim, gate *gate, kills []kill, flowing, said <-chan struct{}) error {
 	const quietKills = 2
 	for i := 0; i < len(kills); {
-		if err := v.start(); err != nil {
+		if err := v.start(ctx); err != nil {
 			return err
 		}
 		o.lives++
@@ -163,12 +165,12 @@ func (o *outcome) haunt(ctx context.Context, v *victim, gate *gate, kills []kill
 		}
 		o.kills[k.Moment]++
 		o.phases[at]++
-		fmt.Print(".")
+		fmt.Fprint(o.progress, ".")
 		if i++; i >= foundationKills {
 			gate.admit(1)
 		}
 	}
-	if err := v.start(); err != nil {
+	if err := v.start(ctx); err != nil {
 		return err
 	}
 	o.lives++

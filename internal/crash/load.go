@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -89,7 +88,7 @@ func (g *gate) await(ctx context.Context, slice int) error {
 // pacing returns pauses for one workload; safe for many goroutines.
 func pacing(seed uint64) func() time.Duration {
 	var mu sync.Mutex
-	lots := rand.New(rand.NewPCG(seed, 3))
+	lots := drawn(seed, byPace)
 	return func() time.Duration {
 		mu.Lock()
 		defer mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -27,47 +28,52 @@ const limit = 8 * time.Minute
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(ctx, limit)
-	code := run(ctx)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	cancel()
 	stop()
 	os.Exit(code)
 }
 
-func run(ctx context.Context) int {
-	program := flag.String("program", "bin/filature", "the program to kill")
-	folder := flag.String("dir", "", "new folder for data and logs; kept only if something is wrong (default: a temporary one)")
-	kills := flag.Int("kills", 36, "how often to kill it")
-	seed := flag.Uint64("seed", 0, "of the workload and of the moments to kill at; 0 draws one")
-	flag.Parse()
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	flags := flag.NewFlagSet("crash", flag.ContinueOnError)
+	flags.SetOutput(errs)
+	program := flags.String("program", "bin/filature", "the program to kill")
+	folder := flags.String("dir", "", "new folder for data and logs; kept only if something is wrong (default: a temporary one)")
+	kills := flags.Int("kills", 36, "how often to kill it")
+	seed := flags.Uint64("seed", 0, "of the workload and of the moments to kill at; 0 draws one")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	if *kills < 1 || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "crash: want -kills of 1 or more, and nothing but flags")
+	if *kills < 1 || flags.NArg() > 0 {
+		fmt.Fprintln(errs, "crash: want -kills of 1 or more, and nothing but flags")
 		return 2
 	}
 	dir := *folder
 	if dir == "" {
 		var err error
 		if dir, err = os.MkdirTemp("", "filature-crash-"); err != nil {
-			fmt.Fprintln(os.Stderr, "crash:", err)
+			fmt.Fprintln(errs, "crash:", err)
 			return 2
 		}
 	}
-	fmt.Printf("seed %d, %d kills, data in %s\n(the same seed gives the same workload and the same kills; what they hit depends on the machine)\n\n", *seed, *kills, dir)
+	fmt.Fprintf(out, "seed %d, %d kills, data in %s\n", *seed, *kills, dir)
+	fmt.Fprint(out, "(the same seed gives the same workload and the same kills; what they hit depends on the machine)\n\n")
 	began := time.Now()
-	verdict, err := trial(ctx, *program, dir, *seed, *kills)
+	verdict, err := trial(ctx, out, *program, dir, *seed, *kills)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "crash: %v\n", err)
+		fmt.Fprintf(errs, "crash: %v\n", err)
 	}
 	if err != nil || len(verdict) > 0 {
 		for _, wrong := range verdict {
-			fmt.Printf("  ✗ %s\n", wrong)
+			fmt.Fprintf(out, "  ✗ %s\n", wrong)
 		}
-		fmt.Printf("\nFAIL after %.0f s; seed %d; the folder is left as it is: %s\n", time.Since(began).Seconds(), *seed, dir)
+		fmt.Fprintf(out, "\nFAIL after %.0f s; seed %d; the folder is left as it is: %s\n", time.Since(began).Seconds(), *seed, dir)
 		return 1
 	}
-	fmt.Printf("\nPASS after %.0f s\n", time.Since(began).Seconds())
+	fmt.Fprintf(out, "\nPASS after %.0f s\n", time.Since(began).Seconds())
 	if *folder == "" {
 		_ = os.RemoveAll(dir) // it is in the machine's temporary folder anyway
 	}
@@ -75,15 +81,15 @@ func run(ctx context.Context) int {
 }
 
 // trial runs the workload with and without kills, prints what happened, and returns all that is wrong.
-func trial(ctx context.Context, program, dir string, seed uint64, kills int) ([]string, error) {
+func trial(ctx context.Context, out io.Writer, program, dir string, seed uint64, kills int) ([]string, error) {
 	slices := max(minSlices, kills-foundationKills)
-	fmt.Print("the run with kills, a dot for each ")
-	killed, err := live(ctx, program, filepath.Join(dir, "killed"), seed, slices, drawKills(rand.New(rand.NewPCG(seed, 2)), kills))
+	fmt.Fprint(out, "the run with kills, a dot for each ")
+	killed, err := live(ctx, out, program, filepath.Join(dir, "killed"), seed, slices, drawKills(drawn(seed, byKiller), kills))
 	if err != nil {
 		return nil, fmt.Errorf("the run with kills: %w", err)
 	}
-	fmt.Println("\nthe undisturbed run")
-	calm, err := live(ctx, program, filepath.Join(dir, "undisturbed"), seed, slices, nil)
+	fmt.Fprintln(out, "\nthe undisturbed run")
+	calm, err := live(ctx, out, program, filepath.Join(dir, "undisturbed"), seed, slices, nil)
 	if err != nil {
 		return nil, fmt.Errorf("the undisturbed run: %w", err)
 	}
@@ -91,6 +97,6 @@ func trial(ctx context.Context, program, dir string, seed uint64, kills int) ([]
 	if err != nil {
 		return nil, fmt.Errorf("compare: %w", err)
 	}
-	printTable(os.Stdout, killed, calm)
+	printTable(out, killed, calm)
 	return wrong, nil
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/signing"
@@ -113,7 +112,7 @@ func newWorkload(seed uint64, slices int) (*workload, error) {
 	w := &workload{seed: seed, signers: map[domain.KeyID]bool{}, want: expected{owed: map[domain.ProviderID]domain.Nano{}}}
 	w.operator = party{key: w.key("operator"), sequence: operatorFirst}
 	model := domain.ModelID(w.digest("model"))
-	lots := rand.New(rand.NewPCG(seed, 1))
+	lots := drawn(seed, byPlan)
 
 	found := []*v1.Claim{{Body: &v1.Claim_ListModel{ListModel: &v1.ListModel{Model: model[:], Name: "deepseek-ai/DeepSeek-V3.1"}}}}
 	owners := make([]*party, providerCount)

@@ -63,8 +63,9 @@ func (v *victim) serveAt(address string) {
 
 // start begins a life. Times are the shortest that there are, so that money matures, is sealed and is paid
 // within seconds, while the kills go on.
-func (v *victim) start() error {
-	command := exec.Command(v.program, "serve", "--data", v.data, "--listen", "127.0.0.1:0",
+func (v *victim) start(ctx context.Context) error {
+	// Without the cancellation: a run that is broken off kills the program by slay, its whole group.
+	command := exec.CommandContext(context.WithoutCancel(ctx), v.program, "serve", "--data", v.data, "--listen", "127.0.0.1:0",
 		"--shards", fmt.Sprint(dataShards), "--dispute-window", "1s", "--bucket", "1s", "--threshold", "0.000000001",
 		"--batch-every", "1s", "--delay", "1s", "--verbose")
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -93,7 +94,10 @@ func (v *victim) listen(log io.Reader) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		fmt.Fprintln(v.output, lines.Text())
-		var line struct{ Msg, Address string }
+		var line struct {
+			Msg     string `json:"msg"`
+			Address string `json:"address"`
+		}
 		if json.Unmarshal(lines.Bytes(), &line) != nil {
 			continue // an error that ends the program is a plain line
 		}
