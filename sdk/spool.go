@@ -70,14 +70,11 @@ func openSpool(ctx context.Context, dir string, now func() time.Time) (_ *spool,
 			err = errors.Join(fmt.Errorf("open spool %s: %w", dir, err), s.close())
 		}
 	}()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
 	if err := s.readCursor(); err != nil {
 		return nil, err
 	}
 	locked := s.cursor.Log
-	if err := s.openLog(); err != nil {
+	if err := s.openLog(); err != nil { // which makes the spool's own folder, too, durably
 		return nil, err
 	}
 	// Only now is the spool ours. Its owner may have gone on to another log just before we took this one.
