@@ -91,15 +91,15 @@ type Source interface {
 
 // KindTotal is one line of the trial balance.
 type KindTotal struct {
-	Kind     string // KindName
-	Accounts int64
-	Amount   domain.Nano
+	Kind     string      `json:"kind"` // KindName
+	Accounts int64       `json:"accounts"`
+	Amount   domain.Nano `json:"amount_nano"`
 }
 
 // ReasonTotal counts rejections.
 type ReasonTotal struct {
-	Reason string // ReasonName
-	Count  int64
+	Reason string `json:"reason"` // ReasonName
+	Count  int64  `json:"count"`
 }
 
 // UsageFilter picks usage: hours that begin at or after FromMs and before ToMs (0: no end), and where an
@@ -118,15 +118,22 @@ type UsageBy struct {
 
 // ProviderTotal is what a provider did and what became of its pay, since the beginning.
 type ProviderTotal struct {
-	Provider                              domain.ProviderID
-	Name                                  string
-	Workers                               int64 // not retired
-	Completed, Failed, Cancelled, Expired int64
-	Tokens                                Tokens
-	AdjustedTokens                        int64
-	WorkerPart                            domain.Nano // charged for it, before disputes
-	Earned, Held, Payable, Committed      domain.Nano // balances
-	Paid                                  domain.Nano // on chain
+	Provider       domain.ProviderID `json:"provider"`
+	Name           string            `json:"name"`
+	Workers        int64             `json:"workers"` // not retired
+	Completed      int64             `json:"jobs_completed"`
+	Failed         int64             `json:"jobs_failed"`
+	Cancelled      int64             `json:"jobs_cancelled"`
+	Expired        int64             `json:"jobs_expired"`
+	Tokens         Tokens            `json:"tokens"`
+	AdjustedTokens int64             `json:"adjusted_tokens"`
+	WorkerPart     domain.Nano       `json:"worker_nano"` // charged for it, before disputes
+	// Balances.
+	Earned    domain.Nano `json:"earned_nano"`
+	Held      domain.Nano `json:"held_nano"`
+	Payable   domain.Nano `json:"payable_nano"`
+	Committed domain.Nano `json:"committed_nano"`
+	Paid      domain.Nano `json:"paid_nano"` // on chain
 }
 
 // BatchDetail is a batch with all that it is made of.

@@ -251,11 +251,11 @@ func jobsMovedAt(ctx context.Context, ledger eventstore.Reader, at domain.Positi
 
 // ProviderPay is where a provider's money is: in all that is not paid yet, and what was paid.
 type ProviderPay struct {
-	Earned    domain.Nano // in its dispute window
-	Held      domain.Nano
-	Payable   domain.Nano // in no batch yet
-	Committed domain.Nano // in a batch, not yet seen paid
-	Paid      domain.Nano
+	Earned    domain.Nano `json:"earned_nano"` // in its dispute window
+	Held      domain.Nano `json:"held_nano"`
+	Payable   domain.Nano `json:"payable_nano"`   // in no batch yet
+	Committed domain.Nano `json:"committed_nano"` // in a batch, not yet seen paid
+	Paid      domain.Nano `json:"paid_nano"`
 }
 
 // WhyProvider says where a provider's money is. The verdict is pending while anything is on its way, held

@@ -36,8 +36,8 @@ const (
 	demoBucket  = time.Second
 	demoDelay   = time.Second
 	demoTimeout = 2 * time.Second // after which an abandoned job expires
-	// demoDays is in how many parts the traffic comes; after each, a batch is sealed.
-	demoDays = 4
+	// demoParts is in how many parts the traffic comes, at most; after each, a batch is sealed.
+	demoParts = 4
 )
 
 // Run runs the demo.
@@ -167,8 +167,9 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 
 	result := &demoResult{Data: c.Data, Network: e.network.String(), Vault: vault.Address().String(), Seed: c.Seed}
 	t := newTraffic(w, rand.New(rand.NewPCG(c.Seed, 2)), c.Trace == "") //nolint:gosec // as above
-	for part := range demoDays {
-		from, to := len(plan)*part/demoDays, len(plan)*(part+1)/demoDays
+	parts, lastBatch := min(demoParts, len(plan)), uint32(0)
+	for part := range parts {
+		from, to := len(plan)*part/parts, len(plan)*(part+1)/parts
 		start := time.Now()
 		if err := t.run(ctx, plan[from:to], func(jobs int) {
 			out.progressf("streaming jobs: %s of %s, %s claims", count(from+jobs), count(len(plan)), count(t.claims))
@@ -179,14 +180,19 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 			return nil, err
 		}
 		result.Streaming += time.Since(start)
-		sealed, err := w.awaitBatch(ctx, uint32(part+1), func(state string) {
+		sealed, err := w.awaitBatch(ctx, lastBatch, func(state string) {
 			out.progressf("streamed %s jobs; %s", count(to), state)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("wait for batch %d: %w", part+1, err)
+			return nil, fmt.Errorf("wait for batch %d: %w", lastBatch+1, err)
 		}
+		if sealed.Number == 0 {
+			out.stepf("✓ part %d of %d: %s jobs, %s claims; nobody earned anything", part+1, parts, count(to), count(t.claims))
+			continue
+		}
+		lastBatch = sealed.Number
 		out.stepf("✓ part %d of %d: %s jobs, %s claims; batch %d sealed: %s coins for %d payees",
-			part+1, demoDays, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
+			part+1, parts, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
 	}
 	result.Jobs, result.Claims, result.AtTheDoor = len(plan), t.claims, t.refusals()
 	if err := w.awaitPaid(ctx, func(left domain.Nano) {
