@@ -1,7 +1,12 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -21,9 +26,14 @@ var moments = []moment{inFoundation, inStart, underLoad, inShutdown}
 // kill is one kill before it has happened. After is counted from the start of the process for
 // inFoundation and inStart, and from when it is ready for the others. In inShutdown the process is told to
 // end after that, and killed Grace later.
+//
+// Where Torn is not empty, these bytes are what a write that the kill cut off has left at the end of a log:
+// the kernel cuts a write of a few kilobytes too seldom to wait for it.
 type kill struct {
 	Moment       moment
 	After, Grace time.Duration
+	Torn         string
+	TornLog      string
 }
 
 const (
@@ -31,6 +41,10 @@ const (
 	foundationKills = 4
 	// Of ten others, so many are these; the rest are underLoad.
 	startsOfTen, shutdownsOfTen = 2, 2
+	// tornOfTen are followed by a torn end.
+	tornOfTen = 2
+	// tornBytes is less than a block's header, so that nothing can take it for a group that was there.
+	tornBytes = 40
 )
 
 // stream keeps what is drawn for one purpose from changing what is drawn for another.
@@ -41,6 +55,7 @@ const (
 	byPlan stream = iota + 1
 	byKiller
 	byPace
+	byCradle
 )
 
 // drawn is what a seed decides.
@@ -67,6 +82,14 @@ func drawKills(lots *rand.Rand, n int) []kill {
 		if i < min(foundationKills, (n+1)/2) {
 			k.Moment = inFoundation
 		}
+		if k.Moment != inFoundation && lots.IntN(10) < tornOfTen {
+			k.TornLog = []string{"intake", "ledger"}[lots.IntN(2)]
+			torn := make([]byte, 1+lots.IntN(tornBytes))
+			for at := range torn {
+				torn[at] = byte(lots.IntN(256))
+			}
+			k.Torn = string(torn)
+		}
 		span := func(least, most time.Duration) time.Duration {
 			return least + time.Duration(lots.Int64N(int64(most-least)))
 		}
@@ -82,4 +105,18 @@ func drawKills(lots *rand.Rand, n int) []kill {
 		}
 	}
 	return kills
+}
+
+// tear leaves at the end of a log what a cut write would have.
+func (k kill) tear(data string) (err error) {
+	segments, err := filepath.Glob(filepath.Join(data, k.TornLog, "*.seg"))
+	if err != nil || len(segments) == 0 {
+		return errors.Join(err, fmt.Errorf("%s has %d segments", k.TornLog, len(segments)))
+	}
+	file, err := os.OpenFile(slices.Max(segments), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(k.Torn)
+	return errors.Join(err, file.Close())
 }

@@ -23,7 +23,7 @@ type outcome struct {
 	acks     []acknowledged
 
 	sent, duplicates int64
-	repairs          int
+	torn, repairs    int // ends of logs that were torn, and repairs that were logged
 	kills            map[moment]int
 	phases           map[phase]int // in which kills were
 	lives            int
@@ -155,6 +155,12 @@ func (o *outcome) haunt(ctx context.Context, v *victim, gate *gate, kills []kill
 		if !killed { // it was faster
 			k.Grace /= 2
 			continue
+		}
+		if k.Torn != "" {
+			if err := k.tear(o.data); err != nil {
+				return fmt.Errorf("after kill %d: %w", i+1, err)
+			}
+			o.torn++
 		}
 		if err := o.books.refresh(ctx); err != nil {
 			return fmt.Errorf("after kill %d, %s: %w", i+1, k.Moment, err)

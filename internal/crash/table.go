@@ -29,7 +29,8 @@ func printTable(out io.Writer, killed, calm *outcome) {
 		row("  settlement: "+string(p), func(o *outcome) any { return o.phases[p] })
 	}
 	row("starts", func(o *outcome) any { return o.lives })
-	row("torn ends of logs repaired", func(o *outcome) any { return o.repairs })
+	row("ends of logs torn", func(o *outcome) any { return o.torn })
+	row("  repairs that were logged before the next kill", func(o *outcome) any { return o.repairs })
 	row("reports acknowledged", func(o *outcome) any { return o.workload.want.Reports })
 	row("  sent, each time counted", func(o *outcome) any { return o.sent })
 	row("  of them answered as copies", func(o *outcome) any { return o.duplicates })
