@@ -187,7 +187,7 @@ func (o *outcome) haunt(ctx context.Context, v *victim, gate *gate, kills []kill
 	if err := o.books.await(ctx, "all is paid", func(view projections.View) (bool, error) {
 		select {
 		case <-v.process.ended:
-			return false, fmt.Errorf("%w: %w", errDied, v.process.err)
+			return false, errors.Join(errDied, v.process.err)
 		default:
 			return o.workload.isSettled(ctx, view)
 		}
@@ -203,7 +203,7 @@ func (v *victim) whileAlive(ctx context.Context, done <-chan struct{}) error {
 	case <-done:
 		return nil
 	case <-v.process.ended:
-		return fmt.Errorf("%w: %w", errDied, errors.Join(v.process.err))
+		return errors.Join(errDied, v.process.err)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

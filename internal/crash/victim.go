@@ -143,7 +143,7 @@ func (v *victim) awaitReady(ctx context.Context) error {
 func (v *victim) rest(ctx context.Context, d time.Duration) error {
 	select {
 	case <-v.process.ended:
-		return fmt.Errorf("%w: %w", errDied, v.process.err)
+		return errors.Join(errDied, v.process.err)
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(d):
