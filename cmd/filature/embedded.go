@@ -54,7 +54,8 @@ type options struct {
 	dataShards int
 	terms      terms
 	settle     settleOptions
-	log        *slog.Logger
+	chainFlags
+	log *slog.Logger
 }
 
 // settleOptions are the pace of settlement.
@@ -76,7 +77,7 @@ type engine struct {
 
 	intake, ledger *seglog.Log
 	store          *sqlite.Store
-	chain          *localchain.Chain
+	chain          *localchain.Chain // the folder's own; nil on another network
 	client         *ton.Client
 	treasury       *ton.Wallet
 
@@ -118,12 +119,7 @@ func openEngine(ctx context.Context, o options) (_ *engine, err error) {
 	if e.store, err = sqlite.Open(ctx, filepath.Join(o.dir, projectionFile)); err != nil {
 		return nil, err
 	}
-	if e.chain, err = localchain.Open(localchain.Options{
-		Dir: filepath.Join(o.dir, chainDir), Interval: localchain.DefaultInterval,
-	}); err != nil {
-		return nil, err
-	}
-	if e.client, err = ton.Connect(ctx, ton.Config{GlobalConfigFile: e.chain.GlobalConfigFile()}); err != nil {
+	if e.client, e.chain, err = e.connect(ctx, o.dir, false); err != nil {
 		return nil, err
 	}
 	if e.treasury, err = e.client.Wallet(e.keys.of("treasury")); err != nil {
