@@ -11,7 +11,7 @@ var exitCodes = map[int32]string{
 	104: "the proof is no Merkle proof cell",
 	105: "the proof is for another root than the active one",
 	106: "the proven tree has no such payee",
-	107: "the epoch was already used, or is not the pending one",
+	107: "the epoch is not the next one, or is not the pending one",
 	108: "the total is below the active root's",
 	109: "the vault's balance does not cover what is owed",
 	110: "the pay request is not from the payee's claim account",

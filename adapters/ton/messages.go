@@ -42,9 +42,9 @@ const (
 	GovernValue domain.Nano = 10_000_000
 )
 
-// ProposeMessage proposes a root; only the vault's admin may. The epoch must be above every epoch
-// ever proposed, the total at least the active one's and covered by the vault's balance, and no
-// other root may be pending.
+// ProposeMessage proposes a root; only the vault's admin may. The epoch must be one above that of
+// the last proposal, vetoed or not (1 for the first), the total at least the active one's and covered
+// by the vault's balance, and no other root may be pending.
 func (v *Vault) ProposeMessage(root Root) (Message, error) {
 	if root.Total < 0 {
 		return Message{}, fmt.Errorf("propose epoch %d: total %s: must not be negative", root.Epoch, root.Total)

@@ -77,7 +77,7 @@ func TestTheGetMethodsSayWhatTheStorageSays(t *testing.T) {
 	check("new")
 	leaves := payees(3)
 	tree := must(ton.NewPayoutTree(leaves))
-	n.do(n.admin, must(n.vault.ProposeMessage(ton.Root{Epoch: 3, Root: tree.Root(), Total: total(leaves), Commitment: domain.Digest{9}})))
+	n.do(n.admin, must(n.vault.ProposeMessage(ton.Root{Epoch: 1, Root: tree.Root(), Total: total(leaves), Commitment: domain.Digest{9}})))
 	n.until("the proposal", func() bool { return n.state().Pending != nil })
 	check("pending")
 	n.chain.Advance(2 * time.Second)

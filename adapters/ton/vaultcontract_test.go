@@ -3,6 +3,7 @@ package ton
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -241,7 +242,7 @@ func TestProposeIsForTheAdminAndKeepsEveryPromise(t *testing.T) {
 	s := newScene(t, 20*domain.Coin)
 	one, total := treeOf(t, leavesOf(10, domain.Coin))
 	two, more := treeOf(t, leavesOf(10, domain.Coin+1))
-	first := s.proposal(5, one, total)
+	first := s.proposal(1, one, total)
 
 	s.expect("by the guardian", s.send(theGuardian, first), 101)
 	s.expect("by a stranger", s.send(aStranger, first), 101)
@@ -252,11 +253,12 @@ func TestProposeIsForTheAdminAndKeepsEveryPromise(t *testing.T) {
 	cheap.Amount = 1_000_000
 	s.expect("with too little coin", s.send(theAdmin, cheap), 113)
 	s.expect("epoch 0", s.send(theAdmin, s.proposal(0, one, total)), 107)
+	s.expect("a skipped epoch", s.send(theAdmin, s.proposal(2, one, total)), 107)
 
 	steps := s.send(theAdmin, first)
 	s.expect("first", steps, 0)
 	due := time.Unix(int64(s.now), 0).Add(delay)
-	root := Root{Epoch: 5, Root: one.Root(), Total: total, Commitment: domain.Digest{0xc0, 5}}
+	root := Root{Epoch: 1, Root: one.Root(), Total: total, Commitment: domain.Digest{0xc0, 1}}
 	if got := s.state().Pending; got == nil || *got != (PendingRoot{Root: root, ActivateAt: due}) {
 		t.Fatalf("pending %+v, want %+v due at %s", got, root, due)
 	}
@@ -265,21 +267,22 @@ func TestProposeIsForTheAdminAndKeepsEveryPromise(t *testing.T) {
 	}
 
 	s.expect("the same again", s.send(theAdmin, first), 107)
-	s.expect("a lower epoch", s.send(theAdmin, s.proposal(4, two, more)), 107)
-	s.expect("another while one is pending", s.send(theAdmin, s.proposal(6, two, more)), 115)
+	s.expect("a lower epoch", s.send(theAdmin, s.proposal(0, two, more)), 107)
+	s.expect("another while one is pending", s.send(theAdmin, s.proposal(2, two, more)), 115)
 
 	s.now += uint32(delay / time.Second)
-	steps = s.send(theAdmin, s.proposal(6, two, more))
+	s.expect("a skipped epoch when the pending one is due", s.send(theAdmin, s.proposal(3, two, more)), 107)
+	steps = s.send(theAdmin, s.proposal(2, two, more))
 	s.expect("another when the pending one is due", steps, 0)
-	if got := s.state(); got.Active != root || got.Pending == nil || got.Pending.Epoch != 6 || got.LastEpoch != 6 {
+	if got := s.state(); got.Active != root || got.Pending == nil || got.Pending.Epoch != 2 || got.LastEpoch != 2 {
 		t.Errorf("after promotion %+v", got)
 	}
-	if got := s.events(steps); len(got) != 2 || got[0].(RootActivated).Root != root || got[1].(RootProposed).Epoch != 6 {
+	if got := s.events(steps); len(got) != 2 || got[0].(RootActivated).Root != root || got[1].(RootProposed).Epoch != 2 {
 		t.Errorf("logged %+v", got)
 	}
 
 	s.now += uint32(delay / time.Second)
-	s.expect("a smaller total", s.send(theAdmin, s.proposal(7, two, more-1)), 108)
+	s.expect("a smaller total", s.send(theAdmin, s.proposal(3, two, more-1)), 108)
 }
 
 func TestProposeDemandsThatTheBalanceCoversTheRoot(t *testing.T) {
@@ -294,7 +297,6 @@ func TestProposeDemandsThatTheBalanceCoversTheRoot(t *testing.T) {
 		}
 		s.expect("propose", s.send(theAdmin, message), exit)
 		// The attached coin is the admin's, not the payees'.
-		message = s.proposal(2, tree, covered+short)
 		message.Amount = domain.Coin
 		if short > 0 {
 			s.expect("propose with a coin attached", s.send(theAdmin, message), exit)
@@ -370,6 +372,30 @@ func TestVetoBurnsThePendingRootUntilItIsPromoted(t *testing.T) {
 	s.now += uint32(delay / time.Second)
 	s.expect("activate", s.send(aStranger, s.vault.ActivateMessage()), 0)
 	s.expect("veto too late", s.send(theGuardian, s.vault.VetoMessage(2)), 116)
+}
+
+// With the admin's key stolen, one proposal under the last number there is would, once vetoed, leave
+// no number for any root: nobody could ever be paid again.
+func TestAThiefOfTheAdminKeyCannotUseUpTheEpochs(t *testing.T) {
+	s := newScene(t, 100*domain.Coin)
+	tree, total := treeOf(t, leavesOf(3, domain.Coin))
+	for last := range uint32(3) {
+		for _, epoch := range []uint32{last + 2, 1 << 31, math.MaxUint32 - 1, math.MaxUint32} {
+			s.expect("an epoch ahead", s.send(theAdmin, s.proposal(epoch, tree, total)), 107)
+		}
+		if got := s.state(); got.LastEpoch != last || got.Pending != nil {
+			t.Fatalf("after refused proposals %+v, want last epoch %d and nothing pending", got, last)
+		}
+		s.expect("the thief's next epoch", s.send(theAdmin, s.proposal(last+1, tree, total+1)), 0)
+		s.expect("veto", s.send(theGuardian, s.vault.VetoMessage(last+1)), 0)
+	}
+	s.expect("a skipped epoch after vetoes", s.send(theAdmin, s.proposal(5, tree, total)), 107)
+	s.expect("the epoch after three vetoes", s.send(theAdmin, s.proposal(4, tree, total)), 0)
+	s.now += uint32(delay / time.Second)
+	s.expect("claim", s.send(aRelayer, s.claim(tree, provider(1), aRelayer)), 0)
+	if got := s.claimed(provider(1)); got != domain.Coin+1 {
+		t.Errorf("payee was paid %s after three vetoes", got)
+	}
 }
 
 func TestEitherMayPauseButOnlyTheGuardianUnpauses(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
-// Vault plays the vault contract. It refuses what the contract refuses (contracts/vault.tolk): a used
-// number, a second pending root, a total that shrinks or that it could not pay, an activation before
+// Vault plays the vault contract. It refuses what the contract refuses (contracts/vault.tolk): any
+// number but the next, a second pending root, a total that shrinks or that it could not pay, an activation before
 // its time, and a claim whose leaves are not under the active root. It is a settler's Chain. Safe for
 // many goroutines.
 type Vault struct {
@@ -37,7 +37,7 @@ func NewVault(now func() time.Time, delay time.Duration) *Vault {
 
 // Refusals of the vault.
 var (
-	ErrBadEpoch       = errors.New("number was used")
+	ErrBadEpoch       = errors.New("number is not the next one")
 	ErrRootPending    = errors.New("another root is pending")
 	ErrTotalDecreased = errors.New("total is below the active one")
 	ErrUnderfunded    = errors.New("vault holds less than it would owe")
@@ -91,7 +91,7 @@ func (v *Vault) Propose(_ context.Context, root settlement.OnChain) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
-	case root.Epoch <= v.seen.LastEpoch:
+	case root.Epoch != v.seen.LastEpoch+1:
 		return fmt.Errorf("propose %d: %w", root.Epoch, ErrBadEpoch)
 	case v.seen.Pending != nil:
 		return fmt.Errorf("propose %d: %w", root.Epoch, ErrRootPending)

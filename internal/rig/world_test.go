@@ -3,6 +3,7 @@ package rig_test
 import (
 	"bytes"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -81,6 +82,8 @@ func TestTheVaultRefusesWhatTheContractRefuses(t *testing.T) {
 		{claim, nil},
 		{claim, rig.ErrNothingToClaim},
 		{func() error { return propose(1, 5) }, rig.ErrBadEpoch},
+		{func() error { return propose(3, 6) }, rig.ErrBadEpoch},
+		{func() error { return propose(math.MaxUint32, 6) }, rig.ErrBadEpoch},
 		{func() error { return propose(2, 4) }, rig.ErrTotalDecreased},
 		{func() error { return propose(2, 7) }, rig.ErrUnderfunded},
 		{func() error { return propose(2, 6) }, nil},
