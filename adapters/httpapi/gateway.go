@@ -3,13 +3,15 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
@@ -20,6 +22,12 @@ const (
 	// MaxBodyBytes is a little more than a gateway takes at once, so that a full load with its framing
 	// fits.
 	MaxBodyBytes = 4<<20 + 8<<10
+	// MaxBodiesBytes bounds the bodies that one handler holds at once, from before the first byte is read
+	// until the gateway has answered. A body counts with its Content-Length, or with MaxBodyBytes if it
+	// has none, and its buffer is made that large and never grows. So many open connections can't take
+	// the memory: 15 of the largest bodies fit, and a slow sender holds its share for readTimeout.
+	// What is decoded of a body comes on top.
+	MaxBodiesBytes = 64 << 20
 	// MaxReports in one request.
 	MaxReports = 1000
 	// ContentType of a body of reports: SignedReports, each behind its length as a varint.
@@ -32,6 +40,9 @@ const (
 	// retryAfterSeconds is what a busy gateway asks for.
 	retryAfterSeconds = "1"
 )
+
+// errTooManyBodies: MaxBodiesBytes are under way. Nothing of the body was read.
+var errTooManyBodies = errors.New("too many bytes of reports are under way, at most 64 MiB")
 
 // Gateway takes signed reports in; see workers/gateway for its errors.
 type Gateway interface {
@@ -66,7 +77,8 @@ func NewServer(cfg Config) *http.Server {
 //	GET  /healthz, /readyz     the process lives; it takes reports
 func NewHandler(cfg Config) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/reports", cfg.reports)
+	bodies := semaphore.NewWeighted(MaxBodiesBytes)
+	mux.HandleFunc("POST /v1/reports", func(w http.ResponseWriter, r *http.Request) { cfg.reports(w, r, bodies) })
 	mux.HandleFunc("GET /v1/network", cfg.network)
 	mux.HandleFunc("GET /v1/why/{kind}/{id}", cfg.why)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -87,24 +99,9 @@ type receipts struct {
 	Receipts []json.RawMessage `json:"receipts"`
 }
 
-func (cfg Config) reports(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBodyBytes))
-	if err != nil {
-		status := http.StatusBadRequest
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			status = http.StatusRequestEntityTooLarge
-		}
-		fail(w, status, err)
-		return
-	}
-	records, err := v1.Frames(body, MaxReports)
-	if err != nil {
-		fail(w, http.StatusBadRequest, err)
-		return
-	}
-	result, err := cfg.Gateway.Submit(r.Context(), records)
-	if err != nil {
-		cfg.failed(w, err)
+func (cfg Config) reports(w http.ResponseWriter, r *http.Request, bodies *semaphore.Weighted) {
+	result, ok := cfg.take(w, r, bodies)
+	if !ok {
 		return
 	}
 	out := receipts{Receipts: make([]json.RawMessage, len(result))}
@@ -112,6 +109,40 @@ func (cfg Config) reports(w http.ResponseWriter, r *http.Request) {
 		out.Receipts[i] = v1.AppendJSON(nil, receipt)
 	}
 	answer(w, http.StatusOK, out)
+}
+
+// take reads the body and hands it to the gateway, and answers if that fails. It holds the body's share
+// of bodies for as long, and no longer: who reads receipts slowly keeps nobody else out.
+func (cfg Config) take(w http.ResponseWriter, r *http.Request, bodies *semaphore.Weighted) (result []*v1.Receipt, ok bool) {
+	share := int64(MaxBodyBytes)
+	if r.ContentLength >= 0 {
+		share = min(share, r.ContentLength)
+	}
+	if !bodies.TryAcquire(share) {
+		w.Header().Set("Retry-After", retryAfterSeconds)
+		fail(w, http.StatusServiceUnavailable, errTooManyBodies)
+		return nil, false
+	}
+	defer bodies.Release(share)
+	body := bytes.NewBuffer(make([]byte, 0, share+bytes.MinRead)) // ReadFrom wants MinRead free to see the end
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBodyBytes)); err != nil {
+		status := http.StatusBadRequest
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			status = http.StatusRequestEntityTooLarge
+		}
+		fail(w, status, err)
+		return nil, false
+	}
+	records, err := v1.Frames(body.Bytes(), MaxReports)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err)
+		return nil, false
+	}
+	if result, err = cfg.Gateway.Submit(r.Context(), records); err != nil {
+		cfg.failed(w, err)
+		return nil, false
+	}
+	return result, true
 }
 
 func (cfg Config) network(w http.ResponseWriter, r *http.Request) {

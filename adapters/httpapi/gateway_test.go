@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/filature/filature/adapters/httpapi"
 	"github.com/filature/filature/domain"
@@ -197,6 +199,109 @@ func TestABodyThatBreaksOffIsNotTaken(t *testing.T) {
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// held is a gateway that answers when it is let go.
+type held struct {
+	gateway
+	letGo chan struct{}
+}
+
+func (h *held) Submit(context.Context, [][]byte) ([]*v1.Receipt, error) {
+	<-h.letGo
+	return nil, nil
+}
+
+// Whether they are still on the way or the gateway works on them: what does not fit is not begun.
+func TestBodiesUnderWayAreBounded(t *testing.T) {
+	const fit = httpapi.MaxBodiesBytes / httpapi.MaxBodyBytes
+	for _, c := range []struct {
+		name   string
+		length int64 // as the header says
+		arrive bool  // all of the body, before the next one comes
+	}{
+		{"a length is promised, and nothing comes", httpapi.MaxBodyBytes, false},
+		{"no length, and nothing comes", -1, false},
+		{"more is promised than is taken", 1 << 40, false},
+		{"all has come, and the gateway works", -1, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &held{letGo: make(chan struct{})}
+				h := handler(g)
+				post := func(body io.Reader, length int64) *httptest.ResponseRecorder {
+					r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/reports", body)
+					r.ContentLength = length
+					w := httptest.NewRecorder()
+					h.ServeHTTP(w, r)
+					return w
+				}
+				var wg sync.WaitGroup
+				var senders []*io.PipeWriter
+				for range fit {
+					body, sender := io.Pipe()
+					senders = append(senders, sender)
+					wg.Go(func() {
+						if w := post(body, c.length); w.Code != http.StatusOK {
+							t.Errorf("a body that fits: status %d, %s", w.Code, w.Body)
+						}
+					})
+					if c.arrive {
+						_ = sender.Close()
+					}
+				}
+				synctest.Wait()
+				if w := post(broken{}, httpapi.MaxBodyBytes); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+					t.Errorf("a body too many: status %d, Retry-After %q, %s", w.Code, w.Header().Get("Retry-After"), w.Body)
+				}
+				close(g.letGo)
+				if w := post(strings.NewReader(""), 0); w.Code != http.StatusOK {
+					t.Errorf("an empty body beside them: status %d, %s", w.Code, w.Body)
+				}
+				for _, sender := range senders {
+					_ = sender.Close()
+				}
+				wg.Wait()
+				for range 2 * fit {
+					if w := post(broken{}, httpapi.MaxBodyBytes); w.Code != http.StatusBadRequest {
+						t.Errorf("a body after them that breaks off: status %d, %s", w.Code, w.Body)
+					}
+				}
+			})
+		})
+	}
+}
+
+// slowReader takes an answer when it is let go.
+type slowReader struct {
+	*httptest.ResponseRecorder
+	letGo chan struct{}
+}
+
+func (s slowReader) Write(p []byte) (int, error) {
+	<-s.letGo
+	return s.ResponseRecorder.Write(p)
+}
+
+func TestWhoReadsReceiptsSlowlyKeepsNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := handler(fixed{&v1.Receipt{}})
+		post := func(w http.ResponseWriter, body io.Reader) {
+			h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/reports", body))
+		}
+		letGo := make(chan struct{})
+		var wg sync.WaitGroup
+		for range httpapi.MaxBodiesBytes / httpapi.MaxBodyBytes {
+			wg.Go(func() { post(slowReader{httptest.NewRecorder(), letGo}, io.MultiReader()) }) // of unknown length
+		}
+		synctest.Wait()
+		w := httptest.NewRecorder()
+		if post(w, io.MultiReader()); w.Code != http.StatusOK {
+			t.Errorf("status %d, %s", w.Code, w.Body)
+		}
+		close(letGo)
+		wg.Wait()
+	})
+}
 
 func TestAServerHasItsTimesAndSizesBounded(t *testing.T) {
 	s := httpapi.NewServer(httpapi.Config{Gateway: &gateway{}})

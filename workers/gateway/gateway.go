@@ -30,6 +30,10 @@ const (
 	// queueSubmits bounds what waits for a lane. A full queue is some tens of milliseconds of work;
 	// whoever comes then is told to come again, which keeps memory bounded and waiting short.
 	queueSubmits = 256
+	// queueBytes bounds the reports that a lane holds, from when they are queued until they are answered:
+	// 256 submissions of MaxBytes each would be a GiB. It is four full loads, so a lane that stands in an
+	// append of laneBytes has the next one waiting; the rest of a submission is small beside its reports.
+	queueBytes = 4 * MaxBytes
 	// laneRecords and laneBytes bound one append.
 	laneRecords = 4096
 	laneBytes   = 4 << 20
@@ -120,15 +124,14 @@ func (g *Gateway) Submit(ctx context.Context, records [][]byte) ([]*v1.Receipt, 
 	}
 	var waiting []*submission
 	for shard, reports := range good {
-		s := &submission{reports: reports, receipts: receipts, done: make(chan error, 1)}
+		s := &submission{reports: reports, receipts: receipts, size: sizeOf(reports), done: make(chan error, 1)}
 		select {
 		case <-g.closed:
 			err = ErrClosed
 		default:
-			select {
-			case g.lanes[shard].queue <- s:
+			if g.lanes[shard].offer(s) {
 				waiting = append(waiting, s)
-			default:
+			} else {
 				err = ErrBusy
 			}
 		}
@@ -164,16 +167,16 @@ type heard struct {
 
 // judge refuses what can be refused at the door and sorts the rest by shard.
 func (g *Gateway) judge(ctx context.Context, records [][]byte, receipts []*v1.Receipt) (map[domain.Shard][]heard, error) {
+	if err := g.follow(ctx); err != nil {
+		return nil, err
+	}
 	batch := g.cfg.Verifier.NewBatch(len(records))
 	said := make([]ledger.Said, len(records))
 	var signed []int
 	for i, record := range records {
 		var report *v1.SignedReport
 		said[i], report = ledger.Read(0, 0, record)
-		reason, field, err := g.atTheDoor(ctx, &said[i])
-		if err != nil {
-			return nil, err
-		}
+		reason, field := g.atTheDoor(&said[i])
 		if reason != v1.Reason_REASON_UNSPECIFIED {
 			receipts[i] = refused(said[i].Report, reason, field)
 			continue
@@ -202,38 +205,36 @@ func (g *Gateway) judge(ctx context.Context, records [][]byte, receipts []*v1.Re
 
 // atTheDoor checks what the ledger would refuse for the whole report. Refusing it here keeps garbage
 // out of a log that is kept for ever.
-func (g *Gateway) atTheDoor(ctx context.Context, said *ledger.Said) (v1.Reason, string, error) {
+func (g *Gateway) atTheDoor(said *ledger.Said) (v1.Reason, string) {
 	if said.Report == nil {
-		return v1.Reason_REASON_MALFORMED, said.Malformed.Error(), nil
+		return v1.Reason_REASON_MALFORMED, said.Malformed.Error()
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	key := domain.KeyID(said.Report.Signer)
-	if !g.view.Knows(key) {
-		if err := g.follow(ctx); err != nil {
-			return 0, "", err
-		}
-	}
 	switch {
 	case domain.NetworkID(said.Report.Network) != g.view.Network():
-		return v1.Reason_REASON_WRONG_NETWORK, "network", nil
+		return v1.Reason_REASON_WRONG_NETWORK, "network"
 	case int(said.Report.Shard) >= len(g.lanes):
-		return v1.Reason_REASON_WRONG_SHARD, "shard", nil
-	case !g.view.Knows(key):
-		return v1.Reason_REASON_UNKNOWN_SIGNER, "signer", nil
+		return v1.Reason_REASON_WRONG_SHARD, "shard"
+	case !g.view.Knows(domain.KeyID(said.Report.Signer)):
+		return v1.Reason_REASON_UNKNOWN_SIGNER, "signer"
 	case said.Report.Sequence == 0:
-		return v1.Reason_REASON_SEQUENCE_REPLAYED, "sequence", nil
+		return v1.Reason_REASON_SEQUENCE_REPLAYED, "sequence"
 	}
-	return v1.Reason_REASON_UNSPECIFIED, "", nil
+	return v1.Reason_REASON_UNSPECIFIED, ""
 }
 
-// follow brings the view up to control's present end. A key that was retired since the last time
-// still passes here; the ledger refuses it.
+// follow brings the view at least up to control's present end, so that a key that was registered,
+// rotated or retired by now is seen as it stands. One that is retired while its report is on the way
+// still passes here; the ledger refuses it. The end is asked for without the lock, for many at once: a
+// view that others took further by then stays there.
 func (g *Gateway) follow(ctx context.Context) error {
 	end, err := g.cfg.Ledger.End(ctx, domain.Control)
 	if err != nil {
-		return fmt.Errorf("follow control: %w", err)
+		return fmt.Errorf("follow control: %w: %w", ErrBusy, err)
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	return eventstore.Each(ctx, g.cfg.Ledger, domain.Control, g.view.KnowsTo(), end, func(rec eventstore.Record) error {
 		entry, err := eventstore.DecodeEntry(domain.Control, rec)
 		if err != nil {
@@ -245,9 +246,9 @@ func (g *Gateway) follow(ctx context.Context) error {
 
 // Network is the id of the network and the number of its data shards, once control has begun.
 func (g *Gateway) Network(ctx context.Context) (domain.NetworkID, int, error) {
+	err := g.follow(ctx)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	err := g.follow(ctx)
 	return g.view.Network(), g.view.DataShards(), err
 }
 

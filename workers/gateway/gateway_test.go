@@ -155,6 +155,96 @@ func TestAKeyIsKnownAsSoonAsControlKnowsIt(t *testing.T) {
 	}
 }
 
+func TestAKeyIsForgottenAsSoonAsControlForgetsIt(t *testing.T) {
+	w := newWorld(t)
+	defer w.stop()
+	w.expect(w.signed("ann", 1, 1), "accepted 1/0")
+	control := controlOf(w)
+	w.setRoles(control, control.NextIntake(), "ann")
+	w.expect(w.signed("ann", 1, 2), "refused 1 REASON_UNKNOWN_SIGNER signer")
+	w.expect(w.signed("bob", 1, 1), "accepted 1/1")
+	if n := len(w.records(1)); n != 2 {
+		t.Errorf("%d records, want 2", n)
+	}
+}
+
+// away is a ledger that does not answer.
+type away struct{ eventstore.Reader }
+
+func (away) End(context.Context, domain.Shard) (domain.Offset, error) {
+	return 0, errProjectionDown
+}
+
+func TestALedgerThatIsAwayMakesBusyAndWritesNothing(t *testing.T) {
+	w := newWorld(t)
+	defer w.stop()
+	w.expect(w.signed("ann", 1, 1), "accepted 1/0")
+	w.gateway.cfg.Ledger = away{w.ledger}
+	if _, err := w.gateway.Submit(t.Context(), [][]byte{w.signed("ann", 1, 2)}); !errors.Is(err, ErrBusy) {
+		t.Errorf("submit: %v, want %v", err, ErrBusy)
+	}
+	if n := len(w.records(1)); n != 1 {
+		t.Errorf("%d records, want 1", n)
+	}
+}
+
+func TestAConflictIsRecordedOnce(t *testing.T) {
+	tick := &v1.Claim{Body: &v1.Claim_Tick{Tick: &v1.Tick{}}}
+	for _, c := range []struct {
+		name string
+		// between is what happens between a conflict and its copies.
+		between func(w *world)
+	}{
+		{"right away", func(*world) {}},
+		{"the first is projected", func(w *world) { w.reports.move(1, 1) }},
+		{"after a restart, nothing projected", (*world).restart},
+		{"after a restart, the first is projected", func(w *world) {
+			w.reports.move(1, 1)
+			w.restart()
+		}},
+		{"after a failed append", func(w *world) {
+			w.intake.FailNext(eventstoretest.Lost)
+			if _, err := w.gateway.Submit(context.Background(), [][]byte{w.signed("bob", 1, 1)}); !errors.Is(err, ErrUnsure) {
+				w.Errorf("submit: %v, want %v", err, ErrUnsure)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.stop()
+			first, other, third := w.signed("ann", 1, 7), w.other("ann", 1, 7), w.signed("ann", 1, 7, tick, tick, tick)
+			w.expect(first, "accepted 1/0")
+			for i, receipt := range w.submit(other, other) {
+				if have := receiptText(receipt); have != "conflict 1/1 with 1/0" {
+					t.Errorf("receipt %d is %q", i, have)
+				}
+			}
+			c.between(w)
+			w.expect(other, "conflict 1/1 with 1/0")
+			w.expect(third, "conflict 1/2 with 1/0")
+			w.expect(other, "conflict 1/1 with 1/0")
+			w.expect(third, "conflict 1/2 with 1/0")
+			w.expect(first, "duplicate 1/0")
+			if n := len(w.records(1)); n != 3 {
+				t.Errorf("%d records, want 3", n)
+			}
+		})
+	}
+}
+
+func TestAConflictIsForgottenWhenTheProjectionIsPastIt(t *testing.T) {
+	w := newWorld(t)
+	defer w.stop()
+	w.submit(w.signed("ann", 1, 1), w.other("ann", 1, 1))
+	for i := range uint64(3) {
+		w.reports.move(1, w.end(1))
+		w.submit(manyOf(w, 2+i*MaxReports, MaxReports)...)
+	}
+	if n := len(w.gateway.lanes[1].memory.conflicts); n != 0 {
+		t.Errorf("%d conflicts are remembered, with a projection that is past them", n)
+	}
+}
+
 func TestAFailedAppendIsAskedAboutAndThenToldRight(t *testing.T) {
 	for _, c := range []struct {
 		fault eventstoretest.Fault
@@ -352,6 +442,34 @@ func TestAFullQueueIsBusyAndTheQueuedAreWritten(t *testing.T) {
 		wg.Wait()
 		if n := len(w.records(1)); n != queueSubmits+1 {
 			t.Errorf("%d records, want %d", n, queueSubmits+1)
+		}
+	})
+}
+
+func TestTheBytesThatWaitForALaneAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.stop()
+		slow := gate{w.intake.Log, make(chan struct{})}
+		w.intake.Log = slow
+		large := w.large("ann", 1, 1)
+		fit := queueBytes / len(large)
+		var wg sync.WaitGroup
+		for range fit {
+			wg.Go(func() {
+				if _, err := w.gateway.Submit(t.Context(), [][]byte{large}); err != nil {
+					t.Errorf("a report that fits: %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		if _, err := w.gateway.Submit(t.Context(), [][]byte{large}); !errors.Is(err, ErrBusy) {
+			t.Errorf("submit to a lane that holds %d bytes: %v, want %v", fit*len(large), err, ErrBusy)
+		}
+		close(slow.opened)
+		wg.Wait()
+		for range fit + 1 {
+			w.expect(large, "duplicate 1/0")
 		}
 	})
 }

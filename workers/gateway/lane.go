@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
-// lane is one shard of intake. Its goroutine owns the memory; only queue is shared.
+// lane is one shard of intake. Its goroutine owns the memory; only queue and room are shared.
 type lane struct {
 	shard  domain.Shard
 	cfg    Config
 	queue  chan *submission
-	memory *memory // nil: intake must be heard again before anything is taken
+	room   *semaphore.Weighted // bytes of reports, queued or being written
+	memory *memory             // nil: intake must be heard again before anything is taken
 }
 
 // submission is the part of a Submit that is for one lane. The lane fills its receipts, each at its
@@ -23,11 +26,27 @@ type lane struct {
 type submission struct {
 	reports  []heard
 	receipts []*v1.Receipt
+	size     int64 // of the reports, in bytes
 	done     chan error
 }
 
 func newLane(shard domain.Shard, cfg Config) *lane {
-	return &lane{shard: shard, cfg: cfg, queue: make(chan *submission, queueSubmits)}
+	return &lane{shard: shard, cfg: cfg, queue: make(chan *submission, queueSubmits), room: semaphore.NewWeighted(queueBytes)}
+}
+
+// offer queues a submission, unless the queue is full. Its room is given back when it is answered; a
+// lane that has ended takes nothing more, so what is left in its queue needs none.
+func (l *lane) offer(s *submission) bool {
+	if !l.room.TryAcquire(s.size) {
+		return false
+	}
+	select {
+	case l.queue <- s:
+		return true
+	default:
+		l.room.Release(s.size)
+		return false
+	}
 }
 
 func (l *lane) run(ctx context.Context) error {
@@ -45,11 +64,11 @@ func (l *lane) run(ctx context.Context) error {
 
 // gather takes what else waits, as far as one append goes.
 func (l *lane) gather(first *submission) []*submission {
-	all, records, size := []*submission{first}, len(first.reports), sizeOf(first)
+	all, records, size := []*submission{first}, len(first.reports), first.size
 	for records < laneRecords && size < laneBytes {
 		select {
 		case s := <-l.queue:
-			all, records, size = append(all, s), records+len(s.reports), size+sizeOf(s)
+			all, records, size = append(all, s), records+len(s.reports), size+s.size
 		default:
 			return all
 		}
@@ -57,10 +76,10 @@ func (l *lane) gather(first *submission) []*submission {
 	return all
 }
 
-func sizeOf(s *submission) int {
-	size := 0
-	for _, r := range s.reports {
-		size += len(r.record)
+func sizeOf(reports []heard) int64 {
+	size := int64(0)
+	for _, r := range reports {
+		size += int64(len(r.record))
 	}
 	return size
 }
@@ -71,6 +90,7 @@ func sizeOf(s *submission) int {
 func (l *lane) serve(ctx context.Context, all []*submission) error {
 	err := l.write(ctx, all)
 	for _, s := range all {
+		l.room.Release(s.size)
 		s.done <- err
 	}
 	if err == nil {
@@ -88,7 +108,8 @@ func (l *lane) serve(ctx context.Context, all []*submission) error {
 // outcome is one report on its way to its receipt.
 type outcome struct {
 	receipt *v1.Receipt
-	own     *known // its place, if it is written
+	write   bool   // its bytes are new
+	own     *known // the place of its bytes, nil if they are refused
 	first   *known // the earlier report with its number, if there is one
 }
 
@@ -104,7 +125,7 @@ func (l *lane) write(ctx context.Context, all []*submission) error {
 			return fmt.Errorf("%w: %w", ErrUnsure, err)
 		}
 		for _, o := range outcomes {
-			if o.own != nil {
+			if o.write {
 				o.own.at += base
 			}
 		}
@@ -142,7 +163,7 @@ func (l *lane) placeAll(ctx context.Context, all []*submission) (outcomes []outc
 			if err != nil {
 				return nil, nil, err
 			}
-			if o.own != nil {
+			if o.write {
 				o.own.at = domain.Offset(len(values)) // from the append's base, which write adds
 				values = append(values, r.record)
 			}
@@ -153,7 +174,7 @@ func (l *lane) placeAll(ctx context.Context, all []*submission) (outcomes []outc
 	return outcomes, values, nil
 }
 
-// place says what a report is before it is written, and remembers it if it is new.
+// place says what a report is before it is written, and remembers it if it is to be written.
 func (l *lane) place(ctx context.Context, r heard) (outcome, error) {
 	key := reportKey{r.signer, r.sequence}
 	first, err := l.memory.find(ctx, key)
@@ -163,14 +184,20 @@ func (l *lane) place(ctx context.Context, r heard) (outcome, error) {
 	own := &known{reportKey: key, digest: r.digest}
 	switch {
 	case first != nil && first.digest == r.digest:
-		return outcome{&v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_DUPLICATE}, nil, first}, nil
+		return outcome{receipt: &v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_DUPLICATE}, own: first, first: first}, nil
 	case first != nil:
-		return outcome{&v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_CONFLICT}, own, first}, nil
+		recorded := l.memory.conflict(own)
+		if recorded == nil {
+			l.memory.noteConflict(own)
+			recorded = own
+		}
+		receipt := &v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_CONFLICT}
+		return outcome{receipt: receipt, write: recorded == own, own: recorded, first: first}, nil
 	case r.sequence <= l.memory.last[r.signer]:
 		return l.replayed(ctx, r)
 	}
 	l.memory.note(own)
-	return outcome{&v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_ACCEPTED}, own, nil}, nil
+	return outcome{receipt: &v1.Receipt{Status: v1.ReceiptStatus_RECEIPT_STATUS_ACCEPTED}, write: true, own: own}, nil
 }
 
 // replayed refuses a number that was passed over, as the ledger would. Unless another gateway took it
@@ -184,7 +211,7 @@ func (l *lane) replayed(ctx context.Context, r heard) (outcome, error) {
 		return l.place(ctx, r)
 	}
 	receipt := refused(nil, v1.Reason_REASON_SEQUENCE_REPLAYED, "sequence")
-	return outcome{receipt, nil, nil}, nil
+	return outcome{receipt: receipt}, nil
 }
 
 // finish fills the places in, once they are known.
@@ -192,7 +219,6 @@ func (o outcome) finish(shard domain.Shard) {
 	o.receipt.Shard = uint32(shard)
 	if o.first != nil {
 		o.receipt.FirstOffset = int64(o.first.at)
-		o.receipt.Offset = o.receipt.FirstOffset
 	}
 	if o.own != nil {
 		o.receipt.Offset = int64(o.own.at)

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxUnprojected bounds the reports that a lane remembers because the projection does not know them
-	// yet, at about 200 bytes each. A projection further behind than that makes the gateway busy: a copy
+	// maxUnprojected bounds the reports, conflicts among them, that a lane remembers because the
+	// projection does not know them yet, at about 200 bytes each. A projection further behind than that makes the gateway busy: a copy
 	// could not be told any more.
 	maxUnprojected = 1 << 17
 	// forgetEvery is how many new reports it takes to ask the projection how far it is: seldom enough
@@ -32,8 +32,12 @@ type memory struct {
 	next     domain.Offset // of intake: everything before it was heard
 	forgetAt domain.Offset // when next gets here, the projection is asked how far it is
 	known    map[reportKey]*known
-	order    []*known // those in known, oldest first
-	last     map[domain.KeyID]uint64
+	// conflicts are other reports under a number that was used, each set of bytes once. The projection
+	// has no table of them: those that it is past are forgotten, and are recorded once more if they are
+	// sent again after that.
+	conflicts map[conflictKey]*known
+	order     []*known // those in known and conflicts, oldest first
+	last      map[domain.KeyID]uint64
 }
 
 // reportKey names a report within its shard for ever.
@@ -42,7 +46,13 @@ type reportKey struct {
 	sequence uint64
 }
 
-// known is the first report under its key.
+// conflictKey names the bytes of a conflict.
+type conflictKey struct {
+	reportKey
+	digest domain.Digest
+}
+
+// known is the first report under its key, or a conflict with it.
 type known struct {
 	reportKey
 	digest domain.Digest
@@ -53,7 +63,7 @@ type known struct {
 func (l *lane) remember(ctx context.Context) (*memory, error) {
 	m := &memory{
 		shard: l.shard, intake: l.cfg.Intake, reports: l.cfg.Reports, verifier: l.cfg.Verifier,
-		known: map[reportKey]*known{}, last: map[domain.KeyID]uint64{},
+		known: map[reportKey]*known{}, conflicts: map[conflictKey]*known{}, last: map[domain.KeyID]uint64{},
 	}
 	from, err := m.reports.AnsweredTo(ctx, m.shard)
 	if err != nil {
@@ -95,10 +105,17 @@ func (m *memory) hear(ctx context.Context, to domain.Offset) error {
 			return nil
 		}
 		first, err := m.find(ctx, key)
-		if err == nil && first == nil {
-			m.note(&known{key, said.Digest, rec.Offset})
+		if err != nil {
+			return err
 		}
-		return err
+		own := &known{key, said.Digest, rec.Offset}
+		switch {
+		case first == nil:
+			m.note(own)
+		case first.digest != own.digest && first.at < own.at && m.conflict(own) == nil:
+			m.noteConflict(own)
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("hear intake again: %w", err)
@@ -145,6 +162,16 @@ func (m *memory) note(k *known) {
 	m.last[k.signer] = max(m.last[k.signer], k.sequence)
 }
 
+// conflict returns where the same bytes were recorded as a conflict, nil if they were not, or it is
+// forgotten.
+func (m *memory) conflict(k *known) *known { return m.conflicts[conflictKey{k.reportKey, k.digest}] }
+
+// noteConflict remembers another report under a key that has a first one.
+func (m *memory) noteConflict(k *known) {
+	m.conflicts[conflictKey{k.reportKey, k.digest}] = k
+	m.order = append(m.order, k)
+}
+
 // forget lets go of what the projection knows by now, from time to time.
 func (m *memory) forget(ctx context.Context) error {
 	if m.next < m.forgetAt && len(m.order) < maxUnprojected {
@@ -156,7 +183,11 @@ func (m *memory) forget(ctx context.Context) error {
 	}
 	n := 0
 	for n < len(m.order) && m.order[n].at < answered {
-		delete(m.known, m.order[n].reportKey)
+		if k := m.order[n]; m.known[k.reportKey] == k {
+			delete(m.known, k.reportKey)
+		} else {
+			delete(m.conflicts, conflictKey{k.reportKey, k.digest})
+		}
 		n++
 	}
 	m.order = append([]*known(nil), m.order[n:]...)

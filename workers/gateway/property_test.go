@@ -75,8 +75,8 @@ func (w *world) submitAny(t *rapid.T, next *[2]uint64) {
 			if first.Sequence != own.Sequence || !bytes.Equal(first.Signer, own.Signer) || r.FirstOffset >= r.Offset {
 				t.Fatalf("report %d is in conflict with %d, at %d: %v, %v", i, r.FirstOffset, r.Offset, first, own)
 			}
-			if place(stored, body[i]) < 0 {
-				t.Fatalf("report %d is in conflict, and was not recorded", i)
+			if !bytes.Equal(stored[r.Offset], body[i]) {
+				t.Fatalf("report %d is in conflict, and another record stands where its receipt says: %v", i, r)
 			}
 		case v1.ReceiptStatus_RECEIPT_STATUS_ACCEPTED, v1.ReceiptStatus_RECEIPT_STATUS_DUPLICATE:
 			if !bytes.Equal(stored[r.Offset], body[i]) {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,15 +68,21 @@ func newWorld(t failer) *world {
 // register lets control decide that somebody is an operator.
 func (w *world) register(control *ledger.State, at domain.Offset, name string) {
 	w.Helper()
+	w.setRoles(control, at, name, v1.Role_ROLE_PROXY)
+}
+
+// setRoles lets control decide what somebody may do; without roles her key is forgotten.
+func (w *world) setRoles(control *ledger.State, at domain.Offset, name string, roles ...v1.Role) {
+	w.Helper()
 	key := signing.KeyOf(keyOf(name))
 	record := w.signed("admin", domain.Control, uint64(at)+1, &v1.Claim{Body: &v1.Claim_SetOperator{
-		SetOperator: &v1.SetOperator{Key: key[:], Roles: []v1.Role{v1.Role_ROLE_PROXY}},
+		SetOperator: &v1.SetOperator{Key: key[:], Roles: roles},
 	}})
 	said, _ := ledger.Read(at, 2, record)
 	said.Signed = true
 	entry, err := control.Step(said)
 	if entry != nil && entry.GetAnswer().Refusal != nil {
-		w.Fatalf("register %s: %v", name, entry)
+		w.Fatalf("set roles of %s: %v", name, entry)
 	}
 	w.decided(entry, err)
 }
@@ -139,6 +146,17 @@ func (w *world) other(name string, shard domain.Shard, sequence uint64) []byte {
 	w.Helper()
 	tick := &v1.Claim{Body: &v1.Claim_Tick{Tick: &v1.Tick{}}}
 	return w.signed(name, shard, sequence, tick, tick)
+}
+
+// large is a report with as many claims as there may be, about 100 kB.
+func (w *world) large(name string, shard domain.Shard, sequence uint64) []byte {
+	w.Helper()
+	body := &v1.Claim_ListModel{ListModel: &v1.ListModel{Model: make([]byte, 32), Name: strings.Repeat("m", 64)}}
+	claims := make([]*v1.Claim, 1000)
+	for i := range claims {
+		claims[i] = &v1.Claim{Body: body}
+	}
+	return w.signed(name, shard, sequence, claims...)
 }
 
 // submit wants receipts for all.
