@@ -11,10 +11,11 @@ import (
 
 	"github.com/filature/filature/adapters/sqlite"
 	"github.com/filature/filature/adapters/ton"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/ledger"
 	"github.com/filature/filature/domain/signing"
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/eventstore/seglog"
-	"github.com/filature/filature/projections"
 	"github.com/filature/filature/workers/auditor"
 )
 
@@ -86,7 +87,9 @@ func auditFolder(
 	if err == nil {
 		cfg.Store = store
 		closers = append(closers, store.Close)
-		chain, closeChain, err := openChain(ctx, dir, flags, store)
+	}
+	if cfg.Ledger != nil {
+		chain, closeChain, err := openChain(ctx, dir, flags, cfg.Ledger)
 		if err != nil {
 			return nil, err
 		}
@@ -140,23 +143,17 @@ type chainReader struct {
 	ton.Claims
 }
 
-// openChain reaches the vault that the folder's network settles on. It is nil where there is no vault yet, or
-// no chain that could be asked.
-func openChain(ctx context.Context, dir string, flags chainFlags, store *sqlite.Store) (auditor.Chain, func() error, error) {
-	var vault [32]byte
-	err := store.View(ctx, func(view projections.View) error {
-		for network, err := range projections.RowsOf(ctx, view, projections.TheNetwork) {
-			if err != nil {
-				return err
-			}
-			vault = network.Vault
-		}
-		return nil
-	})
-	if err != nil || vault == [32]byte{} {
+// openChain reaches the vault that the ledger says the network settles on. It is nil where there is no vault
+// yet, no ledger that could be read, or no chain that could be asked.
+func openChain(ctx context.Context, dir string, flags chainFlags, log eventstore.Reader) (auditor.Chain, func() error, error) {
+	vault, err := readVault(ctx, log)
+	if errors.Is(err, eventstore.ErrCorrupt) || errors.Is(err, eventstore.ErrGap) || err == nil && vault == [32]byte{} {
+		return nil, nil, nil // the report says what is wrong with the ledger, and that the chain was not looked at
+	}
+	if err != nil {
 		return nil, nil, err
 	}
-	client, chain, err := flags.connect(ctx, dir, true)
+	client, end, err := flags.look(ctx, dir)
 	if errors.Is(err, errNoChain) {
 		return nil, nil, nil // the report says that the chain was not looked at
 	}
@@ -164,11 +161,27 @@ func openChain(ctx context.Context, dir string, flags chainFlags, store *sqlite.
 		return nil, nil, err
 	}
 	at := client.Vault(ton.Address{Account: vault})
-	return chainReader{at, ton.Claims{History: at.History(0)}}, func() error {
-		client.Close()
-		if chain == nil {
-			return nil
+	return chainReader{at, ton.Claims{History: at.History(0)}}, end, nil
+}
+
+// readVault returns the vault that control set last. It is read out of the ledger, and not out of the
+// projections, because the ledger is what is audited.
+func readVault(ctx context.Context, log eventstore.Reader) (vault [32]byte, err error) {
+	end, err := log.End(ctx, domain.Control)
+	if err != nil {
+		return vault, err
+	}
+	err = eventstore.Each(ctx, log, domain.Control, 0, end, func(rec eventstore.Record) error {
+		entry, err := eventstore.DecodeEntry(domain.Control, rec)
+		if err != nil || ledger.Void(rec.Offset, entry) {
+			return err
 		}
-		return chain.Close()
-	}, nil
+		for _, fact := range entry.GetAnswer().GetFacts() {
+			if set := fact.GetNetworkSet(); len(set.GetVault()) != 0 {
+				vault = [32]byte(set.Vault)
+			}
+		}
+		return nil
+	})
+	return vault, err
 }

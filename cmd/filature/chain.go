@@ -21,29 +21,21 @@ type chainFlags struct {
 // errNoChain: the folder has no chain of its own, and no other was named.
 var errNoChain = errors.New("has no chain of its own; name the network with --ton-config")
 
-// connect reaches the network. Where none is named that is the folder's own chain: it is started, or, if it
-// runs in another process, joined. With found it is not made where there is none: errNoChain.
-func (f chainFlags) connect(ctx context.Context, dir string, found bool) (*ton.Client, *localchain.Chain, error) {
+func (f chainFlags) named(ctx context.Context) (*ton.Client, error) {
+	return ton.Connect(ctx, ton.Config{GlobalConfigFile: f.TonConfig, CheckSignatures: !f.TonUnverified})
+}
+
+// run reaches the network that is named, or else starts the folder's own chain, which is returned then.
+func (f chainFlags) run(ctx context.Context, dir string) (*ton.Client, *localchain.Chain, error) {
 	if f.TonConfig != "" {
-		client, err := ton.Connect(ctx, ton.Config{GlobalConfigFile: f.TonConfig, CheckSignatures: !f.TonUnverified})
+		client, err := f.named(ctx)
 		return client, nil, err
 	}
-	own := filepath.Join(dir, chainDir)
-	if _, err := os.Stat(own); found && errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%s: %w", dir, errNoChain)
-	}
-	interval := localchain.DefaultInterval
-	if found {
-		interval = 0 // to look at it, no block is needed
-	}
-	chain, err := localchain.Open(localchain.Options{Dir: own, Interval: interval})
-	if found && errors.Is(err, localchain.ErrInUse) {
-		client, err := ton.Connect(ctx, ton.Config{GlobalConfigFile: filepath.Join(own, localchain.GlobalConfigName)})
-		if err != nil {
-			return nil, nil, fmt.Errorf("reach the running chain: %w", err)
-		}
-		return client, nil, nil
-	}
+	return start(ctx, localchain.Options{Dir: filepath.Join(dir, chainDir), Interval: localchain.DefaultInterval})
+}
+
+func start(ctx context.Context, o localchain.Options) (*ton.Client, *localchain.Chain, error) {
+	chain, err := localchain.Open(o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,4 +44,43 @@ func (f chainFlags) connect(ctx context.Context, dir string, found bool) (*ton.C
 		return nil, nil, errors.Join(err, chain.Close())
 	}
 	return client, chain, nil
+}
+
+// look reaches the network that is named, or else the folder's own chain, and changes nothing: where that
+// runs in another process it is joined, where it does not a copy is started. It is errNoChain where there is
+// none. The function returned ends it.
+func (f chainFlags) look(ctx context.Context, dir string) (_ *ton.Client, end func() error, err error) {
+	join := func(client *ton.Client, err error) (*ton.Client, func() error, error) {
+		if err != nil {
+			return nil, nil, fmt.Errorf("reach the chain: %w", err)
+		}
+		return client, func() error { client.Close(); return nil }, nil
+	}
+	if f.TonConfig != "" {
+		return join(f.named(ctx))
+	}
+	own := filepath.Join(dir, chainDir)
+	temporary, err := os.MkdirTemp("", "filature-chain-")
+	if err != nil {
+		return nil, nil, err
+	}
+	remove := func() error { return os.RemoveAll(temporary) }
+	err = localchain.Snapshot(own, temporary)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, errors.Join(fmt.Errorf("%s: %w", dir, errNoChain), remove())
+	case errors.Is(err, localchain.ErrInUse):
+		client, end, err := join(ton.Connect(ctx, ton.Config{GlobalConfigFile: filepath.Join(own, localchain.GlobalConfigName)}))
+		return client, end, errors.Join(err, remove())
+	case err != nil:
+		return nil, nil, errors.Join(err, remove())
+	}
+	client, chain, err := start(ctx, localchain.Options{Dir: temporary})
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("copy of %s: %w", filepath.Join(own, localchain.JournalName), err), remove())
+	}
+	return client, func() error {
+		client.Close()
+		return errors.Join(chain.Close(), remove())
+	}, nil
 }

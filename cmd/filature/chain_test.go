@@ -79,7 +79,7 @@ func TestAFolderSettlesOnTheNetworkThatAGlobalConfigNames(t *testing.T) {
 
 func awaitBalance(ctx context.Context, t *testing.T, flags chainFlags, key ed25519.PrivateKey) {
 	t.Helper()
-	client, _, err := flags.connect(ctx, "", true)
+	client, err := flags.named(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

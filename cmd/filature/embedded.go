@@ -54,8 +54,8 @@ type options struct {
 	dataShards int
 	terms      terms
 	settle     settleOptions
-	chainFlags
-	log *slog.Logger
+	chainFlags chainFlags
+	log        *slog.Logger
 }
 
 // settleOptions are the pace of settlement.
@@ -119,7 +119,7 @@ func openEngine(ctx context.Context, o options) (_ *engine, err error) {
 	if e.store, err = sqlite.Open(ctx, filepath.Join(o.dir, projectionFile)); err != nil {
 		return nil, err
 	}
-	if e.client, e.chain, err = e.connect(ctx, o.dir, false); err != nil {
+	if e.client, e.chain, err = e.chainFlags.run(ctx, o.dir); err != nil {
 		return nil, err
 	}
 	if e.treasury, err = e.client.Wallet(e.keys.of("treasury")); err != nil {

@@ -183,3 +183,29 @@ func changeRow(t *testing.T, folder, statement string) {
 		t.Fatalf("%s changed %d rows, %v", statement, n, err)
 	}
 }
+
+// The tables can be made again from the ledger, so an audit does without them. It does not do without the
+// chain: only that says that the history was not written anew.
+func TestWithoutTheTablesTheChainIsStillAskedAndWithoutTheChainNothingPasses(t *testing.T) {
+	t.Parallel()
+	folder := mustCopy(t, sharedDemo.folder(t))
+	if err := os.Remove(filepath.Join(folder, projectionFile)); err != nil {
+		t.Fatal(err)
+	}
+	report := decoded[auditor.Report](t, invoke(t, "audit", "--data", folder, "--json").want(t, exitOK))
+	for _, batch := range report.Batches {
+		if !batch.Equal {
+			t.Errorf("batch %d was not compared with the chain", batch.Number)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(folder, chainDir)); err != nil {
+		t.Fatal(err)
+	}
+	report = decoded[auditor.Report](t, invoke(t, "audit", "--data", folder, "--json").want(t, exitNo))
+	if report.Verdict != auditor.Incomplete {
+		t.Errorf("without the chain the verdict is %s", report.Verdict)
+	}
+	if _, err := os.Stat(filepath.Join(folder, chainDir)); err == nil {
+		t.Error("the audit made a chain")
+	}
+}

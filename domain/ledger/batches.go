@@ -42,11 +42,13 @@ func (b *batches) evolve(fact *v1.Fact) {
 }
 
 type openBatch struct {
-	number   uint32
-	root     domain.Digest
-	lines    []*v1.PayoutLine
-	before   domain.Nano // total before it
-	proposed bool
+	number uint32
+	root   domain.Digest
+	lines  []*v1.PayoutLine
+	// What was before it, and is again if it is vetoed.
+	before    domain.Nano
+	cutBefore []int64
+	proposed  bool
 }
 
 // of is what the batch adds to a payee; its lines are in ascending order. No batch adds nothing.
@@ -170,7 +172,7 @@ func (b *batches) leavesAfter(claim *v1.SealBatch) ([]settlement.Leaf, *v1.Fact)
 }
 
 func (b *batches) evolveSealed(fact *v1.SealBatch) {
-	b.open = &openBatch{number: fact.Number, root: domain.Digest(fact.PayoutRoot), lines: fact.Lines, before: b.total}
+	b.open = &openBatch{number: fact.Number, root: domain.Digest(fact.PayoutRoot), lines: fact.Lines, before: b.total, cutBefore: b.lastCut}
 	b.last, b.lastCut, b.total = fact.Number, fact.Cut, domain.Nano(fact.TotalNano)
 	for _, line := range fact.Lines {
 		b.committed[domain.ProviderID(line.Payee)] = domain.Nano(line.CumulativeNano)
@@ -211,9 +213,11 @@ func (s *State) decideObserveActivation(who principal, claim *v1.ObserveActivati
 	return &v1.Fact{Body: &v1.Fact_BatchActivated{BatchActivated: claim}}
 }
 
-// decideObserveVeto undoes a batch: what it committed is payable again, and goes into the next one.
+// decideObserveVeto undoes a batch: what it committed is payable again, and goes into the next one. The batch
+// need not have been seen proposed: a veto uses its number up, whatever root somebody proposed under it.
 func (s *State) decideObserveVeto(who principal, claim *v1.ObserveVeto) *v1.Fact {
-	if refusal := s.refuseObserved(who, claim.Number, true); refusal != nil {
+	open := s.control.batches.open
+	if refusal := s.refuseObserved(who, claim.Number, open != nil && open.proposed); refusal != nil {
 		return refusal
 	}
 	lines := s.control.batches.open.lines
@@ -234,7 +238,7 @@ func (b *batches) evolveVetoed() {
 			delete(b.committed, payee)
 		}
 	}
-	b.total = b.open.before
+	b.total, b.lastCut = b.open.before, b.open.cutBefore
 	b.open = nil
 }
 

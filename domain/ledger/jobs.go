@@ -148,11 +148,21 @@ func (s *State) evolveJobSubmitted(fact *v1.JobSubmitted) {
 	acc.openJobs++
 }
 
+// alive returns a job that something can still be said about, or nil. A job whose time is over is none, also
+// where so much is due at once that its expiry is decided with a later record.
+func (s *State) alive(id []byte) *job {
+	j := s.jobs[domain.JobID(id)]
+	if j != nil && j.state <= started && j.timer.atMs <= s.nowMs {
+		return nil
+	}
+	return j
+}
+
 func (s *State) decideAssignJob(who principal, claim *v1.AssignJob) *v1.Fact {
 	if !who.may(v1.Role_ROLE_PROXY) {
 		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
 	}
-	j := s.jobs[domain.JobID(claim.Job)]
+	j := s.alive(claim.Job)
 	if j == nil {
 		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
 	}
@@ -194,7 +204,7 @@ func (s *State) jobOfWorker(who principal, id []byte, want jobState) (*job, *v1.
 	if who.kind != v1.SubjectKind_SUBJECT_KIND_WORKER {
 		return nil, forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), id)
 	}
-	j := s.jobs[domain.JobID(id)]
+	j := s.alive(id)
 	switch {
 	case j == nil:
 		return nil, forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), id)
@@ -285,7 +295,7 @@ func (s *State) decideCompleteJob(who principal, claim *v1.CompleteJob) *v1.Fact
 }
 
 func (s *State) decideFailJob(who principal, claim *v1.FailJob) *v1.Fact {
-	j := s.jobs[domain.JobID(claim.Job)]
+	j := s.alive(claim.Job)
 	switch {
 	case who.kind != v1.SubjectKind_SUBJECT_KIND_WORKER && !who.may(v1.Role_ROLE_PROXY):
 		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
@@ -305,7 +315,7 @@ func (s *State) decideFailJob(who principal, claim *v1.FailJob) *v1.Fact {
 }
 
 func (s *State) decideCancelJob(who principal, claim *v1.CancelJob) *v1.Fact {
-	j := s.jobs[domain.JobID(claim.Job)]
+	j := s.alive(claim.Job)
 	switch {
 	case who.kind != v1.SubjectKind_SUBJECT_KIND_CLIENT && !who.may(v1.Role_ROLE_PROXY):
 		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)

@@ -15,7 +15,8 @@ const (
 	Pass Verdict = "pass"
 	// Fail: there is an offence.
 	Fail Verdict = "fail"
-	// Incomplete: no offence was found, but something that was to be looked at could not be.
+	// Incomplete: no offence was found, but something that was to be looked at could not be; or there are
+	// batches, and no chain to compare them with.
 	Incomplete Verdict = "incomplete"
 )
 
@@ -288,6 +289,10 @@ func (r *Report) verdict() Verdict {
 	case slices.ContainsFunc(r.Steps, func(s Step) bool { return s.State == StepStopped }):
 		return Incomplete
 	case !slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Name == "ledger" && s.State == StepDone }):
+		return Incomplete
+	case len(r.Batches) > 0 && !slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Name == "chain" && s.State == StepDone }):
+		// Whoever holds all keys can write another history that agrees with itself. Only the chain says that
+		// this is the one that was paid by.
 		return Incomplete
 	default:
 		return Pass

@@ -149,7 +149,7 @@ func (s *Settler) turn(ctx context.Context) (busy bool, err error) {
 	case settlement.StepActivate:
 		err = s.cfg.Chain.Activate(ctx)
 	case settlement.StepSeal:
-		if s.cfg.Now().Sub(s.sealed) >= s.cfg.Every {
+		if s.isTime(after) {
 			if err := s.seal(ctx, after); err != nil {
 				return false, err
 			}
@@ -162,6 +162,13 @@ func (s *Settler) turn(ctx context.Context) (busy bool, err error) {
 		return false, fmt.Errorf("%s: %w: %w", decision.Step, errChain, err)
 	}
 	return true, nil
+}
+
+// isTime tells whether the last batch is old enough: by the log, which outlives us, and by our own clock,
+// which knows of one that is not answered yet.
+func (s *Settler) isTime(b reading) bool {
+	now := s.cfg.Now()
+	return now.Sub(time.UnixMilli(b.Last.Sealed.AtMs)) >= s.cfg.Every && now.Sub(s.sealed) >= s.cfg.Every
 }
 
 // seal makes the next batch and reports it. Nothing is sent before the ledger has it: the next turn

@@ -29,7 +29,8 @@ import (
 //     that a crash cut off. Nobody saw the block. It is cut away.
 //   - Anything else: the folder is refused, with the byte where it goes wrong.
 const (
-	journalName     = "blocks.journal"
+	// JournalName is the file in the folder of a chain that holds it.
+	JournalName     = "blocks.journal"
 	journalMagic    = "filature local chain v1\n"
 	fileHeaderBytes = len(journalMagic) + 32 + 4
 	frameHeader     = 16
@@ -67,7 +68,7 @@ func openJournal(dir string, configHash []byte, replay func(frame) error) (_ *jo
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("local chain: %w", err)
 	}
-	path := filepath.Join(dir, journalName)
+	path := filepath.Join(dir, JournalName)
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("local chain: %w", err)

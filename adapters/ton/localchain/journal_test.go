@@ -38,7 +38,7 @@ func writtenJournal(t testing.TB, steps int) (journal []byte, roots [][]byte) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	journal, err := os.ReadFile(filepath.Join(dir, journalName))
+	journal, err := os.ReadFile(filepath.Join(dir, JournalName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func step(t testing.TB, c *Chain) int {
 func replayed(t testing.TB, journal []byte) (roots [][]byte, kept int, err error) {
 	t.Helper()
 	dir := t.TempDir()
-	path := filepath.Join(dir, journalName)
+	path := filepath.Join(dir, JournalName)
 	if err := os.WriteFile(path, journal, 0o600); err != nil {
 		t.Fatal(err)
 	}
