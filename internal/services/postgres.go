@@ -43,10 +43,11 @@ func Postgres(t testing.TB) (dsn string) {
 	t.Helper()
 	server := os.Getenv(postgresEnv)
 	if server == "" {
-		var err error
-		if server, err = sharedPostgres(); err != nil {
+		shared, err := sharedPostgres()
+		if err != nil {
 			t.Fatalf("start PostgreSQL: %v", err)
 		}
+		server = shared.dsn
 	}
 	name := "test_" + randomHex()
 	admin(t, server, "CREATE DATABASE "+name)
@@ -59,12 +60,12 @@ func Postgres(t testing.TB) (dsn string) {
 // postgresql.conf: "shared_buffers=1GB".
 func OwnPostgres(t testing.TB, settings ...string) (dsn string) {
 	t.Helper()
-	server, stop, err := startPostgres(settings...)
+	server, err := startPostgres(settings...)
 	if err != nil {
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
-	t.Cleanup(stop)
-	return server
+	t.Cleanup(server.stop)
+	return server.dsn
 }
 
 // PostgresTool returns the path of one of the programs that come with the server: "pgbench".
@@ -77,28 +78,32 @@ func PostgresTool(t testing.TB, name string) string {
 	return filepath.Join(programs, name)
 }
 
-// sharedPostgres is ended by the end of the process: see supervise.
-var sharedPostgres = sync.OnceValues(func() (string, error) {
-	server, _, err := startPostgres("fsync=off", "max_connections=300")
-	return server, err
-})
+// postgresServer is a server that was started here. It ends with stop, or when this is garbage: its life
+// is an open file.
+type postgresServer struct {
+	dsn  string
+	stop func()
+}
 
-func startPostgres(settings ...string) (dsn string, stop func(), err error) {
+// sharedPostgres is ended by the end of the process: see supervise.
+var sharedPostgres = sync.OnceValues(func() (*postgresServer, error) { return startPostgres("fsync=off", "max_connections=300") })
+
+func startPostgres(settings ...string) (*postgresServer, error) {
 	programs, err := postgresPrograms()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	folder, err := os.MkdirTemp("", "filature-postgres-")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	owner, err := serverUser(folder)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	password := filepath.Join(folder, "password")
 	if err := os.WriteFile(password, []byte(PostgresPassword), 0o644); err != nil { //nolint:gosec // no secret
-		return "", nil, err
+		return nil, err
 	}
 	data := filepath.Join(folder, "data")
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -107,29 +112,29 @@ func startPostgres(settings ...string) (dsn string, stop func(), err error) {
 		"--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 	initialize.SysProcAttr, initialize.Dir = owner, folder
 	if out, err := initialize.CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	port, err := freePort()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	args := []string{"-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", folder}
 	for _, setting := range settings {
 		args = append(args, "-c", setting)
 	}
-	stop, err = supervise(folder, owner, filepath.Join(programs, "postgres"), args...)
+	stop, err := supervise(folder, owner, filepath.Join(programs, "postgres"), args...)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	dsn = (&url.URL{
+	dsn := (&url.URL{
 		Scheme: "postgres", User: url.UserPassword(PostgresUser, PostgresPassword),
 		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/postgres", RawQuery: "sslmode=disable",
 	}).String()
 	if err := awaitPostgres(ctx, dsn); err != nil {
 		stop()
-		return "", nil, fmt.Errorf("%w\n%s", err, logOf(folder))
+		return nil, fmt.Errorf("%w\n%s", err, logOf(folder))
 	}
-	return dsn, stop, nil
+	return &postgresServer{dsn, stop}, nil
 }
 
 // supervise starts a server that ends when stop is called, or when this process ends in whatever way: a
