@@ -72,14 +72,15 @@ type KafkaCluster struct {
 
 // broker is one process, and where it listens.
 type broker struct {
-	id      int
-	folder  string
-	plain   int // ports
-	secure  int // TLS
-	login   int // TLS, and a password
-	quorum  int
-	process *exec.Cmd
-	ended   chan struct{} // closed when the process is gone
+	id        int
+	folder    string
+	classpath string
+	plain     int // ports
+	secure    int // TLS
+	login     int // TLS, and a password
+	quorum    int
+	process   *exec.Cmd
+	ended     chan struct{} // closed when the process is gone
 }
 
 // Brokers returns the addresses that are open to all, in the order of the brokers' numbers.
@@ -196,7 +197,7 @@ func (c *KafkaCluster) begin(classpath string, brokers int) error {
 	}
 	c.roots = roots
 	for i := range brokers {
-		b := &broker{id: i + 1, folder: filepath.Join(c.folder, strconv.Itoa(i+1))}
+		b := &broker{id: i + 1, classpath: classpath, folder: filepath.Join(c.folder, strconv.Itoa(i+1))}
 		for _, port := range []*int{&b.plain, &b.secure, &b.login, &b.quorum} {
 			if *port, err = freePort(); err != nil {
 				return err
@@ -210,7 +211,7 @@ func (c *KafkaCluster) begin(classpath string, brokers int) error {
 		if err := b.configure(c.brokers, certificates); err != nil {
 			return err
 		}
-		go func() { formatted <- b.format(classpath, cluster) }()
+		go func() { formatted <- b.format(cluster) }()
 	}
 	for range c.brokers {
 		err = errors.Join(err, <-formatted)

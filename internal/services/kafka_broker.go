@@ -67,11 +67,10 @@ func (b *broker) configure(all []*broker, certificates string) error {
 func (b *broker) settings() string { return filepath.Join(b.folder, "server.properties") }
 
 // format prepares the broker's disk, as an operator would, and makes the user known.
-func (b *broker) format(classpath, cluster string) error {
+func (b *broker) format(cluster string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	b.process = java(ctx, classpath)
-	command := java(ctx, classpath, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", b.settings(),
+	command := java(ctx, b.classpath, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", b.settings(),
 		"--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%q]", KafkaUser, KafkaPassword))
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("format the disk of broker %d: %w\n%s", b.id, err, out)
@@ -86,7 +85,7 @@ func (b *broker) start() error {
 		return err
 	}
 	defer output.Close()
-	process := exec.CommandContext(context.Background(), b.process.Path, append(b.process.Args[1:], "kafka.Kafka", b.settings())...)
+	process := java(context.Background(), b.classpath, "kafka.Kafka", b.settings())
 	process.Stdout, process.Stderr = output, output
 	process.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what is typed at the terminal is for us
 	if err := process.Start(); err != nil {
@@ -98,7 +97,6 @@ func (b *broker) start() error {
 		close(ended)
 	}()
 	b.process, b.ended = process, ended
-	b.process.Args = process.Args[:len(process.Args)-2]
 	return os.WriteFile(filepath.Join(b.folder, "pid"), []byte(strconv.Itoa(process.Process.Pid)+"\n"), 0o600)
 }
 
