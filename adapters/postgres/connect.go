@@ -60,11 +60,7 @@ func open(ctx context.Context, c Config, tracer pgx.QueryTracer) (_ *Store, err 
 			err = fmt.Errorf("open projections in PostgreSQL at %s: %w", where, explain(err))
 		}
 	}()
-	if s.writing, err = newPool(ctx, config, writers, map[string]string{
-		"idle_in_transaction_session_timeout": stalledWriter,
-		// Tables grow while statements are kept: each time the plan is made for the size that they have.
-		"plan_cache_mode": "force_custom_plan",
-	}); err != nil {
+	if s.writing, err = newPool(ctx, config, writers, map[string]string{"idle_in_transaction_session_timeout": stalledWriter}); err != nil {
 		return nil, err
 	}
 	if s.reading, err = newPool(ctx, config, readers, nil); err != nil {

@@ -61,13 +61,10 @@ func (s *Store) Load(ctx context.Context, table projections.Table, rows []projec
 }
 
 func load(ctx context.Context, conn *pgx.Conn, table projections.Table, rows []projections.Row) error {
-	query := loadStatement(table)
-	statement, err := conn.Prepare(ctx, query, query) // the connection keeps it
-	if err != nil {
-		return err
-	}
-	found := conn.PgConn().ExecPrepared(ctx, statement.Name, columnArrays(rows, table.KeyColumns), binaryFormat, binaryFormat)
-	err = fill(rows, found)
+	keys := columnArrays(rows, table.KeyColumns)
+	// Not prepared: tables grow fast, and a plan that was made for a small one reads all of a large one.
+	found := conn.PgConn().ExecParams(ctx, loadStatement(table), keys, nil, binaryFormat, binaryFormat)
+	err := fill(rows, found)
 	_, failed := found.Close()
 	return errors.Join(failed, err)
 }

@@ -55,7 +55,7 @@ func open(t testing.TB, url string) *postgres.Store {
 // execute changes a database behind the store's back.
 func execute(t testing.TB, url, statement string, args ...any) {
 	t.Helper()
-	if _, err := connect(t, url).Exec(t.Context(), statement, args...); err != nil {
+	if _, err := connect(t, url).Exec(context.WithoutCancel(t.Context()), statement, args...); err != nil { // cleanups do this too
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
@@ -76,7 +76,7 @@ func column[T any](t testing.TB, url, query string, args ...any) []T {
 
 func connect(t testing.TB, url string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+	conn, err := pgx.Connect(context.WithoutCancel(t.Context()), url)
 	if err != nil {
 		t.Fatal(err)
 	}
