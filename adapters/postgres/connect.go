@@ -122,7 +122,7 @@ const (
 func adviceFor(refused *pgconn.PgError) string {
 	switch refused.Code {
 	case invalidPassword:
-		return "the password is wrong: correct it in the URL"
+		return "the user or its password is wrong: correct it in the URL"
 	case invalidAuthorization:
 		return "the server does not let this user in: correct the user in the URL, or pg_hba.conf"
 	case invalidCatalogName:

@@ -26,7 +26,7 @@ func TestWhatKeepsAStoreFromOpeningSaysWhatToDo(t *testing.T) {
 	for name, c := range map[string]struct{ url, advice string }{
 		"no server":       {with(func(u *url.URL) { u.Host = closedPort(t) }), "start PostgreSQL"},
 		"no such host":    {with(func(u *url.URL) { u.Host = "nowhere.invalid:5432" }), "correct the URL"},
-		"wrong password":  {with(func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "wr0ng") }), "the password is wrong"},
+		"wrong password":  {with(func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "wr0ng") }), "its password is wrong"},
 		"unknown user":    {with(func(u *url.URL) { u.User = url.UserPassword("nobody", "wr0ng") }), "correct it in the URL"},
 		"no database":     {with(func(u *url.URL) { u.Path = "/missing" }), "CREATE DATABASE"},
 		"no URL":          {"postgres://user:wr0ng@host:port", "port"},
@@ -89,7 +89,7 @@ func TestADatabaseOfANewerProgramIsRefused(t *testing.T) {
 	if !errors.Is(err, postgres.ErrNewerSchema) {
 		t.Fatalf("error is %v, want ErrNewerSchema", err)
 	}
-	for _, part := range []string{"127.0.0.1", "9999"} {
+	for _, part := range []string{"127.0.0.1", "9999", "use that program"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error %q does not name %s", err, part)
 		}

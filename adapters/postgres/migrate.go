@@ -16,7 +16,7 @@ import (
 var (
 	// ErrNewerSchema: a newer program brought the database to its schema. Use that program, or give this
 	// one a database of its own: its rows are folded again from the ledger.
-	ErrNewerSchema = errors.New("the database has a newer schema than this program knows")
+	ErrNewerSchema = errors.New("a newer program has changed the schema: use that program, or give this one a database of its own")
 	// ErrOldServer: the server is too old.
 	ErrOldServer = errors.New("the server is too old: use a newer PostgreSQL")
 

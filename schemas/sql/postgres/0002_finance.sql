@@ -207,7 +207,7 @@ COMMENT ON COLUMN finance.provider_statement.day IS 'Day of log time, UTC.';
 COMMENT ON COLUMN finance.provider_statement.jobs IS 'Jobs of its workers that ended on the day, however they ended.';
 COMMENT ON COLUMN finance.provider_statement.opening IS 'Coins owed when the day began, be they earned, held, payable or in a batch.';
 COMMENT ON COLUMN finance.provider_statement.earned IS 'Coins that the jobs of the day earned.';
-COMMENT ON COLUMN finance.provider_statement.corrections IS 'Coins that disputes and adjustments took away (below zero) or added.';
+COMMENT ON COLUMN finance.provider_statement.corrections IS 'Coins that disputes and adjustments took away (below zero) or added, and what a client withdraws to the same address.';
 COMMENT ON COLUMN finance.provider_statement.paid IS 'Coins paid on chain.';
 COMMENT ON COLUMN finance.provider_statement.closing IS 'Coins owed when the day ended.';
 
