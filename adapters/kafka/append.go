@@ -107,7 +107,7 @@ func (l *Log) run(s *shard) {
 func (l *Log) send(s *shard, r request) (first domain.Offset, err error) {
 	maybe := false // it may have been kept already
 	renewed := false
-	err = again(l.sending, patience, func(ctx context.Context) error {
+	err = again(l.sending, l.patience, func(ctx context.Context) error {
 		if err := l.prepare(ctx, s); err != nil {
 			return err
 		}

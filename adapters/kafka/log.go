@@ -24,6 +24,8 @@ type Log struct {
 	done    func() // closes the client's connections
 	headers []byte
 	shards  []*shard
+	// patience is the constant, but for tests that need to see it end.
+	patience time.Duration
 
 	life    context.Context // ends with Close; all reading stops then
 	end     context.CancelCauseFunc
@@ -59,7 +61,7 @@ func Open(ctx context.Context, cluster Cluster, topic Topic) (*Log, error) {
 		done()
 		return nil, err
 	}
-	l := &Log{topic: topic, client: client, done: done, headers: topic.Event.headers(), closing: make(chan struct{})}
+	l := &Log{topic: topic, client: client, done: done, headers: topic.Event.headers(), patience: patience, closing: make(chan struct{})}
 	l.life, l.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	l.sending, l.abort = context.WithCancel(context.WithoutCancel(ctx))
 	for number := range domain.Shard(topic.DataShards + 1) {

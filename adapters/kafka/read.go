@@ -187,7 +187,7 @@ func (l *Log) load(ctx context.Context, s *shard, from domain.Offset, wait time.
 // doubting is again, for what may find a gap. A gap that does not go away is one.
 func (l *Log) doubting(ctx context.Context, try func(context.Context) error) error {
 	var since time.Time
-	return again(ctx, patience, func(ctx context.Context) error {
+	return again(ctx, l.patience, func(ctx context.Context) error {
 		err := try(ctx)
 		if !errors.Is(err, errDoubted) {
 			since = time.Time{}
