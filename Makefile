@@ -42,6 +42,13 @@ bench: ## all benchmarks with allocations (PKG=, BENCH=, BENCHTIME=)
 crash: ## kill -9 the program at random under load, and look for what it lost
 	scripts/crash.sh
 
+# A whole trace takes about twenty seconds; make test runs a small one.
+TRACE ?= ../shared/data/AzureLLMInferenceTrace_conv.csv
+
+.PHONY: trace
+trace: ## the demo on a whole trace, checked to the token and the nanoton (TRACE=file.csv)
+	FILATURE_TRACE=$(abspath $(TRACE)) go test -count=1 -v -run TestATraceIsOneJobARowAndNoTokenMore ./cmd/filature
+
 .PHONY: generate
 generate: tools contracts/node_modules ## Go from the schemas, code from the contracts
 	buf generate

@@ -5,43 +5,61 @@ import (
 	"fmt"
 )
 
-// Ids are 32 opaque bytes. Each kind is its own type, so that a worker can't be passed for a job.
-// None of them says anything about a person: the network keeps prompts, answers and user ids out.
+// ID is 32 opaque bytes that name something of one kind. Each kind is its own type, so that a worker can't
+// be passed for a job. None of them says anything about a person: the network keeps prompts, answers and
+// user ids out.
+type ID[kind any] [32]byte
+
+// The kinds of ids.
 type (
 	// NetworkID names one ledger: the SHA-256 of its Genesis. A signature for one network means
 	// nothing on another.
-	NetworkID [32]byte
+	NetworkID = ID[aNetwork]
 	// AccountID names a prepaid account of a client; it is also the shard key.
-	AccountID [32]byte
+	AccountID = ID[anAccount]
 	// ClientID names a payer. A large client holds many accounts.
-	ClientID [32]byte
+	ClientID = ID[aClient]
 	// ProviderID is the account id (basechain) of the owner address of a fleet of workers. Payouts
 	// go to that address, so a provider and a payee are the same thing.
-	ProviderID [32]byte
+	ProviderID = ID[aProvider]
 	// WorkerID names one GPU worker of a provider.
-	WorkerID [32]byte
+	WorkerID = ID[aWorker]
 	// JobID names one inference; see JobIDOf.
-	JobID [32]byte
+	JobID = ID[aJob]
 	// ModelID is Cocoon's model hash: SHA-256 of "name@commit:verity_hash".
-	ModelID [32]byte
+	ModelID = ID[aModel]
 	// RateCardID names an immutable price list.
-	RateCardID [32]byte
+	RateCardID = ID[aRateCard]
 	// KeyID is an ed25519 public key, which is how a signer is named.
-	KeyID [32]byte
+	KeyID = ID[aKey]
 	// Digest is a SHA-256.
-	Digest [32]byte
+	Digest = ID[aDigest]
 )
 
-func (id NetworkID) String() string  { return hex.EncodeToString(id[:]) }
-func (id AccountID) String() string  { return hex.EncodeToString(id[:]) }
-func (id ClientID) String() string   { return hex.EncodeToString(id[:]) }
-func (id ProviderID) String() string { return hex.EncodeToString(id[:]) }
-func (id WorkerID) String() string   { return hex.EncodeToString(id[:]) }
-func (id JobID) String() string      { return hex.EncodeToString(id[:]) }
-func (id ModelID) String() string    { return hex.EncodeToString(id[:]) }
-func (id RateCardID) String() string { return hex.EncodeToString(id[:]) }
-func (id KeyID) String() string      { return hex.EncodeToString(id[:]) }
-func (id Digest) String() string     { return hex.EncodeToString(id[:]) }
+type (
+	aNetwork  struct{}
+	anAccount struct{}
+	aClient   struct{}
+	aProvider struct{}
+	aWorker   struct{}
+	aJob      struct{}
+	aModel    struct{}
+	aRateCard struct{}
+	aKey      struct{}
+	aDigest   struct{}
+)
+
+// String is 64 hexadecimal digits.
+func (id ID[kind]) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText writes what String does: so an id stands in JSON.
+func (id ID[kind]) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (id *ID[kind]) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseID[ID[kind]](string(text))
+	return err
+}
 
 // ParseID reads the 64 hexadecimal digits that any id prints as.
 func ParseID[T ~[32]byte](s string) (T, error) {

@@ -14,7 +14,7 @@ func TestAnyCuttingIntoBatchesGivesTheSameRows(t *testing.T) {
 	t.Parallel()
 	ctx := projectionstest.Context(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		ledger := projectionstest.RandomLedger(rt)
+		ledger := projectionstest.RandomLedger(rt) //nolint:contextcheck // a ledger in memory waits for nothing
 		whole, pieces := projections.NewMemStore(), projections.NewMemStore()
 		mustFold(ctx, rt, ledger, whole, projections.All()...)
 		for _, cut := range projectionstest.RandomCuts(rt, ledger) {

@@ -33,7 +33,10 @@ func (e *Entry) moment() Moment { return Moment{e.AtMs, e.Offset} }
 
 // Tokens counts tokens of the four classes. Cached are a part of Prompt, Reasoning a part of Completion.
 type Tokens struct {
-	Prompt, Cached, Completion, Reasoning int64
+	Prompt     int64 `json:"prompt"`
+	Cached     int64 `json:"cached"`
+	Completion int64 `json:"completion"`
+	Reasoning  int64 `json:"reasoning"`
 }
 
 // Job is one inference: what was asked for, what came of it, what it cost, and where the ledger says so.

@@ -14,11 +14,18 @@ const MaxRows = 10_000
 // in the log. Nothing unknown is answered with nothing: it is ErrNotFound.
 type Reader interface {
 	View
+	BookReader
+	JobReader
+	BatchReader
+	ReportReader
 
 	// At returns where in the log the answers are from. It is ErrNotTogether while a model is being
 	// rebuilt, as then different answers are from different places.
 	At(ctx context.Context) (Checkpoint, error)
+}
 
+// BookReader answers questions about money.
+type BookReader interface {
 	// Balance returns what an account holds. An account that nothing was ever posted to is unknown.
 	Balance(ctx context.Context, kind v1.AccountKind, owner [32]byte) (Balance, error)
 	// BalanceAt returns what an account held when log time was atMs, that moment included.
@@ -30,15 +37,22 @@ type Reader interface {
 	// Journal returns an account's postings in the order of log time, at most limit (up to MaxRows),
 	// after a line that was returned before; from the first one on after the zero line.
 	Journal(ctx context.Context, kind v1.AccountKind, owner [32]byte, after JournalLine, limit int) ([]JournalLine, error)
+}
 
+// JobReader answers questions about work, and who asked for it and did it.
+type JobReader interface {
 	Job(ctx context.Context, job domain.JobID) (Job, error)
 	// UsageTotals sums usage over all columns of the key that are not asked for; those are zero then.
 	UsageTotals(ctx context.Context, which UsageFilter, by UsageBy) ([]Usage, error)
+	Provider(ctx context.Context, provider domain.ProviderID) (Provider, error)
 	// ProviderTotals returns one line for each provider, by name.
 	ProviderTotals(ctx context.Context) ([]ProviderTotal, error)
-	// RejectionTotals counts rejections by reason, the most frequent first.
-	RejectionTotals(ctx context.Context) ([]ReasonTotal, error)
+	// AccountsOf returns the accounts of a client.
+	AccountsOf(ctx context.Context, client domain.ClientID) ([]Account, error)
+}
 
+// BatchReader answers questions about settlement.
+type BatchReader interface {
 	// BatchList returns all batches, by number.
 	BatchList(ctx context.Context) ([]Batch, error)
 	// Batch returns one batch with its cut and its lines.
@@ -46,47 +60,46 @@ type Reader interface {
 	Payout(ctx context.Context, payee domain.ProviderID) (Payout, error)
 	// PaymentsTo returns the payments to a payee in the order of the chain.
 	PaymentsTo(ctx context.Context, payee domain.ProviderID) ([]Payment, error)
+	// PaymentReaching returns the payment with which all payments to a payee came to an amount.
+	PaymentReaching(ctx context.Context, payee domain.ProviderID, cumulative domain.Nano) (Payment, error)
+	// MaturityOf returns how a provider's bucket became payable in a shard, at or after an offset.
+	MaturityOf(ctx context.Context, provider domain.ProviderID, bucketMs int64, from domain.Position) (Maturity, error)
+	// FirstLine returns the payee's line in the first batch, not vetoed, whose cut has the position below it.
+	FirstLine(ctx context.Context, payee domain.ProviderID, covers domain.Position) (BatchLine, error)
+}
 
+// ReportReader answers questions about what was said, taken and refused.
+type ReportReader interface {
 	// Report returns a report that the ledger took.
 	Report(ctx context.Context, key ReportKey) (Report, error)
 	// LastSequence returns the highest sequence that a signer has used in a shard; 0 for none.
 	LastSequence(ctx context.Context, signer domain.KeyID, shard domain.Shard) (uint64, error)
-	Provider(ctx context.Context, provider domain.ProviderID) (Provider, error)
-	// AccountsOf returns the accounts of a client.
-	AccountsOf(ctx context.Context, client domain.ClientID) ([]Account, error)
-
-	// What why asks; see WhyJob.
-
+	// RejectionTotals counts rejections by reason, the most frequent first.
+	RejectionTotals(ctx context.Context) ([]ReasonTotal, error)
 	// RejectionsOfJob returns what was rejected and named the job, in the order of the ledger.
 	RejectionsOfJob(ctx context.Context, job domain.JobID) ([]Rejected, error)
 	// RejectionsOfReport returns what was rejected under a report's name, refused copies of it included.
 	RejectionsOfReport(ctx context.Context, key ReportKey) ([]Rejected, error)
 	// RejectionsOfProvider counts by reason what was rejected of a provider and its workers.
 	RejectionsOfProvider(ctx context.Context, provider domain.ProviderID) ([]ReasonTotal, error)
-	// MaturityOf returns how a provider's bucket became payable in a shard, at or after an offset.
-	MaturityOf(ctx context.Context, provider domain.ProviderID, bucketMs int64, from domain.Position) (Maturity, error)
-	// FirstLine returns the payee's line in the first batch, not vetoed, whose cut has the position below it.
-	FirstLine(ctx context.Context, payee domain.ProviderID, covers domain.Position) (BatchLine, error)
-	// PaymentReaching returns the payment with which all payments to a payee came to an amount.
-	PaymentReaching(ctx context.Context, payee domain.ProviderID, cumulative domain.Nano) (Payment, error)
 }
 
-// Source gives Readers. see may be called again with another Reader only by another call of Read.
+// Source gives Readers, each good until see returns.
 type Source interface {
 	Read(ctx context.Context, see func(Reader) error) error
 }
 
 // KindTotal is one line of the trial balance.
 type KindTotal struct {
-	Kind     string // KindName
-	Accounts int64
-	Amount   domain.Nano
+	Kind     string      `json:"kind"` // KindName
+	Accounts int64       `json:"accounts"`
+	Amount   domain.Nano `json:"amount_nano"`
 }
 
 // ReasonTotal counts rejections.
 type ReasonTotal struct {
-	Reason string // ReasonName
-	Count  int64
+	Reason string `json:"reason"` // ReasonName
+	Count  int64  `json:"count"`
 }
 
 // UsageFilter picks usage: hours that begin at or after FromMs and before ToMs (0: no end), and where an
@@ -105,15 +118,22 @@ type UsageBy struct {
 
 // ProviderTotal is what a provider did and what became of its pay, since the beginning.
 type ProviderTotal struct {
-	Provider                              domain.ProviderID
-	Name                                  string
-	Workers                               int64 // not retired
-	Completed, Failed, Cancelled, Expired int64
-	Tokens                                Tokens
-	AdjustedTokens                        int64
-	WorkerPart                            domain.Nano // charged for it, before disputes
-	Earned, Held, Payable, Committed      domain.Nano // balances
-	Paid                                  domain.Nano // on chain
+	Provider       domain.ProviderID `json:"provider"`
+	Name           string            `json:"name"`
+	Workers        int64             `json:"workers"` // not retired
+	Completed      int64             `json:"jobs_completed"`
+	Failed         int64             `json:"jobs_failed"`
+	Cancelled      int64             `json:"jobs_cancelled"`
+	Expired        int64             `json:"jobs_expired"`
+	Tokens         Tokens            `json:"tokens"`
+	AdjustedTokens int64             `json:"adjusted_tokens"`
+	WorkerPart     domain.Nano       `json:"worker_nano"` // charged for it, before disputes
+	// Balances.
+	Earned    domain.Nano `json:"earned_nano"`
+	Held      domain.Nano `json:"held_nano"`
+	Payable   domain.Nano `json:"payable_nano"`
+	Committed domain.Nano `json:"committed_nano"`
+	Paid      domain.Nano `json:"paid_nano"` // on chain
 }
 
 // BatchDetail is a batch with all that it is made of.

@@ -98,7 +98,7 @@ func Differences(ctx context.Context, model Model, want, have View) iter.Seq2[Di
 // move on: negative the wanted one, positive the other, zero both.
 func compareNext(table Table, w, h Row, okW, okH bool) (*Difference, int) {
 	var want, have []Column
-	order := 0
+	var order int
 	switch {
 	case !okH:
 		want, order = w.Columns(nil), -1

@@ -67,6 +67,9 @@ func (r *Runner) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := reaches(ctx, r.log, at); err != nil {
+		return err
+	}
 	r.tell(at, nil)
 	for first := 0; ; first++ {
 		batch, err := collect(ctx, r.log, at, nil, batchEntries, first)
@@ -117,6 +120,21 @@ func (r *Runner) meet(ctx context.Context) (Checkpoint, error) {
 		}
 	}
 	return places[0], nil
+}
+
+// reaches checks that the log has what was folded already. One that was put back to an earlier state would
+// else be waited for until it is as long again, and what it says by then would never be read.
+func reaches(ctx context.Context, log eventstore.Reader, at Checkpoint) error {
+	for shard, p := range at {
+		end, err := log.End(ctx, domain.Shard(shard))
+		if err != nil {
+			return err
+		}
+		if end < p.Ledger {
+			return fmt.Errorf("ledger shard %d ends at %d, the models stand at %d: %w", shard, end, p.Ledger, eventstore.ErrGap)
+		}
+	}
+	return nil
 }
 
 func (r *Runner) tell(at Checkpoint, stopped error) {
@@ -180,6 +198,19 @@ func FoldInBatches(ctx context.Context, log eventstore.Reader, store Store, cut 
 	}
 }
 
+// Rebuild throws a model's rows away and folds them again, up to where they were. Readers see it behind the
+// others meanwhile. A Runner that is running on the store finds the model moved, and does the same.
+func Rebuild(ctx context.Context, log eventstore.Reader, store Store, model Model) error {
+	places, err := placesOf(ctx, store, []Model{model}, log.Shards())
+	if err != nil {
+		return err
+	}
+	if err := store.Forget(ctx, model.Table()); err != nil {
+		return err
+	}
+	return FoldTo(ctx, log, store, places[0].Cut(), model)
+}
+
 // foldTo moves each group of models that stand together to the cut.
 func foldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, entries int, models []Model, places []Checkpoint) error {
 	done := make([]bool, len(models))
@@ -203,7 +234,7 @@ func foldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domai
 func foldGroup(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, entries int, group []Model, at Checkpoint) error {
 	for shard, p := range at {
 		if p.Ledger > cut[shard] {
-			return fmt.Errorf("fold %s to %d/%d: stands at %d already: %w", group[0].Table(), shard, cut[shard], p.Ledger, errBeyondCut)
+			return fmt.Errorf("fold %s to %d/%d: stands at %d already: %w", group[0].Table(), shard, cut[shard], p.Ledger, ErrBeyondCut)
 		}
 	}
 	for first := 0; !at.covers(cut); first++ {
@@ -222,7 +253,8 @@ func foldGroup(ctx context.Context, log eventstore.Reader, store Store, cut []do
 	return nil
 }
 
-var errBeyondCut = errors.New("beyond the cut")
+// ErrBeyondCut: a model has taken in more than it was asked to. Forget it, or ask for more.
+var ErrBeyondCut = errors.New("beyond the cut")
 
 // Lag returns how many ledger entries the rearmost of the models has still to take in.
 func Lag(ctx context.Context, log eventstore.Reader, store Store, models ...Model) (int64, error) {
@@ -347,13 +379,12 @@ func waitAny(ctx context.Context, log eventstore.Reader, at Checkpoint) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	woken := make(chan error, len(at))
+	var waiting sync.WaitGroup
 	for shard, p := range at {
-		go func() { woken <- log.Wait(ctx, domain.Shard(shard), p.Ledger) }()
+		waiting.Go(func() { woken <- log.Wait(ctx, domain.Shard(shard), p.Ledger) })
 	}
 	first := <-woken
 	stop()
-	for range len(at) - 1 {
-		<-woken
-	}
+	waiting.Wait()
 	return first
 }

@@ -123,7 +123,7 @@ func TestAModelThatIsBehindCatchesUpAndGoesOnWithTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	<-ended
+	mustBeStopped(t, <-ended)
 	mustFold(t.Context(), t, story.Ledger, whole, projections.All()...)
 	projectionstest.SameRows(t.Context(), t, whole, store, projections.All()...)
 	err := store.View(t.Context(), func(view projections.View) error {
@@ -183,8 +183,8 @@ func TestAnAmountThatCannotBeStopsTheRunnerAndNamesTheEntry(t *testing.T) {
 	ledger.Answer(1, "watcher", 1, projectionstest.Funded("acc", 1<<62, 1))
 	ledger.Answer(1, "watcher", 2, projectionstest.Funded("acc", 1<<62, 2))
 	err := projections.FoldTo(ctx, ledger, projections.NewMemStore(), ledger.Cut(), projections.All()...)
-	if !errors.Is(err, domain.ErrAmountOverflow) || !strings.Contains(err.Error(), "1/1") || !strings.Contains(err.Error(), "balances") {
-		t.Errorf("error is %v, want an overflow in balances at 1/1", err)
+	if !errors.Is(err, domain.ErrAmountOverflow) || !strings.Contains(err.Error(), "1/1") || !strings.Contains(err.Error(), "fold into") {
+		t.Errorf("error is %v, want an overflow at 1/1 that names the model", err)
 	}
 }
 
@@ -250,7 +250,7 @@ func TestAnIdleRunnerDoesNotReadTheLog(t *testing.T) {
 			t.Errorf("one entry took %d reads of 5 shards", reads)
 		}
 		stop()
-		<-ended
+		mustBeStopped(t, <-ended)
 	})
 }
 
@@ -262,4 +262,61 @@ type countingLog struct {
 func (l *countingLog) Read(ctx context.Context, shard domain.Shard, from domain.Offset, limit int) ([]eventstore.Record, error) {
 	l.reads.Add(1)
 	return l.Reader.Read(ctx, shard, from, limit)
+}
+
+func mustBeStopped(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the runner ended with %v, want the end of its context", err)
+	}
+}
+
+func TestARebuiltModelHasTheSameRows(t *testing.T) {
+	t.Parallel()
+	ctx := projectionstest.Context(t)
+	story, store, whole := projectionstest.NewStory(t), projections.NewMemStore(), projections.NewMemStore()
+	mustFold(ctx, t, story.Ledger, whole, projections.All()...)
+	mustFold(ctx, t, story.Ledger, store, projections.All()...)
+	for _, model := range projections.All() {
+		if err := projections.Rebuild(ctx, story, store, model); err != nil {
+			t.Fatalf("rebuild %s: %v", model.Table(), err)
+		}
+	}
+	projectionstest.SameRows(ctx, t, whole, store, projections.All()...)
+}
+
+func TestAModelThatIsForgottenUnderARunningRunnerComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		story, store, whole := projectionstest.NewStory(t), projections.NewMemStore(), projections.NewMemStore()
+		runner := projections.NewRunner(story, store, projections.All()...)
+		ended := make(chan error, 1)
+		go func() { ended <- runner.Run(ctx) }()
+		synctest.Wait()
+		if err := store.Forget(ctx, projections.Jobs.Table()); err != nil {
+			t.Fatal(err)
+		}
+		story.Answer(1, "watcher", 1000, projectionstest.Funded("acc-tg", 1, 1000))
+		if err := runner.Await(ctx, story.Cut()); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		mustBeStopped(t, <-ended)
+		mustFold(t.Context(), t, story.Ledger, whole, projections.All()...)
+		projectionstest.SameRows(t.Context(), t, whole, store, projections.All()...)
+	})
+}
+
+func TestALedgerThatWasPutBackStopsTheRunner(t *testing.T) {
+	t.Parallel()
+	ctx := projectionstest.Context(t)
+	story, store := projectionstest.NewStory(t), projections.NewMemStore()
+	mustFold(ctx, t, story.Ledger, store, projections.All()...)
+	shorter := projectionstest.NewLedger(t, projectionstest.StoryShards)
+	shorter.Begin()
+	if err := projections.NewRunner(shorter, store, projections.All()...).Run(ctx); !errors.Is(err, eventstore.ErrGap) {
+		t.Errorf("the runner ended with %v, want ErrGap", err)
+	}
 }

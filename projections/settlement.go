@@ -92,7 +92,8 @@ func ReadSettlement(ctx context.Context, view View) (Settlement, error) {
 			return Settlement{}, fmt.Errorf("read settlement: %w", err)
 		}
 		if int(tree.Shard) >= len(at) || domain.Offset(tree.Size) != at[tree.Shard].Ledger {
-			return Settlement{}, fmt.Errorf("read settlement: tree of shard %d has %d records, the cut is %v: %w", tree.Shard, tree.Size, s.Cut.Offsets, ErrNotTogether)
+			return Settlement{}, fmt.Errorf("read settlement: tree of shard %d has %d records, the cut is %v: %w",
+				tree.Shard, tree.Size, s.Cut.Offsets, ErrNotTogether)
 		}
 		if s.Cut.LogRoots[tree.Shard], err = tree.Root(); err != nil {
 			return Settlement{}, fmt.Errorf("read settlement: %w", err)

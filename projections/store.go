@@ -34,7 +34,8 @@ type Store interface {
 	// only take back whole commits, the latest first: the log has what it takes to make them again.
 	//
 	// If a model does not stand where its change starts, in all shards, nothing is written and the error
-	// is ErrConflict: rows were loaded as of that place, so writing them would undo what came since. After any other error the changes may have been kept or not: read the checkpoint.
+	// is ErrConflict: rows were loaded as of that place, so writing them would undo what came since.
+	// After any other error the changes may have been kept or not: read the checkpoint.
 	// Commit never retries. The rows belong to the store from here on, whatever it returns.
 	Commit(ctx context.Context, changes []Change) error
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore"
@@ -47,34 +48,19 @@ type Evidence struct {
 	What string
 }
 
-func (v *Verdict) show(shard domain.Shard, when Moment, format string, args ...any) {
+func (v *Verdict) showf(shard domain.Shard, when Moment, format string, args ...any) {
 	if when.AtMs != 0 {
 		v.Facts = append(v.Facts, Evidence{domain.Position{Shard: shard, Offset: when.Offset}, when.AtMs, fmt.Sprintf(format, args...)})
 	}
 }
 
-func (v Verdict) is(outcome Outcome, reason, format string, args ...any) Verdict {
+func (v Verdict) isf(outcome Outcome, reason, format string, args ...any) Verdict {
 	v.Outcome, v.Reason, v.Because = outcome, reason, fmt.Sprintf(format, args...)
 	return v
 }
 
-// WhyReader is what a verdict is made of; see Reader for what the methods promise.
-type WhyReader interface {
-	Job(ctx context.Context, job domain.JobID) (Job, error)
-	Batch(ctx context.Context, number uint32) (BatchDetail, error)
-	Report(ctx context.Context, key ReportKey) (Report, error)
-	Provider(ctx context.Context, provider domain.ProviderID) (Provider, error)
-	Payout(ctx context.Context, payee domain.ProviderID) (Payout, error)
-	BalancesOf(ctx context.Context, owner [32]byte) ([]Balance, error)
-	RejectionsOfJob(ctx context.Context, job domain.JobID) ([]Rejected, error)
-	RejectionsOfReport(ctx context.Context, key ReportKey) ([]Rejected, error)
-	MaturityOf(ctx context.Context, provider domain.ProviderID, bucketMs int64, from domain.Position) (Maturity, error)
-	FirstLine(ctx context.Context, payee domain.ProviderID, covers domain.Position) (BatchLine, error)
-	PaymentReaching(ctx context.Context, payee domain.ProviderID, cumulative domain.Nano) (Payment, error)
-}
-
 // WhyJob says what became of the worker's part of a job. It is ErrNotFound for a job that no fact names.
-func WhyJob(ctx context.Context, r WhyReader, job domain.JobID) (Verdict, error) {
+func WhyJob(ctx context.Context, r Reader, job domain.JobID) (Verdict, error) {
 	rejected, err := r.RejectionsOfJob(ctx, job)
 	if err != nil {
 		return Verdict{}, fmt.Errorf("why job %s: %w", job, err)
@@ -83,7 +69,7 @@ func WhyJob(ctx context.Context, r WhyReader, job domain.JobID) (Verdict, error)
 	switch {
 	case errors.Is(err, ErrNotFound) && len(rejected) > 0:
 		last := rejected[len(rejected)-1]
-		return showRejections(Verdict{}, rejected).is(NotPaid, last.Reason, "no claim for this job was accepted: %s", last.Rule()), nil
+		return showRejections(Verdict{}, rejected).isf(NotPaid, last.Reason, "no claim for this job was accepted: %s", last.Rule()), nil
 	case err != nil:
 		return Verdict{}, fmt.Errorf("why job %s: %w", job, err)
 	}
@@ -98,49 +84,49 @@ func WhyJob(ctx context.Context, r WhyReader, job domain.JobID) (Verdict, error)
 // evidence lists the life of the job.
 func (r *Job) evidence() Verdict {
 	v := Verdict{Amount: r.WorkerPart}
-	v.show(r.Shard, r.Submitted, "job_submitted: %s reserved", r.Reserved)
-	v.show(r.Shard, r.Assigned, "job_assigned: to worker %s", r.Worker)
-	v.show(r.Shard, r.Started, "job_started")
-	v.show(r.Shard, r.Closed, "job_%s: %s charged, %s of it for the worker", r.State, r.Charge, r.WorkerPart)
-	v.show(r.Shard, r.Disputed, "job_disputed: %s, %s held", r.DisputeReason, r.Held)
-	v.show(r.Shard, r.Resolved, "dispute_resolved: %s back to the client, %s to the provider, %s slashed", r.Refund, r.Released, r.Slashed)
+	v.showf(r.Shard, r.Submitted, "job_submitted: %s reserved", r.Reserved)
+	v.showf(r.Shard, r.Assigned, "job_assigned: to worker %s", r.Worker)
+	v.showf(r.Shard, r.Started, "job_started")
+	v.showf(r.Shard, r.Closed, "job_%s: %s charged, %s of it for the worker", r.State, r.Charge, r.WorkerPart)
+	v.showf(r.Shard, r.Disputed, "job_disputed: %s, %s held", r.DisputeReason, r.Held)
+	v.showf(r.Shard, r.Resolved, "dispute_resolved: %s back to the client, %s to the provider, %s slashed", r.Refund, r.Released, r.Slashed)
 	return v
 }
 
 // whyPay follows the worker's part from the job's end to the chain.
-func whyPay(ctx context.Context, r WhyReader, j *Job, v Verdict) (Verdict, error) {
+func whyPay(ctx context.Context, r Reader, j *Job, v Verdict) (Verdict, error) {
 	var payable domain.Position
 	switch {
 	case j.Closed.AtMs == 0:
-		return v.is(Pending, "open", "the job is %s and has not ended", j.State), nil
+		return v.isf(Pending, "open", "the job is %s and has not ended", j.State), nil
 	case j.WorkerPart == 0:
-		return v.is(NotPaid, "nothing_charged", "the job %s, and its rate card charges nothing for that", j.State), nil
+		return v.isf(NotPaid, "nothing_charged", "the job %s, and its rate card charges nothing for that", j.State), nil
 	case j.Dispute == DisputeOpen:
-		return v.is(Held, "disputed", "the client disputes the job (%s); %s is held until an arbiter decides", j.DisputeReason, j.Held), nil
+		return v.isf(Held, "disputed", "the client disputes the job (%s); %s is held until an arbiter decides", j.DisputeReason, j.Held), nil
 	case j.Dispute == DisputeResolved && j.Released == 0:
-		return v.is(NotPaid, "dispute_lost", "the dispute left nothing for the provider"), nil
+		return v.isf(NotPaid, "dispute_lost", "the dispute left nothing for the provider"), nil
 	case j.Dispute == DisputeResolved:
 		v.Amount = j.Released
 		payable = domain.Position{Shard: j.Shard, Offset: j.Resolved.Offset}
 	default:
 		matured, err := r.MaturityOf(ctx, j.Provider, j.DisputableUntilMs, domain.Position{Shard: j.Shard, Offset: j.Closed.Offset})
 		if errors.Is(err, ErrNotFound) {
-			return v.is(Pending, "dispute_window", "the pay is mature when log time in shard %d reaches %d", j.Shard, j.DisputableUntilMs), nil
+			return v.isf(Pending, "dispute_window", "the pay is mature when log time in shard %d reaches %d", j.Shard, j.DisputableUntilMs), nil
 		}
 		if err != nil {
 			return v, err
 		}
-		v.show(matured.Shard, Moment{matured.AtMs, matured.Ledger}, "earnings_matured: %s of the provider, this job's among it", matured.Amount)
+		v.showf(matured.Shard, Moment{matured.AtMs, matured.Ledger}, "earnings_matured: %s of the provider, this job's among it", matured.Amount)
 		payable = domain.Position{Shard: matured.Shard, Offset: matured.Ledger}
 	}
 	return whyBatch(ctx, r, j.Provider, payable, v)
 }
 
 // whyBatch follows pay that is payable since a place in the ledger into its batch and onto the chain.
-func whyBatch(ctx context.Context, r WhyReader, payee domain.ProviderID, since domain.Position, v Verdict) (Verdict, error) {
+func whyBatch(ctx context.Context, r Reader, payee domain.ProviderID, since domain.Position, v Verdict) (Verdict, error) {
 	line, err := r.FirstLine(ctx, payee, since)
 	if errors.Is(err, ErrNotFound) {
-		return v.is(Pending, "payable", "the pay is mature and goes into the next batch in which the provider is owed the threshold"), nil
+		return v.isf(Pending, "payable", "the pay is mature and goes into the next batch in which the provider is owed the threshold"), nil
 	}
 	if err != nil {
 		return v, err
@@ -149,18 +135,18 @@ func whyBatch(ctx context.Context, r WhyReader, payee domain.ProviderID, since d
 	if err != nil {
 		return v, err
 	}
-	v.show(domain.Control, batch.Sealed, "batch_sealed: batch %d adds %s, %s in all", line.Number, line.Delta, line.Cumulative)
-	v.show(domain.Control, batch.Proposed, "batch_proposed: the vault has its root")
-	v.show(domain.Control, batch.Activated, "batch_activated: it can be claimed")
+	v.showf(domain.Control, batch.Sealed, "batch_sealed: batch %d adds %s, %s in all", line.Number, line.Delta, line.Cumulative)
+	v.showf(domain.Control, batch.Proposed, "batch_proposed: the vault has its root")
+	v.showf(domain.Control, batch.Activated, "batch_activated: it can be claimed")
 	payment, err := r.PaymentReaching(ctx, payee, line.Cumulative)
 	if errors.Is(err, ErrNotFound) {
-		return v.is(Pending, "batch_"+batch.State, "the pay is in batch %d, which is %s", line.Number, batch.State), nil
+		return v.isf(Pending, "batch_"+batch.State, "the pay is in batch %d, which is %s", line.Number, batch.State), nil
 	}
 	if err != nil {
 		return v, err
 	}
-	v.show(domain.Control, payment.Seen, "payout_observed: %s in transaction %s", payment.Amount, payment.TxHash)
-	return v.is(Paid, "paid", "paid with batch %d", line.Number), nil
+	v.showf(domain.Control, payment.Seen, "payout_observed: %s in transaction %s", payment.Amount, payment.TxHash)
+	return v.isf(Paid, "paid", "paid with batch %d", line.Number), nil
 }
 
 // Rule says in words which rule was broken, as far as numbers and names can.
@@ -177,7 +163,7 @@ func (r *Rejected) Rule() string {
 
 func showRejections(v Verdict, rejected []Rejected) Verdict {
 	for i := range rejected {
-		v.show(rejected[i].Shard, Moment{rejected[i].AtMs, rejected[i].Ledger}, "rejected: claim %d: %s", rejected[i].Claim, rejected[i].Rule())
+		v.showf(rejected[i].Shard, Moment{rejected[i].AtMs, rejected[i].Ledger}, "rejected: claim %d: %s", rejected[i].Claim, rejected[i].Rule())
 	}
 	return v
 }
@@ -185,7 +171,7 @@ func showRejections(v Verdict, rejected []Rejected) Verdict {
 // WhyReport says what became of a report: rejected if nothing in it was accepted; otherwise held, pending
 // or paid as the jobs are that its claims moved, the least settled of them first; booked if no pay hangs on
 // it. The facts are read from the ledger itself. It is ErrNotFound for a report that was never answered.
-func WhyReport(ctx context.Context, r WhyReader, ledger eventstore.Reader, key ReportKey) (Verdict, error) {
+func WhyReport(ctx context.Context, r Reader, ledger eventstore.Reader, key ReportKey) (Verdict, error) {
 	fail := func(err error) (Verdict, error) {
 		return Verdict{}, fmt.Errorf("why report %d of %s in shard %d: %w", key.Sequence, key.Signer, key.Shard, err)
 	}
@@ -197,15 +183,15 @@ func WhyReport(ctx context.Context, r WhyReader, ledger eventstore.Reader, key R
 	switch {
 	case errors.Is(err, ErrNotFound) && len(rejected) > 0:
 		last := rejected[len(rejected)-1]
-		return showRejections(Verdict{}, rejected).is(NotPaid, last.Reason, "the report was refused: %s", last.Rule()), nil
+		return showRejections(Verdict{}, rejected).isf(NotPaid, last.Reason, "the report was refused: %s", last.Rule()), nil
 	case err != nil:
 		return fail(err)
 	}
 	v := Verdict{}
-	v.show(key.Shard, report.Answered, "answered: %d claims accepted, %d rejected", report.Accepted, report.Rejected)
+	v.showf(key.Shard, report.Answered, "answered: %d claims accepted, %d rejected", report.Accepted, report.Rejected)
 	v = showRejections(v, rejected)
 	if report.Accepted == 0 && report.Rejected > 0 {
-		return v.is(NotPaid, rejected[0].Reason, "no claim of the report was accepted: %s", rejected[0].Rule()), nil
+		return v.isf(NotPaid, rejected[0].Reason, "no claim of the report was accepted: %s", rejected[0].Rule()), nil
 	}
 	jobs, err := jobsMovedAt(ctx, ledger, domain.Position{Shard: key.Shard, Offset: report.Answered.Offset})
 	if err != nil {
@@ -215,18 +201,17 @@ func WhyReport(ctx context.Context, r WhyReader, ledger eventstore.Reader, key R
 }
 
 // whyAll joins the verdicts on jobs: the first of held, pending, paid and rejected that any of them has.
-func whyAll(ctx context.Context, r WhyReader, jobs []domain.JobID, v Verdict) (Verdict, error) {
-	byOutcome := map[Outcome][]Verdict{}
-	for _, job := range jobs {
-		one, err := WhyJob(ctx, r, job)
-		if err != nil {
+func whyAll(ctx context.Context, r Reader, jobs []domain.JobID, v Verdict) (Verdict, error) {
+	verdicts := make([]Verdict, len(jobs))
+	for i, job := range jobs {
+		var err error
+		if verdicts[i], err = WhyJob(ctx, r, job); err != nil {
 			return Verdict{}, err
 		}
-		v.Facts = append(v.Facts, one.Facts...)
-		byOutcome[one.Outcome] = append(byOutcome[one.Outcome], one)
+		v.Facts = append(v.Facts, verdicts[i].Facts...)
 	}
 	for _, outcome := range []Outcome{Held, Pending, Paid, NotPaid} {
-		same := byOutcome[outcome]
+		same := slices.DeleteFunc(slices.Clone(verdicts), func(one Verdict) bool { return one.Outcome != outcome })
 		if len(same) == 0 {
 			continue
 		}
@@ -235,9 +220,9 @@ func whyAll(ctx context.Context, r WhyReader, jobs []domain.JobID, v Verdict) (V
 				return Verdict{}, err
 			}
 		}
-		return v.is(outcome, same[0].Reason, "of %d jobs that it moved, %d are %s: %s", len(jobs), len(same), outcome, same[0].Because), nil
+		return v.isf(outcome, same[0].Reason, "of %d jobs that it moved, %d are %s: %s", len(jobs), len(same), outcome, same[0].Because), nil
 	}
-	return v.is(Booked, "booked", "the report was taken, and no pay hangs on it"), nil
+	return v.isf(Booked, "booked", "the report was taken, and no pay hangs on it"), nil
 }
 
 // jobsMovedAt reads the entry at a place in the ledger and returns the jobs that its claims moved.
@@ -266,16 +251,16 @@ func jobsMovedAt(ctx context.Context, ledger eventstore.Reader, at domain.Positi
 
 // ProviderPay is where a provider's money is: in all that is not paid yet, and what was paid.
 type ProviderPay struct {
-	Earned    domain.Nano // in its dispute window
-	Held      domain.Nano
-	Payable   domain.Nano // in no batch yet
-	Committed domain.Nano // in a batch, not yet seen paid
-	Paid      domain.Nano
+	Earned    domain.Nano `json:"earned_nano"` // in its dispute window
+	Held      domain.Nano `json:"held_nano"`
+	Payable   domain.Nano `json:"payable_nano"`   // in no batch yet
+	Committed domain.Nano `json:"committed_nano"` // in a batch, not yet seen paid
+	Paid      domain.Nano `json:"paid_nano"`
 }
 
 // WhyProvider says where a provider's money is. The verdict is pending while anything is on its way, held
 // while all that is left is disputed, and paid when nothing is left.
-func WhyProvider(ctx context.Context, r WhyReader, provider domain.ProviderID) (Verdict, ProviderPay, error) {
+func WhyProvider(ctx context.Context, r Reader, provider domain.ProviderID) (Verdict, ProviderPay, error) {
 	var pay ProviderPay
 	fail := func(err error) (Verdict, ProviderPay, error) {
 		return Verdict{}, pay, fmt.Errorf("why provider %s: %w", provider, err)
@@ -306,8 +291,8 @@ func WhyProvider(ctx context.Context, r WhyReader, provider domain.ProviderID) (
 	}
 	pay.Paid = payout.Paid
 	v := Verdict{}
-	v.show(domain.Control, registered.Registered, "provider_registered: %s", registered.Name)
-	v.show(domain.Control, payout.LastPaid, "payout_observed: the last of %d, %s in all", payout.Payments, payout.Paid)
+	v.showf(domain.Control, registered.Registered, "provider_registered: %s", registered.Name)
+	v.showf(domain.Control, payout.LastPaid, "payout_observed: the last of %d, %s in all", payout.Payments, payout.Paid)
 	return pay.verdict(v), pay, nil
 }
 
@@ -316,14 +301,15 @@ func (p ProviderPay) verdict(v Verdict) Verdict {
 	switch {
 	case onTheWay != 0:
 		v.Amount = onTheWay
-		return v.is(Pending, "on_the_way", "%s in the dispute window, %s payable, %s in a batch; %s held, %s paid", p.Earned, p.Payable, p.Committed, p.Held, p.Paid)
+		return v.isf(Pending, "on_the_way", "%s in the dispute window, %s payable, %s in a batch; %s held, %s paid",
+			p.Earned, p.Payable, p.Committed, p.Held, p.Paid)
 	case p.Held != 0:
 		v.Amount = p.Held
-		return v.is(Held, "disputed", "%s held for disputes; %s paid", p.Held, p.Paid)
+		return v.isf(Held, "disputed", "%s held for disputes; %s paid", p.Held, p.Paid)
 	case p.Paid != 0:
 		v.Amount = p.Paid
-		return v.is(Paid, "paid", "all of %s paid", p.Paid)
+		return v.isf(Paid, "paid", "all of %s paid", p.Paid)
 	default:
-		return v.is(Pending, "nothing_earned", "nothing was earned yet")
+		return v.isf(Pending, "nothing_earned", "nothing was earned yet")
 	}
 }

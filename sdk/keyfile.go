@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -37,15 +38,34 @@ func ReadKey(path string) (ed25519.PrivateKey, error) {
 }
 
 // WriteKey writes a key file that only its owner can read, durably. It never overwrites: a key that is
-// gone can't be made again.
+// gone can't be made again. A file that is there (fs.ErrExist) is there whole: the key is written under
+// another name first, so a crash leaves either no key, or all of it, or beside it a ".key-" file that
+// nobody knows of.
 func WriteKey(path string, key ed25519.PrivateKey) (err error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	folder := filepath.Dir(path)
+	file, err := os.CreateTemp(folder, ".key-*") // for its owner only
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := file.WriteString(hex.EncodeToString(key.Seed()) + "\n"); err != nil {
+	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
+	_, err = file.WriteString(hex.EncodeToString(key.Seed()) + "\n")
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	return file.Sync()
+	if err := os.Link(file.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(folder)
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

@@ -82,7 +82,7 @@ func NewHandler(cfg Config) http.Handler {
 	return mux
 }
 
-// receipt is v1.Receipt as JSON.
+// receipts answer a body of reports, one each, in order: v1.Receipt in its JSON form.
 type receipts struct {
 	Receipts []json.RawMessage `json:"receipts"`
 }
@@ -149,7 +149,12 @@ func fail(w http.ResponseWriter, status int, err error) {
 
 // answer writes JSON. An error of the connection has nobody left to be told.
 func answer(w http.ResponseWriter, status int, body any) {
+	raw, err := json.Marshal(body)
+	if err != nil { // an explanation that has no JSON form
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	_, _ = w.Write(append(raw, '\n'))
 }

@@ -36,7 +36,8 @@ func TestEveryModelHasItsTableAndItsView(t *testing.T) {
 		if !slices.Equal(have, want) {
 			t.Errorf("table of %s has the columns %v, want %v", table, have, want)
 		}
-		if key := names(t, db, "SELECT name FROM pragma_table_info(? || '_v' || ?) WHERE pk > 0 ORDER BY pk", table.Name, table.Version); !slices.Equal(key, wantKey) {
+		key := names(t, db, "SELECT name FROM pragma_table_info(? || '_v' || ?) WHERE pk > 0 ORDER BY pk", table.Name, table.Version)
+		if !slices.Equal(key, wantKey) {
 			t.Errorf("table of %s has the key %v, want %v", table, key, wantKey)
 		}
 		if nullable := names(t, db, `SELECT name FROM pragma_table_info(? || '_v' || ?) WHERE "notnull" = 0`, table.Name, table.Version); nullable != nil {

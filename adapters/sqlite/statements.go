@@ -10,7 +10,7 @@ import (
 
 // rowsPerStatement are how many rows one statement carries, so that a batch takes few statements and
 // each is prepared once. The widest row has about fifty columns; SQLite takes 32,766 parameters.
-var rowsPerStatement = [...]int{128, 16, 1}
+var rowsPerStatement = [...]int{128, 32, 8, 2, 1}
 
 // chunks calls f with the pieces of a slice that have a prepared size.
 func chunks[T any](all []T, f func([]T) error) error {

@@ -12,7 +12,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"iter"
 	"net/url"
 	"path/filepath"
 	"sync"
@@ -110,7 +109,7 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// prepare returns a statement of the writer; it needs mu.
+// prepare returns a statement of the writer, which stays open until Close; it needs mu.
 func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	if statement, ok := s.statements[query]; ok {
 		return statement, nil
@@ -121,6 +120,16 @@ func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	}
 	s.statements[query] = statement
 	return statement, nil
+}
+
+// execute runs a statement that will be run again; it needs mu.
+func (s *Store) execute(ctx context.Context, query string, args ...any) error {
+	statement, err := s.prepare(ctx, query) //nolint:sqlclosecheck // Close closes it
+	if err != nil {
+		return err
+	}
+	_, err = statement.ExecContext(ctx, args...)
+	return err
 }
 
 // Load fills rows; see projections.Store.
@@ -134,7 +143,7 @@ func (s *Store) Load(ctx context.Context, table projections.Table, rows []projec
 }
 
 func (s *Store) load(ctx context.Context, table projections.Table, rows []projections.Row) error {
-	statement, err := s.prepare(ctx, loadStatement(table, len(rows)))
+	statement, err := s.prepare(ctx, loadStatement(table, len(rows))) //nolint:sqlclosecheck // Close closes it
 	if err != nil {
 		return err
 	}
@@ -166,26 +175,6 @@ func (s *Store) load(ctx context.Context, table projections.Table, rows []projec
 	return found.Err()
 }
 
-// values are where database/sql puts what it read.
-type values struct{ read, pointers []any }
-
-func newValues(n int) values {
-	v := values{make([]any, n), make([]any, n)}
-	for i := range v.read {
-		v.pointers[i] = &v.read[i]
-	}
-	return v
-}
-
-func setColumns(columns []projections.Column, values []any) error {
-	for i, c := range columns {
-		if err := c.Set(values[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Commit writes changes; see projections.Store.
 func (s *Store) Commit(ctx context.Context, changes []projections.Change) error {
 	s.mu.Lock()
@@ -207,14 +196,12 @@ func (s *Store) Commit(ctx context.Context, changes []projections.Change) error 
 	})
 }
 
+const writeCheckpoint = `INSERT OR REPLACE INTO checkpoints
+	(model, version, shard, ledger_offset, intake_offset) VALUES (?, ?, ?, ?, ?)`
+
 // write writes the rows and the checkpoint of one model; it needs mu and a transaction.
 func (s *Store) write(ctx context.Context, change projections.Change) error {
 	err := chunks(change.Rows, func(some []projections.Row) error { return s.insert(ctx, change.Table, some) })
-	if err != nil {
-		return err
-	}
-	statement, err := s.prepare(ctx, `INSERT OR REPLACE INTO checkpoints
-		(model, version, shard, ledger_offset, intake_offset) VALUES (?, ?, ?, ?, ?)`)
 	if err != nil {
 		return err
 	}
@@ -222,7 +209,7 @@ func (s *Store) write(ctx context.Context, change projections.Change) error {
 		if shard < len(change.From) && p == change.From[shard] {
 			continue
 		}
-		if _, err := statement.ExecContext(ctx, change.Table.Name, change.Table.Version, shard, p.Ledger, p.Intake); err != nil {
+		if err := s.execute(ctx, writeCheckpoint, change.Table.Name, change.Table.Version, shard, p.Ledger, p.Intake); err != nil {
 			return err
 		}
 	}
@@ -230,10 +217,6 @@ func (s *Store) write(ctx context.Context, change projections.Change) error {
 }
 
 func (s *Store) insert(ctx context.Context, table projections.Table, rows []projections.Row) error {
-	statement, err := s.prepare(ctx, insertStatement(table, len(rows)))
-	if err != nil {
-		return err
-	}
 	var columns []projections.Column
 	var args []any
 	for _, row := range rows {
@@ -242,40 +225,7 @@ func (s *Store) insert(ctx context.Context, table projections.Table, rows []proj
 			args = append(args, c.Value())
 		}
 	}
-	_, err = statement.ExecContext(ctx, args...)
-	return err
-}
-
-// querier is a connection or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// readCheckpoints returns where all models stand, by tableName.
-func readCheckpoints(ctx context.Context, from querier) (map[string]projections.Checkpoint, error) {
-	rows, err := from.QueryContext(ctx, `SELECT model, version, shard, ledger_offset, intake_offset FROM checkpoints ORDER BY shard`)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoints: %w", err)
-	}
-	defer rows.Close()
-	all := map[string]projections.Checkpoint{}
-	for rows.Next() {
-		var table projections.Table
-		var shard int
-		var p projections.Progress
-		if err := rows.Scan(&table.Name, &table.Version, &shard, &p.Ledger, &p.Intake); err != nil {
-			return nil, fmt.Errorf("read checkpoints: %w", err)
-		}
-		at := all[tableName(table)]
-		for len(at) < shard { // no entry of the shards between was ever folded
-			at = append(at, projections.Progress{})
-		}
-		all[tableName(table)] = append(at, p)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read checkpoints: %w", err)
-	}
-	return all, nil
+	return s.execute(ctx, insertStatement(table, len(rows)), args...)
 }
 
 // Forget throws rows away; see projections.Store.
@@ -283,11 +233,10 @@ func (s *Store) Forget(ctx context.Context, table projections.Table) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := inTransaction(ctx, s.writer, func() error {
-		if _, err := s.writer.ExecContext(ctx, "DELETE FROM "+tableName(table)); err != nil {
+		if err := s.execute(ctx, fmt.Sprintf("DELETE FROM %s", tableName(table))); err != nil {
 			return err
 		}
-		_, err := s.writer.ExecContext(ctx, "DELETE FROM checkpoints WHERE model = ? AND version = ?", table.Name, table.Version)
-		return err
+		return s.execute(ctx, "DELETE FROM checkpoints WHERE model = ? AND version = ?", table.Name, table.Version)
 	})
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", table, err)
@@ -299,6 +248,7 @@ func (s *Store) Forget(ctx context.Context, table projections.Table) error {
 func (s *Store) Publish(ctx context.Context, table projections.Table) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	//nolint:unqueryvet // all of a table is what the view is for
 	view := fmt.Sprintf("CREATE VIEW %s AS SELECT * FROM %s", table.Name, tableName(table))
 	var published string
 	err := s.writer.QueryRowContext(ctx, "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?", table.Name).Scan(&published)
@@ -344,62 +294,4 @@ func inTransaction(ctx context.Context, conn *sql.Conn, do func() error) error {
 	// rolled back by itself there is nothing to roll back, which is an error that says nothing new.
 	_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	return err
-}
-
-// View shows one moment; see projections.Store.
-func (s *Store) View(ctx context.Context, see func(projections.View) error) error {
-	return s.read(ctx, func(tx *sql.Tx) error { return see(view{tx}) })
-}
-
-// read runs queries on one moment: the first of them fixes it.
-func (s *Store) read(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := s.reading.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return fmt.Errorf("begin to read: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // it has nothing to undo
-	return do(tx)
-}
-
-type view struct{ tx *sql.Tx }
-
-func (v view) Checkpoint(ctx context.Context, table projections.Table) (projections.Checkpoint, error) {
-	all, err := readCheckpoints(ctx, v.tx)
-	return all[tableName(table)], err
-}
-
-func (v view) Rows(ctx context.Context, table projections.Table) iter.Seq2[projections.Row, error] {
-	return rows(ctx, v.tx, table, selectStatement(table, tableName(table), inKeyOrder(table)))
-}
-
-// rows yields what a query selects, all columns of the table. The row is the same one each time.
-func rows(ctx context.Context, from querier, table projections.Table, query string, args ...any) iter.Seq2[projections.Row, error] {
-	return func(yield func(projections.Row, error) bool) {
-		fail := func(err error) { yield(nil, fmt.Errorf("read rows of %s: %w", table, err)) }
-		found, err := from.QueryContext(ctx, query, args...)
-		if err != nil {
-			fail(err)
-			return
-		}
-		defer found.Close()
-		row := table.New()
-		columns := row.Columns(nil)
-		values := newValues(len(columns))
-		for found.Next() {
-			if err := found.Scan(values.pointers...); err != nil {
-				fail(err)
-				return
-			}
-			if err := setColumns(columns, values.read); err != nil {
-				fail(err)
-				return
-			}
-			if !yield(row, nil) {
-				return
-			}
-		}
-		if err := found.Err(); err != nil {
-			fail(err)
-		}
-	}
 }

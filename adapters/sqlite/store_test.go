@@ -56,14 +56,14 @@ func open(t *testing.T, path string) *sqlite.Store {
 }
 
 // execute changes a file behind the store's back.
-func execute(t *testing.T, path, statement string, args ...any) {
+func execute(t *testing.T, path, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }

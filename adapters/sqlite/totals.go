@@ -148,8 +148,10 @@ func (q reader) FirstLine(ctx context.Context, payee domain.ProviderID, covers d
 }
 
 func (q reader) PaymentReaching(ctx context.Context, payee domain.ProviderID, cumulative domain.Nano) (projections.Payment, error) {
-	const running = "(SELECT *, SUM(amount_nano) OVER (ORDER BY lt) AS reached FROM payments WHERE payee = ?)"
-	query := selectStatement(projections.Payments.Table(), running, "WHERE reached >= ? ORDER BY lt LIMIT 1")
+	table := projections.Payments.Table()
+	running := fmt.Sprintf("(SELECT %s, SUM(amount_nano) OVER (ORDER BY lt) AS reached FROM payments WHERE payee = ?)",
+		strings.Join(columnNames(table), ", "))
+	query := selectStatement(table, running, "WHERE reached >= ? ORDER BY lt LIMIT 1")
 	found, err := all(ctx, q, projections.Payments, query, blob(payee), cumulative)
 	return only(projections.Payments.Name, found, err)
 }

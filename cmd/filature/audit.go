@@ -68,7 +68,10 @@ func auditFolder(ctx context.Context, dir string, progress func(done, total int6
 		}
 	}
 	for _, err := range []error{errIntake, errLedger} {
-		if err != nil && !errors.Is(err, eventstore.ErrCorrupt) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, usage("--data %s: lacks a log; has serve or demo run there? %w", dir, err)
+		case err != nil && !errors.Is(err, eventstore.ErrCorrupt):
 			return nil, usage("--data %s: %w", dir, err)
 		}
 	}

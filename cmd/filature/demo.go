@@ -36,19 +36,22 @@ const (
 	demoBucket  = time.Second
 	demoDelay   = time.Second
 	demoTimeout = 2 * time.Second // after which an abandoned job expires
-	// demoDays is in how many parts the traffic comes; after each, a batch is sealed.
-	demoDays = 4
+	// demoParts is in how many parts the traffic comes, at most; after each, a batch is sealed.
+	demoParts = 4
 )
 
 // Run runs the demo.
 func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, demoLimit)
 	defer cancel()
-	if err := c.folder(); err != nil {
+	if err := checkShards(c.Shards); err != nil {
 		return err
 	}
 	plan, err := c.plan()
 	if err != nil {
+		return err
+	}
+	if err := c.folder(); err != nil {
 		return err
 	}
 	rules := defaultTerms()
@@ -164,8 +167,9 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 
 	result := &demoResult{Data: c.Data, Network: e.network.String(), Vault: vault.Address().String(), Seed: c.Seed}
 	t := newTraffic(w, rand.New(rand.NewPCG(c.Seed, 2)), c.Trace == "") //nolint:gosec // as above
-	for part := range demoDays {
-		from, to := len(plan)*part/demoDays, len(plan)*(part+1)/demoDays
+	parts, lastBatch := min(demoParts, len(plan)), uint32(0)
+	for part := range parts {
+		from, to := len(plan)*part/parts, len(plan)*(part+1)/parts
 		start := time.Now()
 		if err := t.run(ctx, plan[from:to], func(jobs int) {
 			out.progressf("streaming jobs: %s of %s, %s claims", count(from+jobs), count(len(plan)), count(t.claims))
@@ -176,14 +180,19 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 			return nil, err
 		}
 		result.Streaming += time.Since(start)
-		sealed, err := w.awaitBatch(ctx, uint32(part+1), func(state string) {
+		sealed, err := w.awaitBatch(ctx, lastBatch, func(state string) {
 			out.progressf("streamed %s jobs; %s", count(to), state)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("wait for batch %d: %w", part+1, err)
+			return nil, fmt.Errorf("wait for batch %d: %w", lastBatch+1, err)
 		}
+		if sealed.Number == 0 {
+			out.stepf("✓ part %d of %d: %s jobs, %s claims; nobody earned anything", part+1, parts, count(to), count(t.claims))
+			continue
+		}
+		lastBatch = sealed.Number
 		out.stepf("✓ part %d of %d: %s jobs, %s claims; batch %d sealed: %s coins for %d payees",
-			part+1, demoDays, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
+			part+1, parts, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
 	}
 	result.Jobs, result.Claims, result.AtTheDoor = len(plan), t.claims, t.refusals()
 	if err := w.awaitPaid(ctx, func(left domain.Nano) {
@@ -256,7 +265,7 @@ func (r *demoResult) collect(ctx context.Context, e *engine) error {
 }
 
 func (r *demoResult) print(out *console) error {
-	fmt.Fprint(out.out, "\nProviders\n\n")
+	fmt.Fprint(out.out, "\nProviders, amounts in coins; what disputes took is earned and not paid\n\n")
 	var rows [][]string
 	var sum providerResult
 	for _, p := range r.Providers {
@@ -272,7 +281,7 @@ func (r *demoResult) print(out *console) error {
 		sum.PaidOnChain += p.PaidOnChain
 	}
 	sum.Name = "all"
-	out.table([]string{"provider", "jobs", "not done", "prompt", "cached", "completion", "reasoning", "charged", "paid", "paid on chain"}, rows, sum.cells())
+	out.table([]string{"provider", "jobs", "not done", "prompt", "cached", "completion", "reasoning", "earned", "paid", "paid on chain"}, rows, sum.cells())
 	fmt.Fprint(out.out, "\nRejected by the ledger (each with its reason, field and figures: filature why)\n\n")
 	printReasons(out, r.Rejections)
 	fmt.Fprint(out.out, "\nRefused at the gateway, so in no log\n\n")

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/filature/filature/adapters/ton"
@@ -295,52 +296,69 @@ func (w *world) decided(ctx context.Context) error {
 	return nil
 }
 
-// awaitBatch waits until a batch is sealed.
-func (w *world) awaitBatch(ctx context.Context, number uint32, progress func(string)) (projections.Batch, error) {
+// The accounts that money passes through on its way from a client's deposit to a provider's wallet: up to
+// where a batch is made of it, and all the way.
+var (
+	onItsWayToABatch = []v1.AccountKind{
+		v1.AccountKind_ACCOUNT_KIND_CLIENT_RESERVED, v1.AccountKind_ACCOUNT_KIND_PROVIDER_EARNED,
+		v1.AccountKind_ACCOUNT_KIND_PROVIDER_HELD, v1.AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE,
+	}
+	onItsWay = append(slices.Clone(onItsWayToABatch), v1.AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED)
+)
+
+// left is what accounts of some kinds hold together.
+func left(ctx context.Context, r projections.Reader, kinds []v1.AccountKind) (sum domain.Nano, err error) {
+	trial, err := r.TrialBalance(ctx)
+	for _, total := range trial {
+		for _, kind := range kinds {
+			if total.Kind == projections.KindName(kind) {
+				sum += total.Amount
+			}
+		}
+	}
+	return sum, err
+}
+
+// awaitBatch waits until a batch after the last one is sealed, or until there is nothing that one could be
+// made of; then it has the number 0.
+func (w *world) awaitBatch(ctx context.Context, last uint32, progress func(string)) (found projections.Batch, err error) {
 	for {
-		var found projections.Batch
+		var waiting domain.Nano
 		err := w.engine.store.Read(ctx, func(r projections.Reader) error {
 			batches, err := r.BatchList(ctx)
+			if err != nil {
+				return err
+			}
 			for _, b := range batches {
-				if b.Number >= number && found.Number == 0 {
+				if b.Number > last && found.Number == 0 {
 					found = b
 				}
 			}
+			waiting, err = left(ctx, r, onItsWayToABatch)
 			return err
 		})
-		if err != nil || found.Number != 0 {
+		if err != nil || found.Number != 0 || waiting == 0 {
 			return found, err
 		}
-		progress(fmt.Sprintf("waiting for batch %d: earnings mature a second after their charge", number))
+		progress(fmt.Sprintf("waiting for batch %d: earnings mature a second after their charge", last+1))
 		if err := pause(ctx, pollChain/4); err != nil {
 			return found, err
 		}
 	}
 }
 
-// awaitPaid waits until nothing is reserved, earned, held, payable or committed any more: everything has
-// found its owner, and providers have theirs on chain.
+// awaitPaid waits until everything has found its owner, and providers have theirs on chain.
 func (w *world) awaitPaid(ctx context.Context, progress func(domain.Nano)) error {
 	for {
-		var left domain.Nano
-		err := w.engine.store.Read(ctx, func(r projections.Reader) error {
-			trial, err := r.TrialBalance(ctx)
-			for _, kind := range trial {
-				switch kind.Kind {
-				case projections.KindName(v1.AccountKind_ACCOUNT_KIND_CLIENT_RESERVED),
-					projections.KindName(v1.AccountKind_ACCOUNT_KIND_PROVIDER_EARNED),
-					projections.KindName(v1.AccountKind_ACCOUNT_KIND_PROVIDER_HELD),
-					projections.KindName(v1.AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE),
-					projections.KindName(v1.AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED):
-					left += kind.Amount
-				}
-			}
+		var waiting domain.Nano
+		err := w.engine.store.Read(ctx, func(r projections.Reader) (err error) {
+			waiting, err = left(ctx, r, onItsWay)
 			return err
 		})
-		if err != nil || left == 0 {
+		if err != nil || waiting == 0 {
 			return err
 		}
-		progress(left)
+		progress(waiting)
 		if err := pause(ctx, pollChain/4); err != nil {
 			return err
 		}

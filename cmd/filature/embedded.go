@@ -199,6 +199,7 @@ func (e *engine) run(ctx context.Context) error {
 			return fmt.Errorf("set up: %w", err)
 		}
 		close(e.ready)
+		e.log.Info("ready", "vault", vault.Address().String())
 		group.Go(func() error { return e.watch(ctx, vault, booked) })
 		group.Go(func() error { return e.settle(ctx, vault) })
 		return nil

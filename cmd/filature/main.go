@@ -12,12 +12,15 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/filature/filature/adapters/ton/localchain"
+	"github.com/filature/filature/eventstore"
 )
 
 // Exit codes. They are part of the interface; docs/commands.md explains them.
 const (
 	exitOK         = 0
-	exitNo         = 1 // the answer is no: the audit found something, a report was refused
+	exitNo         = 1 // the answer is no: the audit found something, a report was refused, a log is damaged
 	exitUsage      = 2 // bad arguments or input
 	exitUnfinished = 3 // could not be done now; run it again
 )
@@ -26,6 +29,7 @@ const (
 type program struct {
 	Demo    demoCmd    `cmd:"" help:"Run a small network from end to end: jobs in, payouts on chain, audited."`
 	Serve   serveCmd   `cmd:"" help:"Run the engine on a folder of its own and take reports over HTTP."`
+	Emit    emitCmd    `cmd:"" help:"Sign claims, one a line, and deliver them; what is not taken waits on disk."`
 	Audit   auditCmd   `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
 	Prove   proveCmd   `cmd:"" help:"Prove a payee's amount against a batch's payout root."`
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
@@ -69,7 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "filature: %v\nTry: filature --help\n", err)
+		fmt.Fprintf(stderr, "filature: %v\nTry: filature %s--help\n", err, commandOf(err))
 		return exitUsage
 	}
 	err = command.Run()
@@ -82,10 +86,22 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			fmt.Fprintf(stderr, "filature: %v\n", said.err)
 		}
 		return said.code
+	case errors.Is(err, eventstore.ErrCorrupt), errors.Is(err, localchain.ErrCorrupt):
+		fmt.Fprintf(stderr, "filature: %v\n", err)
+		return exitNo // to run it again won't help
 	default:
 		fmt.Fprintf(stderr, "filature: %v\n", err)
 		return exitUnfinished
 	}
+}
+
+// commandOf is the subcommand whose arguments were wrong, and a space; empty where it was none.
+func commandOf(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context.Selected() != nil {
+		return wrong.Context.Selected().Name + " "
+	}
+	return ""
 }
 
 // exitError is an error with an exit code. Without an error inside, all was said already.

@@ -36,16 +36,17 @@ const (
 	// shutdownGrace is how long requests under way may take to end.
 	shutdownGrace = 10 * time.Second
 	day           = 24 * time.Hour
+	// longest is what the ledger lets a network wait for anything.
+	longest = 366 * day
+	// maxShards is more than one process can make use of; each costs a clerk.
+	maxShards = 1024
 )
 
 // Run serves. It logs to stderr as JSON lines.
 func (c *serveCmd) Run(ctx context.Context, out *console) error {
-	threshold, err := domain.ParseCoins(c.Threshold)
-	if err != nil || threshold <= 0 {
-		return usage("--threshold %q: want coins above zero, such as 1.5", c.Threshold)
-	}
-	if c.Shards < 1 || c.Shards > 1024 {
-		return usage("--shards %d: want 1 to 1024", c.Shards)
+	threshold, err := c.check()
+	if err != nil {
+		return err
 	}
 	level := slog.LevelInfo
 	if c.Verbose {
@@ -71,7 +72,43 @@ func (c *serveCmd) Run(ctx context.Context, out *console) error {
 		return errors.Join(usage("--listen %s: %w", c.Listen, err), e.close())
 	}
 	log.Info("serving", "address", listener.Addr().String(), "network", e.network.String(), "data", c.Data)
-	return errors.Join(e.serve(ctx, listener), e.close())
+	err = errors.Join(e.serve(ctx, listener), e.close())
+	log.Info("stopped")
+	return err
+}
+
+// check refuses what a new network could not be founded with, before anything is made, and returns the
+// threshold.
+func (c *serveCmd) check() (domain.Nano, error) {
+	threshold, err := domain.ParseCoins(c.Threshold)
+	if err != nil || threshold <= 0 {
+		return 0, usage("--threshold %q: want coins above zero, such as 1.5", c.Threshold)
+	}
+	if err := checkShards(c.Shards); err != nil {
+		return 0, err
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+		least time.Duration
+	}{
+		{"dispute-window", c.DisputeWindow, 0}, {"bucket", c.Bucket, time.Second}, {"batch-every", c.BatchEvery, 0}, {"delay", c.Delay, 0},
+	} {
+		if d.value < d.least || d.value > longest {
+			return 0, usage("--%s %s: want %s to %s", d.flag, d.value, d.least, longest)
+		}
+	}
+	if c.Delay%time.Second != 0 {
+		return 0, usage("--delay %s: want whole seconds, as the vault counts them", c.Delay)
+	}
+	return threshold, nil
+}
+
+func checkShards(n int) error {
+	if n < 1 || n > maxShards {
+		return usage("--shards %d: want 1 to %d", n, maxShards)
+	}
+	return nil
 }
 
 // serve runs the workers and the HTTP server until the context ends: first no new requests, then, when

@@ -30,6 +30,6 @@ func (c *versionCmd) Run(out *console) error {
 			"vault_code_hash": fmt.Sprintf("%x", vault.Hash), "claim_account_code_hash": fmt.Sprintf("%x", claim.Hash),
 		})
 	}
-	fmt.Fprintf(out.out, "filature %s (%s)\nvault code    %x\nclaim account %x\n", version, revision, vault.Hash, claim.Hash)
+	fmt.Fprintf(out.out, "filature       %s\nrevision       %s\nvault code     %x\nclaim account  %x\n", version, revision, vault.Hash, claim.Hash)
 	return nil
 }

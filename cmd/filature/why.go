@@ -152,7 +152,11 @@ func parseReportKey(s string) (key projections.ReportKey, err error) {
 }
 
 func (x *explanation) print(out *console) {
-	fmt.Fprintf(out.out, "%s %s\n  %s (%s), %s coins\n  %s\n", x.Kind, x.ID, strings.ToUpper(string(x.Outcome)), x.Reason, x.Amount, x.Because)
+	outcome := strings.ToUpper(string(x.Outcome))
+	if x.Reason != string(x.Outcome) {
+		outcome += " (" + x.Reason + ")"
+	}
+	fmt.Fprintf(out.out, "%s %s\n  %s, %s coins\n  %s\n", x.Kind, x.ID, outcome, x.Amount, x.Because)
 	if x.Pay != nil {
 		const pay = "\n  earned     %s  in its dispute window\n  held       %s  disputed\n" +
 			"  payable    %s  in no batch yet\n  committed  %s  in a batch, not yet seen paid\n  paid       %s\n"

@@ -23,6 +23,9 @@ func (s *State) decideOpenAccount(who principal, claim *v1.OpenAccount) *v1.Fact
 		return s.misplaced(id)
 	case s.accounts[id] != nil:
 		return reject(v1.Reason_REASON_ALREADY_EXISTS, "account")
+	case s.balances[available(id)] != 0 && !who.may(v1.Role_ROLE_ADMIN):
+		// A deposit came before its account. Any client that saw it on chain could say that it is its own.
+		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
 	}
 	return &v1.Fact{Body: &v1.Fact_AccountOpened{AccountOpened: claim}}
 }
@@ -36,7 +39,7 @@ func (s *State) evolveAccountOpened(fact *v1.OpenAccount) {
 }
 
 // decideObserveDeposit books money that the vault already has, so it asks for little: an account
-// that nobody has opened yet gets it too, and finds it when it is opened.
+// that nobody has opened yet gets it too. An admin then opens it for the client whose it is.
 func (s *State) decideObserveDeposit(who principal, claim *v1.ObserveDeposit) *v1.Fact {
 	id := domain.AccountID(claim.Account)
 	switch {
@@ -97,6 +100,9 @@ func adjustable(kind v1.AccountKind) bool {
 		v1.AccountKind_ACCOUNT_KIND_NETWORK_COMMISSION, v1.AccountKind_ACCOUNT_KIND_NETWORK_SLASHED,
 		v1.AccountKind_ACCOUNT_KIND_VAULT_CASH:
 		return true
+	case v1.AccountKind_ACCOUNT_KIND_CLIENT_RESERVED, v1.AccountKind_ACCOUNT_KIND_PROVIDER_EARNED,
+		v1.AccountKind_ACCOUNT_KIND_PROVIDER_HELD, v1.AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED:
+		return false
 	default:
 		return false
 	}

@@ -17,8 +17,6 @@ type lives struct {
 	records []intakeRecord
 }
 
-const claimsPerJob = 5
-
 func newLives(t failer, reports, claimsEach int) *lives {
 	l := &lives{script: newScript(t)}
 	l.play(`use standard

@@ -99,8 +99,7 @@ func (h *history) decideSome(state *State, shard domain.Shard, most int) [][]byt
 	}
 	switch {
 	case state.NextEntry() == 0 && shard == domain.Control:
-		admin := keyNamed("admin")
-		add(state.Begin(&v1.Genesis{Name: "test", Shards: scriptShards, Operator: admin[:], CreatedAtMs: startMs}))
+		add(state.Begin(&v1.Genesis{Name: "test", Shards: scriptShards, Operator: adminKey[:], CreatedAtMs: startMs}))
 	case shard != domain.Control && int(state.KnowsControlTo()) < len(h.ledger[domain.Control]):
 		h.learn(state, domain.Offset(len(h.ledger[domain.Control])))
 		add(state.Pin())

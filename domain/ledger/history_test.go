@@ -30,6 +30,11 @@ var owners = map[string]string{"A": "telegram", "B@2": "telegram", "C": "other"}
 
 var accountNames = []string{"A", "B@2", "C"}
 
+// oddCard has prices that hardly divide anything.
+const oddCard = "set_rate_card card.rule=exact/v1 card.price_per_token_nano=3n card.worker_fee_per_token_nano=1n " +
+	"card.prompt_multiplier=5000 card.cached_multiplier=15000 card.completion_multiplier=10001 card.reasoning_multiplier=333 " +
+	"card.failed_permille=333 card.cancelled_permille=1000 card.model=qwen"
+
 func newHistory(t *rapid.T) *history {
 	seed := rapid.Uint64().Draw(t, "seed")
 	h := &history{script: newScript(t), random: rand.New(rand.NewPCG(seed, 0)), lt: 100, numbers: map[string]uint64{}}
@@ -38,7 +43,7 @@ telegram: open_account account=B@2 client=telegram
 other: open_account account=C client=other
 watcher: observe_deposit account=B@2 amount_nano=40_000n tx_hash=b lt=2
 watcher: observe_deposit account=C amount_nano=5_000n tx_hash=c lt=3
-admin: set_rate_card card.rule=exact/v1 card.price_per_token_nano=3n card.worker_fee_per_token_nano=1n card.prompt_multiplier=5000 card.cached_multiplier=15000 card.completion_multiplier=10001 card.reasoning_multiplier=333 card.failed_permille=333 card.cancelled_permille=1000 card.model=qwen
+admin: ` + oddCard + `
 w1: set_offer worker=w1 model=qwen coefficient=1333
 w3: set_offer worker=w3 model=qwen coefficient=777
 `)
@@ -80,12 +85,12 @@ func (h *history) step() {
 	h.checkBooks()
 }
 
-// say speaks a few claims of one kind as one report.
-func (h *history) sayIt(signer, place, claim string, more ...string) string {
+// utter says a report of a few claims, seldom by somebody else than it should be.
+func (h *history) utter(signer, claim string, more ...string) {
 	if h.once(20) {
 		signer = pick(h, signers...)
 	}
-	return h.speak(signer, place, "", append([]string{claim}, more...))
+	h.speak(signer, "", "", append([]string{claim}, more...))
 }
 
 // job moves some job on. Numbers are of any job that ever was, the next one, and sometimes none.
@@ -106,28 +111,29 @@ func (h *history) job() {
 		if !h.once(15) {
 			h.numbers[account]++
 		}
-		h.sayIt(owners[account], "", fmt.Sprintf("submit_job account=%s number=%d model=%s max_prompt_tokens=%d max_completion_tokens=%d max_coefficient=%d timeout_ms=%d",
+		h.utter(owners[account], fmt.Sprintf("submit_job account=%s number=%d model=%s "+
+			"max_prompt_tokens=%d max_completion_tokens=%d max_coefficient=%d timeout_ms=%d",
 			account, h.numbers[account], pick(h, "deepseek", "qwen"), pick(h, 100, 50), pick(h, 50, 25), pick(h, 1000, 2000), pick(h, 1, 60_000, 600_000)))
 	case 2:
-		h.sayIt("proxy", "", "assign_job "+job+" worker="+worker)
+		h.utter("proxy", "assign_job "+job+" worker="+worker)
 	case 3:
-		h.sayIt(worker, "", "start_job "+job, "meter_job "+job+usage())
+		h.utter(worker, "start_job "+job, "meter_job "+job+usage())
 	case 4:
-		h.sayIt(worker, "", "meter_job "+job+usage())
+		h.utter(worker, "meter_job "+job+usage())
 	case 5, 6:
 		// A whole life at once, so that many jobs come to an end.
-		h.sayIt("proxy", "", "assign_job "+job+" worker="+worker)
-		h.sayIt(worker, "", "start_job "+job, "meter_job "+job+usage(), "complete_job "+job+usage(), "complete_job "+job+" usage=50/50/25/25")
+		h.utter("proxy", "assign_job "+job+" worker="+worker)
+		h.utter(worker, "start_job "+job, "meter_job "+job+usage(), "complete_job "+job+usage(), "complete_job "+job+" usage=50/50/25/25")
 	case 7:
-		h.sayIt(pick(h, worker, "proxy"), "", "fail_job "+job+" reason=engine_error")
+		h.utter(pick(h, worker, "proxy"), "fail_job "+job+" reason=engine_error")
 	case 8:
-		h.sayIt(pick(h, owners[account], "proxy"), "", "cancel_job "+job)
+		h.utter(pick(h, owners[account], "proxy"), "cancel_job "+job)
 	case 9:
 		if h.once(2) {
-			h.sayIt(owners[account], "", "dispute_job "+job+" reason=wrong_usage")
+			h.utter(owners[account], "dispute_job "+job+" reason=wrong_usage")
 		}
 		if h.once(2) {
-			h.sayIt("arbiter", "", fmt.Sprintf("resolve_dispute %s refund_permille=%d slashed=%t", job, h.upTo(1001), h.once(2)))
+			h.utter("arbiter", fmt.Sprintf("resolve_dispute %s refund_permille=%d slashed=%t", job, h.upTo(1001), h.once(2)))
 		}
 	}
 }
@@ -138,13 +144,13 @@ func (h *history) money() {
 	switch h.random.IntN(4) {
 	case 0:
 		h.lt++
-		h.sayIt("watcher", "", fmt.Sprintf("observe_deposit account=%s amount_nano=%d tx_hash=x lt=%d", account, amount, h.lt-uint64(h.upTo(1))))
+		h.utter("watcher", fmt.Sprintf("observe_deposit account=%s amount_nano=%d tx_hash=x lt=%d", account, amount, h.lt-uint64(h.upTo(1))))
 	case 1:
-		h.sayIt(owners[account], "", fmt.Sprintf("request_withdrawal account=%s amount_nano=%d destination=%s", account, amount, pick(h, "wallet", "fleet")))
+		h.utter(owners[account], fmt.Sprintf("request_withdrawal account=%s amount_nano=%d destination=%s", account, amount, pick(h, "wallet", "fleet")))
 	case 2:
-		h.sayIt("treasurer", "", fmt.Sprintf("adjust from_kind=client/available from_owner=%s to_kind=network/slashed amount_nano=%d reference=x", account, amount))
+		h.utter("treasurer", fmt.Sprintf("adjust from_kind=client/available from_owner=%s to_kind=network/slashed amount_nano=%d reference=x", account, amount))
 	case 3:
-		h.sayIt("treasurer", "", fmt.Sprintf("adjust from_kind=vault/cash to_kind=client/available from_owner=none to_owner=A amount_nano=%d reference=x", amount))
+		h.utter("treasurer", fmt.Sprintf("adjust from_kind=vault/cash to_kind=client/available from_owner=none to_owner=A amount_nano=%d reference=x", amount))
 	}
 }
 
@@ -152,22 +158,29 @@ func (h *history) control() {
 	worker := pick(h, "w1", "w2", "w3")
 	switch h.random.IntN(7) {
 	case 0:
-		h.sayIt("admin", "", fmt.Sprintf("set_rate_card card.rule=%s card.price_per_token_nano=%d card.worker_fee_per_token_nano=%d card.prompt_multiplier=%d card.completion_multiplier=10000 card.expired_permille=500",
+		h.utter("admin", fmt.Sprintf("set_rate_card card.rule=%s card.price_per_token_nano=%d card.worker_fee_per_token_nano=%d "+
+			"card.prompt_multiplier=%d card.completion_multiplier=10000 card.expired_permille=500",
 			pick(h, "exact/v1", "cocoon/v1"), 1+h.upTo(3), h.upTo(2), h.upTo(30_000)))
 	case 1:
-		h.sayIt(worker, "", fmt.Sprintf("set_offer worker=%s model=%s coefficient=%d withdrawn=%t", worker, pick(h, "deepseek", "qwen"), 500+h.upTo(1000), h.once(5)))
+		h.utter(worker, fmt.Sprintf("set_offer worker=%s model=%s coefficient=%d withdrawn=%t",
+			worker, pick(h, "deepseek", "qwen"), 500+h.upTo(1000), h.once(5)))
 	case 2:
-		h.sayIt("admin", "", fmt.Sprintf("set_network max_job_timeout_ms=10m max_open_jobs=%d maturity_bucket_ms=%d payout_threshold_nano=%d batch_payees=%d require_attestation=%t",
+		h.utter("admin", fmt.Sprintf("set_network max_job_timeout_ms=10m max_open_jobs=%d maturity_bucket_ms=%d "+
+			"payout_threshold_nano=%d batch_payees=%d require_attestation=%t",
 			1+h.upTo(10), pick(h, 1000, 60_000), 1+h.upTo(100), 1+h.upTo(2), h.once(10)))
 	case 3:
-		h.sayIt("admin", "", fmt.Sprintf("set_dispute_policy window_ms=%d resolve_within_ms=%d default_refund_permille=%d",
+		h.utter("admin", fmt.Sprintf("set_dispute_policy window_ms=%d resolve_within_ms=%d default_refund_permille=%d",
 			pick(h, 0, 60_000, 3_600_000), pick(h, 1, 3_600_000), h.upTo(1000)))
 	case 4:
-		h.sayIt("verifier", "", fmt.Sprintf("challenge_attestation worker=%s challenge=c expires_at_ms=%d", worker, h.nowMs+h.upTo(300_001)))
+		h.utter("verifier", fmt.Sprintf("challenge_attestation worker=%s challenge=c expires_at_ms=%d", worker, h.nowMs+h.upTo(300_001)))
 	case 5:
-		h.sayIt("verifier", "", fmt.Sprintf("pass_attestation worker=%s challenge=c evidence_digest=e policy_digest=p image_hash=i valid_until_ms=%d", worker, h.nowMs+h.upTo(4_000_000)))
+		if h.once(2) {
+			h.utter("verifier", fmt.Sprintf("challenge_attestation worker=%s challenge=c expires_at_ms=%d", worker, h.nowMs+300_000))
+		}
+		h.utter("verifier", fmt.Sprintf("pass_attestation worker=%s challenge=c evidence_digest=e policy_digest=p "+
+			"image_hash=i valid_until_ms=%d", worker, h.nowMs+h.upTo(4_000_000)))
 	case 6:
-		h.sayIt("verifier", "", pick(h, "revoke_attestation worker="+worker, "fail_attestation worker="+worker+" challenge=c evidence_digest=e policy_digest=p"))
+		h.utter("verifier", pick(h, "revoke_attestation worker="+worker, "fail_attestation worker="+worker+" challenge=c evidence_digest=e policy_digest=p"))
 	}
 }
 
@@ -192,15 +205,15 @@ func (h *history) settle() {
 	}
 	switch next {
 	case 0, 1:
-		h.sayIt("settler", "", "seal_batch")
+		h.utter("settler", "seal_batch")
 	case 2:
-		h.sayIt("watcher", "", fmt.Sprintf("observe_proposal number=%d payout_root=%s tx_hash=x lt=%d", b.last, root, h.lt))
+		h.utter("watcher", fmt.Sprintf("observe_proposal number=%d payout_root=%s tx_hash=x lt=%d", b.last, root, h.lt))
 	case 3:
-		h.sayIt("watcher", "", fmt.Sprintf("observe_activation number=%d payout_root=%s tx_hash=x lt=%d", b.last, root, h.lt))
+		h.utter("watcher", fmt.Sprintf("observe_activation number=%d payout_root=%s tx_hash=x lt=%d", b.last, root, h.lt))
 	case 4:
-		h.sayIt("watcher", "", fmt.Sprintf("observe_veto number=%d tx_hash=x lt=%d", b.last, h.lt))
+		h.utter("watcher", fmt.Sprintf("observe_veto number=%d tx_hash=x lt=%d", b.last, h.lt))
 	case 5:
-		h.sayIt("watcher", "", fmt.Sprintf("observe_payout payee=%s amount_nano=%d tx_hash=x lt=%d", pick(h, "fleet", "wallet"), h.upTo(500), h.lt))
+		h.utter("watcher", fmt.Sprintf("observe_payout payee=%s amount_nano=%d tx_hash=x lt=%d", pick(h, "fleet", "wallet"), h.upTo(500), h.lt))
 	}
 }
 
@@ -251,6 +264,9 @@ func (h *history) checkBooks() {
 				if amount < 0 {
 					h.Fatalf("%s holds %d", h.accountName(key), amount)
 				}
+			case v1.AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE, v1.AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED,
+				v1.AccountKind_ACCOUNT_KIND_VAULT_CASH:
+				// Payable comes in on the data shards and leaves on control: only their sum says something.
 			}
 		}
 		for key, amount := range expect {
@@ -275,12 +291,12 @@ func (h *history) checkBooks() {
 func TestTheBooksHoldAtEveryMoment(t *testing.T) {
 	heard := map[string]bool{}
 	rapid.Check(t, func(t *rapid.T) {
-		h := drawHistory(t, historySteps)
+		h := drawHistory(t, 2*historySteps)
 		h.checkReplay()
 		maps.Copy(heard, h.heard)
 	})
 	// Histories that reach nothing would show nothing.
-	for _, name := range strings.Fields(`account_funded withdrawal_accepted job_submitted job_assigned job_started job_metered
+	for name := range strings.FieldsSeq(`account_funded withdrawal_accepted job_submitted job_assigned job_started job_metered
 		job_completed job_failed job_cancelled job_expired job_disputed dispute_resolved adjusted earnings_matured offer_set
 		attestation_passed attestation_expired batch_sealed batch_proposed batch_activated batch_vetoed payout_observed
 		REASON_DUPLICATE_REPORT REASON_SEQUENCE_CONFLICT REASON_INSUFFICIENT_FUNDS REASON_USAGE_OVER_LIMIT`) {
@@ -291,7 +307,7 @@ func TestTheBooksHoldAtEveryMoment(t *testing.T) {
 }
 
 // historySteps makes histories long enough for a few batches.
-const historySteps = 300
+const historySteps = 150
 
 // TestWhoDecidesAgainDecidesTheSame takes a state made from any prefix of a ledger and lets it answer
 // the rest of intake: it writes the very bytes that are there.

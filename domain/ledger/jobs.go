@@ -125,12 +125,10 @@ type submittedFact struct {
 
 // rejectError turns an error of the rating rules into a rejection.
 func rejectError(err error) *v1.Fact {
-	var outOfRange *domain.RangeError
-	if errors.As(err, &outOfRange) {
+	if outOfRange, is := errors.AsType[*domain.RangeError](err); is {
 		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, outOfRange.Field, outOfRange.Have, outOfRange.Want)
 	}
-	var overflow *domain.OverflowError
-	if errors.As(err, &overflow) {
+	if overflow, is := errors.AsType[*domain.OverflowError](err); is {
 		return reject(v1.Reason_REASON_AMOUNT_OVERFLOW, overflow.Field)
 	}
 	return reject(v1.Reason_REASON_AMOUNT_OVERFLOW, clip(err.Error()))
@@ -353,13 +351,13 @@ func (s *State) closeJob(j *job, used usage, permille uint32) (*v1.JobClosed, []
 	if total > j.reserved { // WorstCase says that this can't be; if it is wrong, nobody is overcharged
 		return nil, nil, &domain.RangeError{Field: "charge_nano", Have: int64(total), Want: int64(j.reserved)}
 	}
-	closed := &made.closed
-	*closed = v1.JobClosed{
+	made.closed = v1.JobClosed{
 		Job: j.id[:], Account: j.account[:], Client: j.client[:], Model: j.model[:], RateCard: j.card[:],
 		Usage: &made.usage, AdjustedTokens: charge.AdjustedTokens,
 		ChargeNano: int64(total), WorkerNano: int64(toWorker), CommissionNano: int64(total - toWorker),
 		ReleasedNano: int64(j.reserved - total),
 	}
+	closed := &made.closed
 	if j.state >= assigned {
 		closed.Worker, closed.Provider, closed.Coefficient = j.worker[:], j.provider[:], j.coefficient
 	}

@@ -161,7 +161,7 @@ func (s *State) Evolve(offset domain.Offset, entry *v1.Entry) error {
 			return fmt.Errorf("entry %d/%d: a genesis anywhere but first in control: %w", s.shard, offset, ErrNotDecidable)
 		}
 		if n := body.Genesis.Shards; n == 0 || n > maxDataShards {
-			return fmt.Errorf("genesis: shards: is %d, must be in 1..%d", n, maxDataShards)
+			return fmt.Errorf("genesis of %d data shards, must be in 1..%d: %w", n, maxDataShards, ErrNotDecidable)
 		}
 		s.nowMs = entry.AtMs
 		s.control.begin(body.Genesis)
@@ -289,7 +289,7 @@ func (s *State) evolve(fact *v1.Fact) {
 func (s *State) Network() domain.NetworkID { return s.control.network }
 
 // NextDueMs is the log time at which something will happen by itself, if anything will.
-func (s *State) NextDueMs() (atMs int64, any bool) {
+func (s *State) NextDueMs() (atMs int64, due bool) {
 	if len(s.timers) == 0 {
 		return 0, false
 	}

@@ -12,6 +12,11 @@ import (
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
+// dearCard makes the numbers of a closed job large.
+const dearCard = "set_rate_card card.rule=exact/v1 card.price_per_token_nano=2_000n card.worker_fee_per_token_nano=1_000n " +
+	"card.prompt_multiplier=10000 card.cached_multiplier=10000 card.completion_multiplier=10000 card.reasoning_multiplier=10000 " +
+	"card.expired_permille=1000"
+
 // maxClaims is the limit of Report.claims in the schema.
 const maxClaims = 1000
 
@@ -28,7 +33,7 @@ func TestTheLargestAnswersFitARecord(t *testing.T) {
 	s := newScript(t)
 	s.play(`use standard
 admin: set_network max_job_timeout_ms=10m max_open_jobs=2000 maturity_bucket_ms=1m payout_threshold_nano=1n batch_payees=100
-admin: set_rate_card card.rule=exact/v1 card.price_per_token_nano=2_000n card.worker_fee_per_token_nano=1_000n card.prompt_multiplier=10000 card.cached_multiplier=10000 card.completion_multiplier=10000 card.reasoning_multiplier=10000 card.expired_permille=1000
+admin: ` + dearCard + `
 admin: register_worker worker=dear provider=fleet key=dear-key
 fleet: set_offer worker=dear model=deepseek coefficient=1000
 telegram: open_account account=B client=telegram
@@ -49,7 +54,8 @@ watcher: observe_deposit account=B amount_nano=9_000_000_000_000_000_000 tx_hash
 			}
 		}
 	}
-	const submit = "submit_job account=B number=%d model=deepseek max_prompt_tokens=1_000_000_000_000 max_completion_tokens=200_000_000_000 max_coefficient=1000 timeout_ms="
+	const submit = "submit_job account=B number=%d model=deepseek max_prompt_tokens=1_000_000_000_000 " +
+		"max_completion_tokens=200_000_000_000 max_coefficient=1000 timeout_ms="
 	say := func(signer string, claims []*v1.Claim) *v1.Entry {
 		t.Helper()
 		entry := s.say(1, s.keyOf(signer), claims...)

@@ -88,7 +88,7 @@ var wordings = map[v1.Reason]wording{
 	v1.Reason_REASON_CHALLENGE_EXPIRED:  {"challenge expired", sayEnded("ended %s earlier")},
 	v1.Reason_REASON_WRONG_BATCH_NUMBER: {"wrong batch number", numbers("is %d, and must be %d")},
 	v1.Reason_REASON_BATCH_OPEN:         {"batch open", numbers("is %d, and batch %d is not finished")},
-	v1.Reason_REASON_WRONG_BATCH_STATE:  {"wrong batch state", plain("a batch is sealed, then proposed, then activated or vetoed, and this one stands elsewhere")},
+	v1.Reason_REASON_WRONG_BATCH_STATE:  {"wrong batch state", plain("a batch is sealed, proposed, then activated or vetoed; this one stands elsewhere")},
 	v1.Reason_REASON_CUT_WENT_BACK:      {"cut went back", numbers("is %d, and the last batch counted to %d")},
 	v1.Reason_REASON_WRONG_BATCH_TOTAL:  {"wrong batch total", sayTotal},
 	v1.Reason_REASON_WRONG_ROOT:         {"wrong root", plain("is not what the ledger computes")},

@@ -141,7 +141,7 @@ func (s *script) set(m protoreflect.Message, path, value string) {
 		list := m.Mutable(field).List()
 		list.Truncate(0)
 		if value != "none" {
-			for _, element := range strings.Split(value, ",") {
+			for element := range strings.SplitSeq(value, ",") {
 				list.Append(s.value(field, element))
 			}
 		}
@@ -262,7 +262,7 @@ func (s *script) home(text string, claim *v1.Claim) domain.Shard {
 	if m.WhichOneof(m.Descriptor().Oneofs().Get(0)).Number() >= 30 {
 		return domain.Control
 	}
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch field, value, _ := strings.Cut(word, "="); field {
 		case "account", "job", "from_owner":
 			return s.shardOf(value)

@@ -52,9 +52,8 @@ func newWorld(t failer, dataShards int) *world {
 	}
 	w.intake = make([][]intakeRecord, dataShards+1)
 	w.ledger = make([][][]byte, dataShards+1)
-	admin := keyNamed("admin")
 	entry, err := w.states[domain.Control].Begin(&v1.Genesis{
-		Name: "test", Shards: uint32(dataShards), Operator: admin[:], CreatedAtMs: startMs,
+		Name: "test", Shards: uint32(dataShards), Operator: adminKey[:], CreatedAtMs: startMs,
 	})
 	if err != nil {
 		t.Fatalf("begin: %v", err)
@@ -198,8 +197,8 @@ func (w *world) balances() balances {
 // idNamed gives the id that stands for a name in tests.
 func idNamed(name string) [32]byte { return sha256.Sum256([]byte("filature/test/" + name)) }
 
-// keyNamed gives the first key of somebody.
-func keyNamed(name string) domain.KeyID { return idNamed(name + "-key") }
+// adminKey is the operator's in every genesis.
+var adminKey = domain.KeyID(idNamed("admin-key"))
 
 // accountNamed gives the id of an account that lives in a shard.
 func accountNamed(name string, shard domain.Shard, dataShards int) domain.AccountID {

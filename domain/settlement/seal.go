@@ -1,3 +1,5 @@
+// Package settlement knows how what is owed becomes a batch, how a batch becomes a root on TON, and what a
+// settler does next.
 package settlement
 
 import (

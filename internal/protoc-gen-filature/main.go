@@ -195,7 +195,13 @@ func checkValue(g *protogen.GeneratedFile, field *protogen.Field, limit limits, 
 		g.P("return under(", quote(name), ", err)")
 		g.P("}")
 		g.P("}")
-	default: // numbers have no limits of their own: the ledger's rules judge them
+	case protoreflect.Uint64Kind:
+		// A number that no int64 holds is no sequence, job or logical time; databases and JSON readers
+		// would make a negative one of it.
+		g.P("if ", value, " > 1<<63-1 {")
+		g.P("return tooGreat(", quote(name), ", ", value, ")")
+		g.P("}")
+	default: // other numbers have no limits of their own: the ledger's rules judge them
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (w *World) Live(jobs int) {
 		if jobs > 0 && (len(w.open) < 4 || w.random.IntN(4) == 0) {
 			w.submit()
 			jobs--
-			if jobs%16 == 0 {
+			if jobs%16 == 0 && !w.Honest {
 				w.misbehave()
 			}
 			continue

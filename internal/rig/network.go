@@ -108,7 +108,7 @@ func (w *World) fund() {
 		w.Say(account.Client, account.Shard, &v1.Claim{Body: &v1.Claim_OpenAccount{OpenAccount: &v1.OpenAccount{
 			Account: account.ID[:], Client: account.Client.ID[:],
 		}}})
-		w.Vault.Deposit(account.ID, w.Options.Deposit)
+		w.Vault.Deposit(account.ID, w.Deposit)
 	}
 	w.Watch()
 }

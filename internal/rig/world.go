@@ -40,6 +40,7 @@ type Options struct {
 	OpenLogs    func(now func() time.Time) (intake, ledger eventstore.Log)
 	Deposit     domain.Nano // into each account; 0: 100 coins
 	MaxOpenJobs int         // per account; 0: 64
+	Honest      bool        // nobody forges, repeats or makes up a report
 }
 
 func (o *Options) complete() {
@@ -135,7 +136,8 @@ const birth = 1_767_225_600_000
 func New(t Test, options Options) *World {
 	t.Helper()
 	options.complete()
-	w := &World{Options: options, t: t, ctx: context.Background(), random: rand.New(rand.NewPCG(options.Seed, 1))}
+	w := &World{Options: options, t: t, ctx: context.Background()}
+	w.random = rand.New(rand.NewPCG(options.Seed, 1)) //nolint:gosec // a world has to be the same again
 	w.nowMs.Store(birth)
 	w.Intake, w.Ledger = options.OpenLogs(w.Now)
 	w.Vault = NewVault(w.Now, options.VaultDelay)

@@ -3,6 +3,7 @@ package projectionstest
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/filature/filature/projections"
 )
@@ -14,7 +15,7 @@ const differencesShown = 10
 // the differences.
 func SameRows(ctx context.Context, t Fataler, want, have projections.Store, models ...projections.Model) {
 	t.Helper()
-	var found string
+	var found strings.Builder
 	n := 0
 	err := want.View(ctx, func(w projections.View) error {
 		return have.View(ctx, func(h projections.View) error {
@@ -24,7 +25,7 @@ func SameRows(ctx context.Context, t Fataler, want, have projections.Store, mode
 						return err
 					}
 					if n++; n <= differencesShown {
-						found += fmt.Sprintf("\n  %s", d)
+						fmt.Fprintf(&found, "\n  %s", d)
 					}
 				}
 			}
@@ -35,6 +36,6 @@ func SameRows(ctx context.Context, t Fataler, want, have projections.Store, mode
 		t.Fatalf("compare stores: %v", err)
 	}
 	if n > 0 {
-		t.Fatalf("the stores differ in %d rows:%s", n, found)
+		t.Fatalf("the stores differ in %d rows:%s", n, found.String())
 	}
 }

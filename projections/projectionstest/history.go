@@ -214,7 +214,7 @@ func RandomCuts(rt *rapid.T, ledger *Ledger) [][]domain.Offset {
 	var cuts [][]domain.Offset
 	for !slices.Equal(at, end) {
 		for shard := range at {
-			step := rapid.IntRange(0, 12).Draw(rt, "step")
+			step := rapid.IntRange(0, 25).Draw(rt, "step")
 			at[shard] = min(at[shard]+domain.Offset(step), end[shard])
 		}
 		cuts = append(cuts, slices.Clone(at))

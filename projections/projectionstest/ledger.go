@@ -16,6 +16,9 @@ import (
 // StartMs is the log time of the first entry of a Ledger: 2026-01-01T00:00:00Z.
 const StartMs = 1_767_225_600_000
 
+// patience is for a slow machine with other work and the race detector on.
+const patience = 5 * time.Minute
+
 // Fataler is the part of *testing.T and *rapid.T that ends a test.
 type Fataler interface {
 	Helper()
@@ -128,10 +131,10 @@ func (l *Ledger) append(shard domain.Shard, entry *v1.Entry) domain.Position {
 // Cut is the end of every shard.
 func (l *Ledger) Cut() []domain.Offset { return append([]domain.Offset(nil), l.next...) }
 
-// Context ends with the test, and in any case long before the test binary does.
+// Context ends with the test, and in any case before the test binary does (go test allows ten minutes).
 func Context(t testing.TB) context.Context {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(stop)
 	return ctx
 }

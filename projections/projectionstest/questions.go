@@ -190,7 +190,10 @@ func providersHaveOneLineEach(ctx context.Context, t *testing.T, _ *Story, r pro
 }
 
 func rejectionsAreCounted(ctx context.Context, t *testing.T, _ *Story, r projections.Reader) {
-	want := []projections.ReasonTotal{{Reason: "bad_signature", Count: 1}, {Reason: "duplicate_report", Count: 1}, {Reason: "unknown_job", Count: 1}, {Reason: "wrong_job_state", Count: 1}}
+	want := []projections.ReasonTotal{
+		{Reason: "bad_signature", Count: 1}, {Reason: "duplicate_report", Count: 1},
+		{Reason: "unknown_job", Count: 1}, {Reason: "wrong_job_state", Count: 1},
+	}
 	if have := must[[]projections.ReasonTotal](t)(r.RejectionTotals(ctx)); !slices.Equal(have, want) {
 		t.Errorf("in all: %v", have)
 	}
@@ -229,9 +232,13 @@ func batchesAndPayouts(ctx context.Context, t *testing.T, _ *Story, r projection
 	if payments := must[[]projections.Payment](t)(r.PaymentsTo(ctx, ID[domain.ProviderID]("prov-a"))); len(payments) != 2 || payments[1].Amount != 600 {
 		t.Errorf("the payments to prov-a are %+v", payments)
 	}
-	for amount, lt := range map[domain.Nano]uint64{1: 23, 400: 23, 401: 24, 1000: 24} {
-		if payment := must[projections.Payment](t)(r.PaymentReaching(ctx, ID[domain.ProviderID]("prov-a"), amount)); payment.LT != lt {
-			t.Errorf("%d was reached with payment %d, want %d", amount, payment.LT, lt)
+	for _, reached := range []struct {
+		amount domain.Nano
+		lt     uint64
+	}{{1, 23}, {400, 23}, {401, 24}, {1000, 24}} {
+		payment := must[projections.Payment](t)(r.PaymentReaching(ctx, ID[domain.ProviderID]("prov-a"), reached.amount))
+		if payment.LT != reached.lt {
+			t.Errorf("%d was reached with payment %d, want %d", reached.amount, payment.LT, reached.lt)
 		}
 	}
 	if _, err := r.PaymentReaching(ctx, ID[domain.ProviderID]("prov-a"), 1001); !errors.Is(err, projections.ErrNotFound) {

@@ -43,12 +43,12 @@ func NewStory(t Fataler) *Story {
 }
 
 // say answers a report of one signer, and remembers its sequence under a name.
-func (s *Story) say(shard domain.Shard, signer, name string, facts ...*v1.Fact) domain.Position {
+func (s *Story) say(shard domain.Shard, signer, name string, facts ...*v1.Fact) {
 	s.t.Helper()
 	sequence := uint64(len(s.Reports) + 1)
 	s.Reports[name] = sequence
 	s.NowMs += 1000
-	return s.Answer(shard, signer, sequence, facts...)
+	s.Answer(shard, signer, sequence, facts...)
 }
 
 func control(bodies ...*v1.Fact) []*v1.Fact {
@@ -56,6 +56,14 @@ func control(bodies ...*v1.Fact) []*v1.Fact {
 		fact.Claim = uint32(i + 1)
 	}
 	return bodies
+}
+
+func opened(account, client string) *v1.Fact {
+	return &v1.Fact{Claim: 1, Body: &v1.Fact_AccountOpened{AccountOpened: &v1.OpenAccount{Account: Bytes(account), Client: Bytes(client)}}}
+}
+
+func ticked(claim uint32) *v1.Fact {
+	return &v1.Fact{Claim: claim, Body: &v1.Fact_Ticked{Ticked: &v1.Tick{}}}
 }
 
 func (s *Story) setUp() {
@@ -86,7 +94,8 @@ func (s *Story) setUp() {
 		&v1.Fact{Body: &v1.Fact_OfferSet{OfferSet: &v1.SetOffer{Worker: Bytes("w1"), Model: Bytes("qwen"), Coefficient: 1000}}},
 		&v1.Fact{Body: &v1.Fact_OfferSet{OfferSet: &v1.SetOffer{Worker: Bytes("w2"), Model: Bytes("qwen"), Coefficient: 1333}}},
 		&v1.Fact{Body: &v1.Fact_AttestationPassed{AttestationPassed: &v1.PassAttestation{
-			Worker: Bytes("w1"), Challenge: Bytes("c1"), EvidenceDigest: Bytes("e1"), PolicyDigest: Bytes("p1"), ImageHash: Bytes("i1"), ValidUntilMs: StartMs + 90_000_000,
+			Worker: Bytes("w1"), Challenge: Bytes("c1"), EvidenceDigest: Bytes("e1"), PolicyDigest: Bytes("p1"),
+			ImageHash: Bytes("i1"), ValidUntilMs: StartMs + 90_000_000,
 		}}},
 	)...)
 }
@@ -94,8 +103,8 @@ func (s *Story) setUp() {
 func (s *Story) deposits() {
 	s.Pin(Shard1)
 	s.Pin(Shard2)
-	s.say(Shard1, "tg key", "open acc-tg", &v1.Fact{Claim: 1, Body: &v1.Fact_AccountOpened{AccountOpened: &v1.OpenAccount{Account: Bytes("acc-tg"), Client: Bytes("tg")}}})
-	s.say(Shard2, "other key", "open acc-ot", &v1.Fact{Claim: 1, Body: &v1.Fact_AccountOpened{AccountOpened: &v1.OpenAccount{Account: Bytes("acc-ot"), Client: Bytes("other")}}})
+	s.say(Shard1, "tg key", "open acc-tg", opened("acc-tg", "tg"))
+	s.say(Shard2, "other key", "open acc-ot", opened("acc-ot", "other"))
 	s.say(Shard1, "watcher", "deposit tg", Funded("acc-tg", 1_000_000, 11))
 	s.Void(Shard1, Funded("acc-tg", 1_000_000, 11)) // a second clerk says it again
 	s.say(Shard2, "watcher", "deposit other", Funded("acc-ot", 500_000, 12))
@@ -134,7 +143,7 @@ func (s *Story) firstBatch() {
 	s.say(Shard1, "w1 key", "job-paid: meter", paid.Metered())
 	paid = s.complete(Shard1, paid)
 	s.NowMs += WindowMs
-	s.say(Shard1, "clock", "mature 1", Matured("prov-a", paid.DisputableUntilMs, 1000), &v1.Fact{Claim: 1, Body: &v1.Fact_Ticked{Ticked: &v1.Tick{}}})
+	s.say(Shard1, "clock", "mature 1", Matured("prov-a", paid.DisputableUntilMs, 1000), ticked(1))
 	line := Line{"prov-a", 1000, 1000}
 	s.say(0, "settler", "seal 1", Sealed(1, s.Cut(), line))
 	s.say(0, "watcher", "propose 1", Proposed(1, 21, s.NowMs+10_000))
@@ -166,7 +175,7 @@ func (s *Story) otherEnds() {
 // refusals are claims and reports that were not taken.
 func (s *Story) refusals() {
 	s.say(Shard1, "w1 key", "ghost", Rejected(1, v1.Reason_REASON_UNKNOWN_JOB, "job", "job-ghost"))
-	s.say(Shard1, "w1 key", "half", Rejected(1, v1.Reason_REASON_WRONG_JOB_STATE, "job", "job-paid"), &v1.Fact{Claim: 2, Body: &v1.Fact_Ticked{Ticked: &v1.Tick{}}})
+	s.say(Shard1, "w1 key", "half", Rejected(1, v1.Reason_REASON_WRONG_JOB_STATE, "job", "job-paid"), ticked(2))
 	s.Refuse(Shard1, "w1 key", s.Reports["job-paid: complete"], &v1.Rejection{Reason: v1.Reason_REASON_DUPLICATE_REPORT, Field: "sequence", Have: 12, Want: 5})
 	s.Reports["forged"] = 900
 	s.Refuse(Shard1, "w1 key", 900, &v1.Rejection{Reason: v1.Reason_REASON_BAD_SIGNATURE, Field: "signature"})

@@ -4,12 +4,18 @@
 // model again and compares each row. It ends in a verdict, and names what is wrong by log, shard and
 // offset.
 //
+// One thing in a ledger is not decided by anybody's claim: how far a clerk had read control when it wrote
+// a pin. So a pin that was moved shows in the first entry that it would have decided otherwise. Where it
+// changes no decision it is as good as the true one, until a batch is sealed over it: the batch holds the
+// tree head of every shard, and so shows the change.
+//
 // An audit reads and never writes. It goes on after an offence where that makes sense: a shard ends
 // where it can't be believed any more, the others go on, so that one run names all that is wrong.
 package auditor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -97,14 +103,12 @@ type audit struct {
 	progress progress
 
 	shards []*replay
-	// remade are the batches as the log makes them again, where it could be asked.
-	remade map[uint32]*v1.SealBatch
 	// vault is what the chain says; nil where it was not looked at or did not answer.
 	vault *vault
 }
 
 func (a *audit) finish() Report {
-	a.report.Offences, a.report.Totals = a.offences.list, a.offences.byKind()
+	a.report.Offences, a.report.Totals = a.offences.list, a.offences.totals
 	a.report.Verdict = a.report.verdict()
 	return a.report
 }
@@ -173,15 +177,17 @@ func (a *audit) remakeEntries(ctx context.Context) Step {
 		for _, offence := range shard.offences {
 			a.offences.add(offence)
 		}
-		if shard.summary.Why != "" && len(shard.offences) == 0 {
+		if shard.summary.Why != "" {
 			step = step.stop(fmt.Errorf("shard %d: %s", shard.shard, shard.summary.Why))
 		}
 	}
-	a.report.Network = control.state.Network().String()
+	if network := control.state.Network(); network != (domain.NetworkID{}) {
+		a.report.Network = network.String()
+	}
 	return step.done(count(entries, "entries"), count(facts, "facts"), count(postings, "postings"), count(signatures, "signatures"))
 }
 
-var errShards = fmt.Errorf("the logs have different numbers of shards")
+var errShards = errors.New("the logs have different numbers of shards")
 
 // cut decides up to where this audit looks. Control's end is taken first: then a batch that it holds
 // was cut within the ends of the other shards, and a pin beyond it is younger than this audit. Intake
@@ -194,13 +200,15 @@ func (a *audit) cut(ctx context.Context) (total int64, err error) {
 		}
 		total += int64(ends[shard])
 	}
+	shards := make([]*replay, len(ends))
 	for shard, end := range ends {
 		said, err := a.cfg.Intake.End(ctx, domain.Shard(shard))
 		if err != nil {
 			return 0, fmt.Errorf("end of intake %d: %w", shard, err)
 		}
-		a.shards = append(a.shards, newReplay(a.cfg, domain.Shard(shard), end, said, &a.progress))
+		shards[shard] = newReplay(a.cfg, domain.Shard(shard), end, said, &a.progress)
 	}
+	a.shards = shards
 	return total, nil
 }
 

@@ -112,7 +112,7 @@ func (b *books) noteState(fact *v1.Fact, tx domain.Digest) {
 
 // find returns the booked event of a kind at a logical time. The booked ones are in order.
 func (b *books) find(kind eventKind, lt uint64) *bookedEvent {
-	i, found := slices.BinarySearchFunc(b.booked, event{kind: kind, lt: lt}, func(e bookedEvent, want event) int { return e.event.compare(want) })
+	i, found := slices.BinarySearchFunc(b.booked, event{kind: kind, lt: lt}, func(e bookedEvent, want event) int { return e.compare(want) })
 	if !found {
 		return nil
 	}

@@ -24,6 +24,7 @@ type vault struct {
 	proposals map[uint32]*v1.ObserveProposal
 	active    *v1.ObserveActivation // the latest
 	paid      domain.Nano
+	otherwise map[uint32]bool // batches that were named already
 	// What is not booked yet, because it is younger than all that a watcher brought.
 	pending               int64
 	pendingIn, pendingOut domain.Nano
@@ -42,9 +43,9 @@ func (a *audit) readChain(ctx context.Context) Step {
 	}
 	a.progress.begin(a.cfg.Progress, 0, "reading the chain")
 	for _, shard := range a.shards {
-		slices.SortStableFunc(shard.books.booked, func(a, b bookedEvent) int { return a.event.compare(b.event) })
+		slices.SortStableFunc(shard.books.booked, func(a, b bookedEvent) int { return a.compare(b.event) })
 	}
-	v := &vault{proposals: map[uint32]*v1.ObserveProposal{}}
+	v := &vault{proposals: map[uint32]*v1.ObserveProposal{}, otherwise: map[uint32]bool{}}
 	if err := a.lookAtVault(ctx, v); err != nil {
 		return step.stop(err)
 	}
@@ -117,30 +118,37 @@ func (a *audit) match(ctx context.Context, v *vault, claim *v1.Claim) error {
 	}
 	r := a.shards[shard]
 	booked := r.books.find(e.kind, e.lt)
-	o := Offence{Log: OnChain, LT: e.lt, Tx: e.tx.String(), Follows: show(claim)}
 	switch {
-	case booked == nil && (e.lt > r.books.heardTo || r.summary.Why != ""):
+	case booked == nil && e.lt > r.books.heardTo:
 		v.pending++
 		return v.wait(e.kind, amount)
 	case booked == nil:
-		o.Kind, o.Why = UnbookedEvent, fmt.Sprintf("a %s that the ledger of shard %d passed over: later ones were brought to it", e.kind, shard)
-		a.offences.add(o)
+		a.offences.add(Offence{
+			Kind: UnbookedEvent, Log: OnChain, LT: e.lt, Tx: e.tx.String(), Follows: show(claim),
+			Why: fmt.Sprintf("a %s that the ledger of shard %d passed over: later ones were brought to it", e.kind, shard),
+		})
 	case booked.onChain:
 		return fmt.Errorf("%s at logical time %d: %w", e.kind, e.lt, errToldTwice)
 	default:
 		booked.onChain = true
-		if booked.digest == e.digest {
-			return nil
+		if booked.digest != e.digest {
+			a.offences.add(a.otherwise(ctx, shard, booked, claim))
 		}
-		o.Kind, o.Log, o.At = ChangedEvent, Ledger, placeOf(shard, booked.offset)
-		o.Why = fmt.Sprintf("books a %s otherwise than it was on chain", e.kind)
-		if stored := a.bookedAt(ctx, shard, booked); stored != nil {
-			o.Field, o.Have, o.Want = firstDifference(stored.ProtoReflect(), claim.ProtoReflect())
-			o.Stored = show(stored)
-		}
-		a.offences.add(o)
 	}
 	return nil
+}
+
+// otherwise is a booked event that is not what the chain says it was.
+func (a *audit) otherwise(ctx context.Context, shard domain.Shard, booked *bookedEvent, claim *v1.Claim) Offence {
+	o := Offence{
+		Kind: ChangedEvent, Log: Ledger, At: placeOf(shard, booked.offset), LT: booked.lt, Tx: booked.tx.String(), Follows: show(claim),
+		Why: fmt.Sprintf("books a %s otherwise than it was on chain", booked.kind),
+	}
+	if stored := a.bookedAt(ctx, shard, booked); stored != nil {
+		o.Field, o.Have, o.Want = firstDifference(stored.ProtoReflect(), claim.ProtoReflect())
+		o.Stored = show(stored)
+	}
+	return o
 }
 
 // note takes in what an event says of the vault, and returns the coins that it moved.
@@ -202,7 +210,7 @@ func (a *audit) findInvented(ctx context.Context) {
 			}
 			o := Offence{
 				Kind: InventedEvent, Log: Ledger, At: placeOf(r.shard, booked.offset), LT: booked.lt, Tx: booked.tx.String(),
-				Why: fmt.Sprintf("books a %s that the chain does not know", booked.kind),
+				Why: fmt.Sprintf("books a %s that the chain, read to logical time %d, does not know", booked.kind, a.vault.readTo),
 			}
 			if stored := a.bookedAt(ctx, r.shard, booked); stored != nil {
 				o.Stored = show(stored)
@@ -242,7 +250,7 @@ func (a *audit) compareRoots(ctx context.Context) error {
 			continue
 		}
 		row.ChainRoot = hex.EncodeToString(proposal.PayoutRoot)
-		row.Equal = row.Root == row.LogRoot && row.Root == row.ChainRoot
+		row.Equal = row.LogRoot == row.Root && row.ChainRoot == row.Root
 		if row.Root != row.ChainRoot {
 			a.onChain(sealed[row.Number], "payout_root", row.ChainRoot, row.Root)
 		}
@@ -322,11 +330,10 @@ func (a *audit) onChain(batch sealedBatch, field, have, want string) {
 	if batch.fact == nil {
 		return
 	}
-	for _, o := range a.offences.list {
-		if o.Kind == BatchOnChain && o.Batch == batch.fact.Number {
-			return
-		}
+	if a.vault.otherwise[batch.fact.Number] {
+		return
 	}
+	a.vault.otherwise[batch.fact.Number] = true
 	for i := range a.report.Batches {
 		if row := &a.report.Batches[i]; row.Number == batch.fact.Number {
 			row.Equal = false

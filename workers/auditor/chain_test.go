@@ -110,6 +110,65 @@ func TestARootThatTheVaultTookAndNobodySealedIsNamed(t *testing.T) {
 	}
 }
 
+func TestARootThatTheVaultTookAndThenThrewAwayIsNamed(t *testing.T) {
+	w := earned(t, 14)
+	other := settlement.OnChainOf(w.Seal())
+	sealedAt := end(t, w, domain.Control)
+	other.Root[0] ^= 1
+	if err := w.Vault.Propose(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Vault.Veto(); err != nil {
+		t.Fatal(err)
+	}
+	w.Fold()
+	names(t, audit(t, config(w)), auditor.Offence{
+		Kind: auditor.BatchOnChain, Log: auditor.Ledger, At: sealedAt, Batch: 1, Field: "payout_root", Have: other.Root.String(),
+	})
+}
+
+func TestAVaultThatContradictsItsHistoryIsNamed(t *testing.T) {
+	for field, lie := range map[string]func(*settlement.Seen){
+		"paid":   func(s *settlement.Seen) { s.Paid++ },
+		"number": func(s *settlement.Seen) { s.Active = settlement.OnChain{} },
+	} {
+		w := lived(t, rig.Options{Seed: 28}, 20)
+		chain := chainOf(t, w)
+		lie(&chain.seen)
+		cfg := config(w)
+		cfg.Chain = chain
+		r := audit(t, cfg)
+		if len(r.Offences) != 1 || r.Offences[0].Kind != auditor.BatchOnChain || r.Offences[0].Field != field {
+			t.Errorf("%s:\n%s", field, text(t, r))
+		}
+	}
+}
+
+func TestAHistoryThatTellsTwiceLeavesTheAuditIncomplete(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 29}, 20)
+	for name, claim := range map[string]*v1.Claim{
+		"an event twice": chainOf(t, w).claims[0],
+		"no event":       {Body: &v1.Claim_Tick{Tick: &v1.Tick{}}},
+	} {
+		chain := chainOf(t, w)
+		chain.claims = append(chain.claims, claim)
+		cfg := config(w)
+		cfg.Chain = chain
+		if r := audit(t, cfg); r.Verdict != auditor.Incomplete {
+			t.Errorf("%s:\n%s", name, text(t, r))
+		}
+	}
+}
+
+func TestABatchOfTheVaultThatTheLedgerDoesNotHaveIsNamed(t *testing.T) {
+	w := earned(t, 30)
+	if err := w.Vault.Propose(t.Context(), settlement.OnChain{Epoch: 1, Total: 5}); err != nil {
+		t.Fatal(err)
+	}
+	w.Fold()
+	names(t, audit(t, config(w)), auditor.Offence{Kind: auditor.BatchOnChain, Log: auditor.OnChain, Batch: 1})
+}
+
 func TestACommitmentOrTotalThatTheVaultTookAndNobodySealedIsNamed(t *testing.T) {
 	for field, change := range map[string]func(*settlement.OnChain){
 		"commitment": func(o *settlement.OnChain) { o.Commitment[0] ^= 1 },

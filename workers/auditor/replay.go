@@ -35,6 +35,7 @@ type replay struct {
 
 	void     []voidEntry // unanswered so far, in the order of the log
 	voidPin  *voidEntry  // the entry before, if it was one
+	pin      *Place      // the last that counts
 	books    books
 	summary  Shard
 	offences []Offence
@@ -55,15 +56,16 @@ func newReplay(cfg Config, shard domain.Shard, end, said domain.Offset, p *progr
 	}
 }
 
-// broken says that an offence ended the shard.
-func (r *replay) broken() bool { return len(r.offences) > 0 }
-
 // errOffence ends a shard; the offence is noted.
 var errOffence = errors.New("offence")
 
 // run makes the shard again up to its end, or to where it can't be believed or followed any more.
 func (r *replay) run(ctx context.Context) {
 	err := r.entries(ctx)
+	if errors.Is(err, errYoung) {
+		r.end, err = r.state.NextEntry(), nil
+		r.summary.End = r.end
+	}
 	if err == nil {
 		err = r.unanswered() // of those at the end: nothing comes after them
 	}
@@ -265,7 +267,7 @@ func (r *replay) learn(ctx context.Context, at domain.Offset, stored *v1.Entry) 
 		if to > end {
 			return r.offend(r.changed(at, stored, fmt.Sprintf("pins control at %d, which ends at %d", to, end)))
 		}
-		return fmt.Errorf("entry %d and what follows came while the audit ran: %w", at, errYoung)
+		return errYoung
 	}
 	err := eventstore.Each(ctx, r.cfg.Ledger, domain.Control, r.state.KnowsControlTo(), to, func(record eventstore.Record) error {
 		entry, err := eventstore.DecodeEntry(domain.Control, record)
@@ -280,10 +282,15 @@ func (r *replay) learn(ctx context.Context, at domain.Offset, stored *v1.Entry) 
 	return nil
 }
 
-var errYoung = errors.New("left to the next one")
+// errYoung says that an entry is younger than the audit: it was decided with what control said after the
+// audit began. The shard ends before it.
+var errYoung = errors.New("entry is younger than the audit")
 
 // accept takes in what an entry did. It was made again, so it is believed.
 func (r *replay) accept(at domain.Offset, entry *v1.Entry, said *ledger.Said) error {
+	if entry.GetPin() != nil {
+		r.pin = placeOf(r.shard, at)
+	}
 	answer := entry.GetAnswer()
 	if answer == nil {
 		return nil
@@ -322,7 +329,7 @@ func (r *replay) changed(at domain.Offset, stored *v1.Entry, why string) Offence
 func (r *replay) explain(at domain.Offset, stored, follows *v1.Entry, said *ledger.Said) Offence {
 	o := r.changed(at, stored, "is not what follows from the log before it")
 	o.Field, o.Have, o.Want = firstDifference(stored.ProtoReflect(), follows.ProtoReflect())
-	o.Follows = show(follows)
+	o.Follows, o.Pin = show(follows), r.pin
 	if said == nil {
 		return o
 	}

@@ -77,13 +77,17 @@ type LogName string
 
 // Places where an offence can stand.
 const (
-	Intake      LogName = "intake"
-	Ledger      LogName = "ledger"
-	OnChain     LogName = "chain"
-	ReadModels  LogName = "projections"
-	maxOffences         = 100 // in a report, so that it can be read
-	maxOfKind           = 20  // in a report, so that one kind does not hide the others
-	maxShown            = 4096
+	Intake     LogName = "intake"
+	Ledger     LogName = "ledger"
+	OnChain    LogName = "chain"
+	ReadModels LogName = "projections"
+)
+
+// Bounds of a report, so that it can be read.
+const (
+	maxOffences = 100
+	maxOfKind   = 20   // so that one kind does not hide the others
+	maxShown    = 4096 // bytes of a record as JSON: most are whole
 )
 
 // Place is one record of a log.
@@ -105,6 +109,9 @@ type Offence struct {
 	// intake record: the other side of At.
 	Intake *Place `json:"intake,omitempty"`
 	Ledger *Place `json:"ledger,omitempty"`
+	// Pin is the pin that an entry was decided under. Where nothing else explains a changed entry, the
+	// pin was moved: nobody's claim says where it belongs.
+	Pin *Place `json:"pin,omitempty"`
 	// File and Byte, for damaged files.
 	File string `json:"file,omitempty"`
 	Byte int64  `json:"byte,omitempty"`
@@ -136,29 +143,19 @@ type KindTotal struct {
 // offences keeps the first ones of each kind and counts all.
 type offences struct {
 	list   []Offence
-	totals map[Kind]int64
-	order  []Kind
+	totals []KindTotal // in the order of their first
 }
 
 func (o *offences) add(offence Offence) {
-	if o.totals == nil {
-		o.totals = map[Kind]int64{}
+	at := slices.IndexFunc(o.totals, func(t KindTotal) bool { return t.Kind == offence.Kind })
+	if at < 0 {
+		at = len(o.totals)
+		o.totals = append(o.totals, KindTotal{Kind: offence.Kind})
 	}
-	if o.totals[offence.Kind] == 0 {
-		o.order = append(o.order, offence.Kind)
-	}
-	o.totals[offence.Kind]++
-	if len(o.list) < maxOffences && o.totals[offence.Kind] <= maxOfKind {
+	o.totals[at].Total++
+	if len(o.list) < maxOffences && o.totals[at].Total <= maxOfKind {
 		o.list = append(o.list, offence)
 	}
-}
-
-func (o *offences) byKind() []KindTotal {
-	totals := make([]KindTotal, len(o.order))
-	for i, kind := range o.order {
-		totals[i] = KindTotal{kind, o.totals[kind]}
-	}
-	return totals
 }
 
 // StepState says how far a step came.

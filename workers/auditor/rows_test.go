@@ -66,6 +66,48 @@ func TestAnAddedJournalLineIsNamedByItsPlace(t *testing.T) {
 	})
 }
 
+func TestACheckpointThatIsNotTheLedgersIsNamed(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 36}, 20)
+	table := projections.Jobs.Table()
+	err := w.Store.View(t.Context(), func(view projections.View) error {
+		at, err := view.Checkpoint(t.Context(), table)
+		if err != nil {
+			return err
+		}
+		moved := append(projections.Checkpoint{}, at...)
+		moved[1].Intake++
+		w.Store = moving{w.Store, table.Name, moved}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names(t, audit(t, config(w)), auditor.Offence{Kind: auditor.ChangedRow, Log: auditor.ReadModels, Table: "jobs", Row: "checkpoint"})
+}
+
+// moving is a store that says another place for one model.
+type moving struct {
+	projections.Store
+	model string
+	at    projections.Checkpoint
+}
+
+func (m moving) View(ctx context.Context, see func(projections.View) error) error {
+	return m.Store.View(ctx, func(view projections.View) error { return see(movingView{view, m}) })
+}
+
+type movingView struct {
+	projections.View
+	store moving
+}
+
+func (v movingView) Checkpoint(ctx context.Context, table projections.Table) (projections.Checkpoint, error) {
+	if table.Name == v.store.model {
+		return v.store.at, nil
+	}
+	return v.View.Checkpoint(ctx, table)
+}
+
 func TestALedgerThatLostItsEndIsNamed(t *testing.T) {
 	w := lived(t, rig.Options{Seed: 33}, 20)
 	short := copyOf(t, w.Ledger)

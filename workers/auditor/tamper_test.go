@@ -78,7 +78,7 @@ func TestEachCrimeIsNamedByItsPlace(t *testing.T) {
 			}
 			c.want = auditor.Offence{Kind: auditor.ChangedEntry, Log: auditor.Ledger, At: place(at)}
 		},
-		"the last entries are moved to another shard": func(t *testing.T, c *crime) {
+		"the last entry is copied to another shard": func(_ *testing.T, c *crime) {
 			shard := busy(c.ledger)
 			end := domain.Offset(len(c.ledger[3-shard]))
 			last := c.ledger[shard][len(c.ledger[shard])-1]
@@ -134,6 +134,14 @@ func TestEachCrimeIsNamedByItsPlace(t *testing.T) {
 			c.ledger.edit(t, at, func(e *v1.Entry) { e.Offset-- })
 			c.want = auditor.Offence{Kind: auditor.VoidEntry, Log: auditor.Ledger, At: place(at)}
 		},
+		"a void pin is added at the end": func(t *testing.T, c *crime) {
+			shard := busy(c.ledger)
+			end := domain.Position{Shard: shard, Offset: domain.Offset(len(c.ledger[shard]))}
+			pin := c.ledger.find(t, shard, 0, func(e *v1.Entry) bool { return e.GetPin() != nil })
+			c.ledger[shard] = append(c.ledger[shard], c.ledger[shard][pin.Offset])
+			c.ledger.renumber(shard)
+			c.want = auditor.Offence{Kind: auditor.VoidEntry, Log: auditor.Ledger, At: place(end)}
+		},
 		"an answer is made void": func(t *testing.T, c *crime) {
 			at := entryWith(t, c.ledger, busy(c.ledger), anyAnswer)
 			c.ledger.edit(t, at, func(e *v1.Entry) { e.Offset-- })
@@ -167,7 +175,13 @@ func TestEachCrimeIsNamedByItsPlace(t *testing.T) {
 			c.intake.swap(at)
 			c.want = auditor.Offence{Kind: auditor.ChangedIntake, Log: auditor.Intake, At: place(at)}
 		},
-		"the last intake record is removed": func(t *testing.T, c *crime) {
+		"an intake record gives way to another of the same signer": func(t *testing.T, c *crime) {
+			at := answered(t, c, hasFact((*v1.Fact).GetJobAssigned))
+			other := c.ledger.find(t, at.Shard, entryOf(t, c, at).Offset+1, hasFact((*v1.Fact).GetJobAssigned))
+			c.intake[at.Shard][at.Offset].Value = c.intake[at.Shard][c.ledger.entry(t, other).GetAnswer().IntakeOffset].Value
+			c.want = auditor.Offence{Kind: auditor.ChangedIntake, Log: auditor.Intake, At: place(at)}
+		},
+		"the last intake record is removed": func(_ *testing.T, c *crime) {
 			shard := busy(c.ledger)
 			at := domain.Position{Shard: shard, Offset: domain.Offset(len(c.intake[shard]) - 1)}
 			c.intake.remove(at)
@@ -207,7 +221,7 @@ func TestEachCrimeIsNamedByItsPlace(t *testing.T) {
 			c := &crime{intake: copyOf(t, w.Intake), ledger: copyOf(t, w.Ledger)}
 			commit(t, c)
 			cfg := config(w)
-			cfg.Intake, cfg.Ledger = c.intake, c.ledger
+			cfg.Intake, cfg.Ledger, cfg.Store = c.intake, c.ledger, nil
 			r := audit(t, cfg)
 			if c.want.At == nil { // the place is where the window began
 				c.want.At = r.Offences[0].At
@@ -304,24 +318,33 @@ func TestWhatDependsOnABrokenControlIsNotBelieved(t *testing.T) {
 
 // TestNoByteOfARecordCanBeChangedUnseen changes one byte of one record of either log, any at all.
 func TestNoByteOfARecordCanBeChangedUnseen(t *testing.T) {
-	w := lived(t, rig.Options{Seed: 6}, 24)
+	w := lived(t, rig.Options{Seed: 6}, 14)
 	intake, ledger := copyOf(t, w.Intake), copyOf(t, w.Ledger)
 	rapid.Check(t, func(rt *rapid.T) {
-		logs := map[auditor.LogName]paper{auditor.Intake: intake, auditor.Ledger: ledger}
+		cfg := config(w)
+		cfg.Store, cfg.Chain = nil, nil
 		name := rapid.SampledFrom([]auditor.LogName{auditor.Intake, auditor.Ledger}).Draw(rt, "log")
+		changed := slices.Clone(intake)
+		if name == auditor.Ledger {
+			changed = slices.Clone(ledger)
+		}
 		shard := domain.Shard(rapid.IntRange(0, 2).Draw(rt, "shard"))
-		changed := slices.Clone(logs[name])
 		changed[shard] = slices.Clone(changed[shard])
 		at := domain.Position{Shard: shard, Offset: domain.Offset(rapid.IntRange(0, len(changed[shard])-1).Draw(rt, "offset"))}
 		value := slices.Clone(changed[shard][at.Offset].Value)
 		value[rapid.IntRange(0, len(value)-1).Draw(rt, "byte")] ^= rapid.Byte().Filter(func(b byte) bool { return b != 0 }).Draw(rt, "flip")
 		changed[shard][at.Offset].Value = value
-		logs[name] = changed
-		cfg := config(w)
-		cfg.Intake, cfg.Ledger, cfg.Store, cfg.Chain = logs[auditor.Intake], logs[auditor.Ledger], nil, nil
+		if name == auditor.Ledger {
+			cfg.Intake, cfg.Ledger = intake, changed
+		} else {
+			cfg.Intake, cfg.Ledger = changed, ledger
+		}
 		r, err := auditor.Audit(t.Context(), cfg)
 		if err != nil {
 			rt.Fatal(err)
+		}
+		if name == auditor.Ledger && isPin(value, at) && (r.Verdict == auditor.Pass || r.Offences[0].Kind == auditor.ChangedBatch) {
+			return // see TestAPinThatWasMovedShowsInTheNextBatch
 		}
 		if r.Verdict != auditor.Fail {
 			rt.Fatalf("%s %v: verdict %s", name, at, r.Verdict)
@@ -333,11 +356,33 @@ func TestNoByteOfARecordCanBeChangedUnseen(t *testing.T) {
 	})
 }
 
+// isPin tells whether a record still reads as a pin that counts.
+func isPin(value []byte, at domain.Position) bool {
+	entry, err := eventstore.DecodeEntry(at.Shard, eventstore.Record{Offset: at.Offset, Value: slices.Clone(value)})
+	return err == nil && entry.GetPin() != nil && entry.Offset == int64(at.Offset)
+}
+
+func TestAPinThatWasMovedShowsInTheNextBatch(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 6}, 24)
+	forged := copyOf(t, w.Ledger)
+	shard := busy(forged)
+	pin := forged.find(t, shard, 0, func(e *v1.Entry) bool { return e.GetPin() != nil })
+	// The last thing that control said before it was of no concern to this shard.
+	forged.edit(t, pin, func(e *v1.Entry) { e.GetPin().ControlOffset-- })
+	cfg := config(w)
+	cfg.Ledger = forged
+	sealed := forged.find(t, domain.Control, 0, hasFact((*v1.Fact).GetBatchSealed))
+	names(t, audit(t, cfg), auditor.Offence{
+		Kind: auditor.ChangedBatch, Log: auditor.Ledger, At: place(sealed), Batch: 1, Field: fmt.Sprintf("log_roots[%d]", shard),
+	})
+}
+
 // blamesTheOtherSide tells whether an offence names the record of the other log that goes with the
 // changed one. Where a digest in the ledger and the record in intake disagree, and the record is not a
-// genuine report, nobody can say which of them was changed.
+// genuine report, nobody can say which of them was changed. A pin that was moved shows in the first entry
+// that it decides otherwise; the offence says under which pin that was.
 func blamesTheOtherSide(o auditor.Offence, changed auditor.LogName, at domain.Position) bool {
-	return changed == auditor.Ledger && o.Kind == auditor.ChangedIntake && samePlace(o.Ledger, place(at))
+	return changed == auditor.Ledger && (o.Kind == auditor.ChangedIntake && samePlace(o.Ledger, place(at)) || samePlace(o.Pin, place(at)))
 }
 
 func TestEntriesOfALateClerkAreNoOffence(t *testing.T) {
@@ -360,6 +405,31 @@ func TestEntriesOfALateClerkAreNoOffence(t *testing.T) {
 	}
 	if r.Verdict != auditor.Pass || void < 60 {
 		t.Fatalf("%d void entries of a clerk that came too late:\n%s", void, text(t, r))
+	}
+}
+
+func TestALateClerksEntriesHideNoVoidPin(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 9}, 40)
+	w.Live(60)
+	for shard := range domain.Shard(w.Ledger.Shards()) {
+		if err := w.Answer(shard, &overtaken{Log: w.Ledger, other: func() error { return w.Answer(shard, w.Ledger) }}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Fold()
+	cfg := config(w)
+	if r := audit(t, cfg); r.Verdict != auditor.Pass || r.Shards[1].Void+r.Shards[2].Void < 60 {
+		t.Fatalf("before the crime:\n%s", text(t, r))
+	}
+	forged := copyOf(t, w.Ledger)
+	pin := forged.find(t, busy(forged), 1, func(e *v1.Entry) bool { return e.GetPin() != nil })
+	forged.edit(t, pin, func(e *v1.Entry) { e.Offset-- })
+	cfg = config(w)
+	cfg.Ledger = forged
+	r := audit(t, cfg)
+	want := auditor.Offence{Kind: auditor.VoidEntry, Log: auditor.Ledger, At: place(pin)}
+	if names(t, r, want); !matches(r.Offences[0], want) {
+		t.Fatalf("it is not named first:\n%s", text(t, r))
 	}
 }
 

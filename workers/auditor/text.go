@@ -24,7 +24,7 @@ func WriteText(w io.Writer, r Report) error {
 	writeBatches(&out, r.Batches)
 	writeMoney(&out, r.Money)
 	writeOffences(&out, r)
-	fmt.Fprintf(&out, "Verdict: %s\n", strings.ToUpper(string(r.Verdict)))
+	writeVerdict(&out, r)
 	_, err := w.Write(out.Bytes())
 	return err
 }
@@ -56,17 +56,20 @@ func writeShards(out *bytes.Buffer, shards []Shard) {
 	if len(shards) == 0 {
 		return
 	}
-	table(out, func(w io.Writer) {
-		fmt.Fprintln(w, "  shard\tentries\tfacts\trejected\trefused\tvoid\tpending\t")
-		for _, s := range shards {
-			name := "control"
-			if s.Shard != domain.Control {
-				name = fmt.Sprint(s.Shard)
-			}
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, thousands(int64(s.Checked)), thousands(s.Facts),
-				thousands(s.Rejections), thousands(s.Refusals), thousands(s.Void), thousands(s.Pending), s.Why)
+	line := func(name, entries, facts, rejected, refused, void, pending, why string) {
+		text := fmt.Sprintf("  %-7s  %13s  %13s  %10s  %8s  %8s  %8s  %s", name, entries, facts, rejected, refused, void, pending, why)
+		out.WriteString(strings.TrimRight(text, " ") + "\n")
+	}
+	line("shard", "entries", "facts", "rejected", "refused", "void", "pending", "")
+	for _, s := range shards {
+		name := "control"
+		if s.Shard != domain.Control {
+			name = fmt.Sprint(s.Shard)
 		}
-	})
+		line(name, thousands(int64(s.Checked)), thousands(s.Facts), thousands(s.Rejections), thousands(s.Refusals),
+			thousands(s.Void), thousands(s.Pending), s.Why)
+	}
+	out.WriteByte('\n')
 }
 
 func writeBatches(out *bytes.Buffer, batches []Batch) {
@@ -133,7 +136,10 @@ func writeOffences(out *bytes.Buffer, r Report) {
 	for _, o := range r.Offences {
 		fmt.Fprintf(out, "  %s\n", o)
 		if o.Field != "" {
-			fmt.Fprintf(out, "      %s\n        is        %s\n        has to be %s\n", o.Field, clip(o.Have), clip(o.Want))
+			fmt.Fprintf(out, "      %s\n        is         %s\n", o.Field, clip(o.Have))
+		}
+		if o.Field != "" && o.Want != "" {
+			fmt.Fprintf(out, "        has to be  %s\n", clip(o.Want))
 		}
 	}
 	if len(r.Offences) == 0 {
@@ -147,12 +153,49 @@ func writeOffences(out *bytes.Buffer, r Report) {
 	})
 }
 
+// writeVerdict ends a report with one sentence.
+func writeVerdict(out *bytes.Buffer, r Report) {
+	var skipped, stopped []string
+	for _, step := range r.Steps {
+		switch step.State {
+		case StepSkipped:
+			skipped = append(skipped, step.Name)
+		case StepStopped:
+			stopped = append(stopped, step.Name)
+		case StepDone:
+		}
+	}
+	fmt.Fprintf(out, "Verdict: %s. ", strings.ToUpper(string(r.Verdict)))
+	switch r.Verdict {
+	case Pass:
+		out.WriteString("All that was looked at is as it has to be.")
+	case Incomplete:
+		out.WriteString("No offence was found, but not all could be looked at.")
+	case Fail:
+		var total int64
+		for _, t := range r.Totals {
+			total += t.Total
+		}
+		fmt.Fprintf(out, "There are %s offences; begin with the first one above.", thousands(total))
+	}
+	if len(stopped) > 0 {
+		fmt.Fprintf(out, " Not finished: %s.", strings.Join(stopped, ", "))
+	}
+	if len(skipped) > 0 {
+		fmt.Fprintf(out, " Not looked at: %s.", strings.Join(skipped, ", "))
+	}
+	out.WriteByte('\n')
+}
+
 // String is one line: what it is, where it stands, and what is wrong with it.
 func (o Offence) String() string {
 	where := string(o.Log)
 	switch {
 	case o.File != "":
-		where = fmt.Sprintf("%s, file %s, byte %d", o.Log, o.File, o.Byte)
+		where = fmt.Sprintf("%s, file %s, byte %d, record", o.Log, o.File, o.Byte)
+		if o.At == nil {
+			where = strings.TrimSuffix(where, ", record")
+		}
 	case o.Table != "":
 		where = fmt.Sprintf("%s, %s, row %s", o.Log, o.Table, o.Row)
 	}

@@ -96,8 +96,7 @@ func (c *Clerk) Run(ctx context.Context) error {
 			reloads, before = 0, now
 		}
 		switch {
-		case ctx.Err() != nil:
-			return nil
+		case ctx.Err() != nil: // told to stop
 		case (errors.Is(err, errLostRace) || errors.Is(err, errUnsure)) && reloads < maxReloads:
 			c.state = nil
 			reloads++
@@ -202,7 +201,7 @@ func (c *Clerk) begin(ctx context.Context) error {
 // idle waits for the next record. Where something is due before one comes, it asks the clock to speak.
 func (c *Clerk) idle(ctx context.Context) error {
 	wait := ctx
-	if dueMs, any := c.state.NextDueMs(); any && c.cfg.Clock != nil {
+	if dueMs, ok := c.state.NextDueMs(); ok && c.cfg.Clock != nil {
 		now := c.cfg.Now()
 		left := max(time.UnixMilli(dueMs).Sub(now), c.ticked.Add(tickEvery).Sub(now))
 		if left <= 0 {

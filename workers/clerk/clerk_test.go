@@ -74,6 +74,14 @@ func TestAnyDisturbanceEndsInTheSameLedger(t *testing.T) {
 	})
 }
 
+// patient ends a clerk that should have ended by itself.
+func patient(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func TestALogThatFailsForGoodEndsTheClerkAndTheNextOneGoesOn(t *testing.T) {
 	for _, fault := range []eventstoretest.Fault{eventstoretest.Lost, eventstoretest.Kept} {
 		t.Run(fault.String(), func(t *testing.T) {
@@ -86,7 +94,7 @@ func TestALogThatFailsForGoodEndsTheClerkAndTheNextOneGoesOn(t *testing.T) {
 			faulty.FailForGood(eventstoretest.Pass, eventstoretest.Pass, fault)
 			cfg := w.config(shard, faulty)
 			cfg.Intake = sips{w.intake, 3}
-			if err := clerk.New(cfg).Run(ctx); !errors.Is(err, eventstore.ErrFailed) || !strings.Contains(err.Error(), "shard 1") {
+			if err := clerk.New(cfg).Run(patient(t)); !errors.Is(err, eventstore.ErrFailed) || !strings.Contains(err.Error(), "shard 1") {
 				t.Fatalf("run: %v, want %v of shard 1", err, eventstore.ErrFailed)
 			}
 			faulty.Reopen()
@@ -273,7 +281,7 @@ func TestALedgerOfAnotherNetworkIsRefused(t *testing.T) {
 	w.answer(w.config(domain.Control, log))
 	cfg := w.config(domain.Control, log)
 	cfg.Genesis = &v1.Genesis{Name: "another", Shards: 1, Operator: w.genesis.Operator, CreatedAtMs: startMs}
-	err := clerk.New(cfg).Run(ctx)
+	err := clerk.New(cfg).Run(patient(t))
 	if err == nil || !strings.Contains(err.Error(), w.network.String()) {
 		t.Errorf("run: %v, want a complaint that names network %v", err, w.network)
 	}
@@ -308,11 +316,11 @@ func TestAShardKnowsWhatControlDecidedBeforeTheReport(t *testing.T) {
 	w := newWorld(t)
 	log := w.newLog()
 	w.answer(w.config(domain.Control, log))
-	w.say(shard, "ann", open("a"))
+	w.say(shard, "ann", opening())
 	w.answer(w.config(shard, log)) // nobody knows ann
 	w.found()
 	w.answer(w.config(domain.Control, log))
-	w.say(shard, "ann", open("a"))
+	w.say(shard, "ann", opening())
 	w.answer(w.config(shard, log))
 
 	var told []string
@@ -378,7 +386,7 @@ func TestALedgerThatDoesNotFollowIsRefused(t *testing.T) {
 		if _, err := log.Append(ctx, shard, [][]byte{raw}); err != nil {
 			t.Fatal(err)
 		}
-		if err := clerk.New(w.config(shard, log)).Run(ctx); err == nil || c.want != nil && !errors.Is(err, c.want) {
+		if err := clerk.New(w.config(shard, log)).Run(patient(t)); err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: run: %v, want %v", c.name, err, c.want)
 		}
 	}

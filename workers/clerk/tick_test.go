@@ -24,7 +24,7 @@ func (c *ticking) Tick(_ context.Context, of domain.Shard) error {
 	if c.fail != nil {
 		return c.fail
 	}
-	c.say(of, "operator", &v1.Claim{Body: &v1.Claim_Tick{Tick: &v1.Tick{}}})
+	c.say(of, "operator", &v1.Claim{Body: &v1.Claim_Tick{Tick: &v1.Tick{}}}) //nolint:contextcheck // the world has its own
 	return nil
 }
 
@@ -66,17 +66,17 @@ func TestWhatIsDueHappensThoughNobodySpeaks(t *testing.T) {
 		cfg := w.config(domain.Control, log)
 		cfg.Clock, cfg.Now = clock, w.now
 		c := start(cfg)
-		time.Sleep(span - time.Millisecond) // of the bubble's time
+		<-time.After(span - time.Millisecond) // of the bubble's time
 		synctest.Wait()
 		if n := clock.ticks.Load(); n != 0 {
 			t.Errorf("%d ticks before anything is due", n)
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 		synctest.Wait()
 		if at, ok := w.expired(w.entries(log, domain.Control)); !ok || at != startMs+span.Milliseconds() {
 			t.Errorf("it expired %v, at %d; want it at %d", ok, at, startMs+span.Milliseconds())
 		}
-		time.Sleep(span)
+		<-time.After(span)
 		if err := c.stop(); err != nil || clock.ticks.Load() != 1 {
 			t.Errorf("%d ticks in all, want 1; %v", clock.ticks.Load(), err)
 		}
@@ -91,7 +91,7 @@ func TestALogWhoseClockIsBehindGetsFewTicks(t *testing.T) {
 		cfg := w.config(domain.Control, log)
 		cfg.Clock, cfg.Now = clock, func() time.Time { return w.now().Add(behind) }
 		c := start(cfg)
-		time.Sleep(2 * span)
+		<-time.After(2 * span)
 		if err := c.stop(); err != nil {
 			t.Error(err)
 		}
@@ -109,7 +109,7 @@ func TestWithoutAClockNothingIsDueUntilSomebodySpeaks(t *testing.T) {
 		w, _ := attested(t, time.Minute)
 		log := w.newLog()
 		c := start(w.config(domain.Control, log))
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if _, ok := w.expired(w.entries(log, domain.Control)); ok {
 			t.Error("it expired by itself")
 		}

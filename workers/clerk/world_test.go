@@ -123,8 +123,9 @@ func (w *world) found() {
 	)
 }
 
-func open(account string) *v1.Claim {
-	return &v1.Claim{Body: &v1.Claim_OpenAccount{OpenAccount: &v1.OpenAccount{Account: id(account), Client: id("ann")}}}
+// opening opens the account "a".
+func opening() *v1.Claim {
+	return &v1.Claim{Body: &v1.Claim_OpenAccount{OpenAccount: &v1.OpenAccount{Account: id("a"), Client: id("ann")}}}
 }
 
 func deposit(account string, amount domain.Nano, lt uint64) *v1.Claim {
@@ -144,7 +145,7 @@ func withdraw(account string, amount domain.Nano) *v1.Claim {
 func (w *world) live(reports int) {
 	w.Helper()
 	if reports > 0 {
-		w.say(shard, "ann", open("a"), open("a"))
+		w.say(shard, "ann", opening(), opening())
 	}
 	for i := 1; i < reports; i++ {
 		w.nowMs.Add(int64(i % 3))

@@ -23,9 +23,10 @@ import (
 )
 
 const (
-	// MaxReports bounds one Submit, and MaxBytes the bytes of its reports.
+	// MaxReports bounds one Submit.
 	MaxReports = 1000
-	MaxBytes   = 4 << 20
+	// MaxBytes bounds the bytes of its reports.
+	MaxBytes = 4 << 20
 	// queueSubmits bounds what waits for a lane. A full queue is some tens of milliseconds of work;
 	// whoever comes then is told to come again, which keeps memory bounded and waiting short.
 	queueSubmits = 256

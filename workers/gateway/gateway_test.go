@@ -28,7 +28,9 @@ func TestACopyIsToldFromANewReport(t *testing.T) {
 		{"after others", func(w *world) { w.submit(w.signed("bob", 1, 7), w.signed("ann", 1, 8)) }, "duplicate 1/0"},
 		{"after a restart, nothing projected", (*world).restart, "duplicate 1/0"},
 		{"after a restart, all projected", func(w *world) {
-			w.reports.move(1, w.end(1))
+			for shard := range domain.Shard(testDataShards + 1) {
+				w.reports.move(shard, w.end(shard))
+			}
 			w.restart()
 		}, "duplicate 1/0"},
 		{"after a restart, half projected", func(w *world) {
@@ -73,11 +75,11 @@ func TestOneBodyMayHoldCopiesConflictsAndAllShards(t *testing.T) {
 	defer w.stop()
 	receipts := w.submit(
 		w.signed("ann", 1, 7), w.signed("ann", 2, 7), w.signed("ann", 1, 7), w.other("ann", 1, 7),
-		[]byte("no report"), w.signed("ann", 0, 7), w.signed("ann", 1, 8), w.signed("ann", 1, 6),
+		[]byte("no report"), w.signed("ann", 0, 7), w.signed("ann", 1, 8), w.signed("ann", 1, 6), w.other("ann", 2, 7),
 	)
 	for i, want := range []string{
 		"accepted 1/0", "accepted 2/0", "duplicate 1/0", "conflict 1/1 with 1/0",
-		"", "accepted 0/0", "accepted 1/2", "refused 1 REASON_SEQUENCE_REPLAYED sequence",
+		"", "accepted 0/0", "accepted 1/2", "refused 1 REASON_SEQUENCE_REPLAYED sequence", "conflict 2/1 with 2/0",
 	} {
 		if have := receiptText(receipts[i]); want != "" && have != want {
 			t.Errorf("receipt %d is %q, want %q", i, have, want)
@@ -86,8 +88,8 @@ func TestOneBodyMayHoldCopiesConflictsAndAllShards(t *testing.T) {
 	if receipts[4].Reason != v1.Reason_REASON_MALFORMED {
 		t.Errorf("receipt of bytes that are no report: %v", receipts[4])
 	}
-	if n := len(w.records(1)); n != 3 {
-		t.Errorf("%d records in shard 1, want 3", n)
+	if one, two := len(w.records(1)), len(w.records(2)); one != 3 || two != 2 {
+		t.Errorf("%d and %d records in shards 1 and 2, want 3 and 2", one, two)
 	}
 }
 

@@ -120,7 +120,7 @@ func (m *memory) find(ctx context.Context, key reportKey) (*known, error) {
 		return nil, fmt.Errorf("ask for report %s %d: %w", key.signer, key.sequence, err)
 	}
 	if !ok {
-		return nil, nil
+		return nil, nil //nolint:nilnil // there was none
 	}
 	return &known{key, digest, at}, nil
 }

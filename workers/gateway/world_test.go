@@ -171,8 +171,10 @@ func receiptText(r *v1.Receipt) string {
 		return fmt.Sprintf("duplicate %d/%d", r.Shard, r.Offset)
 	case v1.ReceiptStatus_RECEIPT_STATUS_CONFLICT:
 		return fmt.Sprintf("conflict %d/%d with %d/%d", r.Shard, r.Offset, r.Shard, r.FirstOffset)
-	default:
+	case v1.ReceiptStatus_RECEIPT_STATUS_REFUSED:
 		return fmt.Sprintf("refused %d %s %s", r.Shard, r.Reason, r.Field)
+	default:
+		return fmt.Sprint("no status: ", r)
 	}
 }
 
@@ -233,7 +235,9 @@ func (p *projection) AnsweredTo(_ context.Context, shard domain.Shard) (domain.O
 }
 
 // each visits the reports that it knows, as the ledger took them: growing numbers only.
-func (p *projection) each(ctx context.Context, shard domain.Shard, signer domain.KeyID, visit func(sequence uint64, digest domain.Digest, at domain.Offset)) error {
+func (p *projection) each(
+	ctx context.Context, shard domain.Shard, signer domain.KeyID, visit func(sequence uint64, digest domain.Digest, at domain.Offset),
+) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.broken {
@@ -255,7 +259,9 @@ func (p *projection) LastSequence(ctx context.Context, shard domain.Shard, signe
 	return last, err
 }
 
-func (p *projection) Heard(ctx context.Context, shard domain.Shard, signer domain.KeyID, want uint64) (digest domain.Digest, at domain.Offset, ok bool, err error) {
+func (p *projection) Heard(
+	ctx context.Context, shard domain.Shard, signer domain.KeyID, want uint64,
+) (digest domain.Digest, at domain.Offset, ok bool, err error) {
 	err = p.each(ctx, shard, signer, func(sequence uint64, d domain.Digest, o domain.Offset) {
 		if sequence == want {
 			digest, at, ok = d, o, true

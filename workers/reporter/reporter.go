@@ -60,7 +60,7 @@ func (r *Reporter) Key() domain.KeyID { return signing.KeyOf(r.key) }
 // kept anything, at the price that a clock that was set back meanwhile makes it wait until it has caught
 // up. It needs mu.
 func (r *Reporter) sequence() uint64 {
-	r.last = max(r.last+1, uint64(r.now().UnixMicro()))
+	r.last = max(r.last+1, uint64(max(r.now().UnixMicro(), 0))) // a clock before 1970 has no say
 	return r.last
 }
 

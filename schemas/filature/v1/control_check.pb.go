@@ -420,6 +420,9 @@ func (m *ObserveProposal) Check() error {
 	if n := len(m.TxHash); n != 32 {
 		return wrongSize("tx_hash", n, 32)
 	}
+	if m.Lt > 1<<63-1 {
+		return tooGreat("lt", m.Lt)
+	}
 	return nil
 }
 
@@ -434,6 +437,9 @@ func (m *ObserveActivation) Check() error {
 	if n := len(m.TxHash); n != 32 {
 		return wrongSize("tx_hash", n, 32)
 	}
+	if m.Lt > 1<<63-1 {
+		return tooGreat("lt", m.Lt)
+	}
 	return nil
 }
 
@@ -444,6 +450,9 @@ func (m *ObserveVeto) Check() error {
 	}
 	if n := len(m.TxHash); n != 32 {
 		return wrongSize("tx_hash", n, 32)
+	}
+	if m.Lt > 1<<63-1 {
+		return tooGreat("lt", m.Lt)
 	}
 	return nil
 }
@@ -458,6 +467,9 @@ func (m *ObservePayout) Check() error {
 	}
 	if n := len(m.TxHash); n != 32 {
 		return wrongSize("tx_hash", n, 32)
+	}
+	if m.Lt > 1<<63-1 {
+		return tooGreat("lt", m.Lt)
 	}
 	return nil
 }

@@ -133,7 +133,8 @@ func (DisputeReason) EnumDescriptor() ([]byte, []int) {
 	return file_filature_v1_job_proto_rawDescGZIP(), []int{1}
 }
 
-// OpenAccount opens a prepaid account. By its client, or an admin.
+// OpenAccount opens a prepaid account. By its client, or an admin; by an admin alone where a deposit came
+// before.
 type OpenAccount struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Account       []byte                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`

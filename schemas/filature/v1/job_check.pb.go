@@ -56,6 +56,9 @@ func (m *ObserveDeposit) Check() error {
 	if n := len(m.TxHash); n != 32 {
 		return wrongSize("tx_hash", n, 32)
 	}
+	if m.Lt > 1<<63-1 {
+		return tooGreat("lt", m.Lt)
+	}
 	return nil
 }
 
@@ -80,6 +83,9 @@ func (m *SubmitJob) Check() error {
 	}
 	if n := len(m.Account); n != 32 {
 		return wrongSize("account", n, 32)
+	}
+	if m.Number > 1<<63-1 {
+		return tooGreat("number", m.Number)
 	}
 	if n := len(m.Model); n != 32 {
 		return wrongSize("model", n, 32)

@@ -65,9 +65,9 @@ func TestJSONOfAClaimReadsAsTheSchemaIsWritten(t *testing.T) {
 		},
 		{
 			`{"observe_deposit":{"account":"` + job32 + `","amount_nano":9223372036854775807,"tx_hash":"` + owner32 +
-				`","lt":18446744073709551615}}`,
+				`","lt":9223372036854775807}}`,
 			&Claim{Body: &Claim_ObserveDeposit{ObserveDeposit: &ObserveDeposit{
-				Account: bytesOf(0x11), AmountNano: math.MaxInt64, TxHash: bytesOf(0x22), Lt: math.MaxUint64,
+				Account: bytesOf(0x11), AmountNano: math.MaxInt64, TxHash: bytesOf(0x22), Lt: math.MaxInt64,
 			}}},
 		},
 		{

@@ -133,6 +133,9 @@ func (m *Answer) Check() error {
 	if n := len(m.Signer); n != 0 && n != 32 {
 		return wrongSize("signer", n, 32)
 	}
+	if m.Sequence > 1<<63-1 {
+		return tooGreat("sequence", m.Sequence)
+	}
 	if m.Refusal != nil {
 		if err := m.Refusal.Check(); err != nil {
 			return under("refusal", err)

@@ -41,11 +41,12 @@ const (
 	AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE AccountKind = 5
 	// provider/committed: in a sealed batch, not yet seen paid on chain.
 	AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED AccountKind = 6
-	// network/commission: the network's own part. No owner, as in the next two.
+	// network/commission: the network's own part. No owner, as in the next two. It falls below zero where a
+	// treasurer moved it away and a refund took it back later.
 	AccountKind_ACCOUNT_KIND_NETWORK_COMMISSION AccountKind = 7
 	// network/slashed: taken from workers for proven lies.
 	AccountKind_ACCOUNT_KIND_NETWORK_SLASHED AccountKind = 8
-	// vault/cash: what the chain holds for us; the only account below zero.
+	// vault/cash: what the chain holds for us, below zero.
 	AccountKind_ACCOUNT_KIND_VAULT_CASH AccountKind = 9
 )
 

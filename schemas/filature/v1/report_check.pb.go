@@ -28,6 +28,9 @@ func (m *Report) Check() error {
 	if n := len(m.Signer); n != 32 {
 		return wrongSize("signer", n, 32)
 	}
+	if m.Sequence > 1<<63-1 {
+		return tooGreat("sequence", m.Sequence)
+	}
 	if n := len(m.Claims); n > 1000 {
 		return tooMany("claims", n, 1000)
 	}

@@ -76,7 +76,7 @@ func sampleValue(field protoreflect.FieldDescriptor, fresh protoreflect.Value, i
 	case protoreflect.Uint32Kind:
 		return protoreflect.ValueOfUint32(uint32(number))
 	case protoreflect.Uint64Kind:
-		return protoreflect.ValueOfUint64(math.MaxUint64 - number)
+		return protoreflect.ValueOfUint64(math.MaxInt64 - number)
 	case protoreflect.Sint64Kind:
 		return protoreflect.ValueOfInt64(-int64(number))
 	default:
@@ -249,7 +249,7 @@ func drawValue(t *rapid.T, field protoreflect.FieldDescriptor, fresh protoreflec
 	case protoreflect.Uint32Kind:
 		return protoreflect.ValueOfUint32(rapid.Uint32().Draw(t, name))
 	case protoreflect.Uint64Kind:
-		return protoreflect.ValueOfUint64(rapid.Uint64().Draw(t, name))
+		return protoreflect.ValueOfUint64(rapid.Uint64Max(math.MaxInt64).Draw(t, name))
 	default:
 		return protoreflect.ValueOfInt64(rapid.Int64().Draw(t, name))
 	}

@@ -155,6 +155,10 @@ func wrongEnum(field string, have int32) error {
 	return &FieldError{Field: field, Rule: fmt.Sprintf("has the unknown value %d", have)}
 }
 
+func tooGreat(field string, have uint64) error {
+	return &FieldError{Field: field, Rule: fmt.Sprintf("is %d, at most %d is allowed", have, uint64(1<<63-1))}
+}
+
 func notText(field string) error { return &FieldError{Field: field, Rule: "is not UTF-8"} }
 
 func missing(field string) error { return &FieldError{Field: field, Rule: "is missing"} }

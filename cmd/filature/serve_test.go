@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/filature/filature/adapters/httpapi"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/signing"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+	"github.com/filature/filature/sdk"
+)
+
+// waitLimit is how long a test waits for what takes a second on an idle machine.
+const waitLimit = 30 * time.Second
+
+// served is one run of serve.
+type served struct {
+	log  *lines
+	url  string
+	stop context.CancelFunc
+	code chan int
+}
+
+// lines is what serve logs, safe to read while it runs.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// startServe runs serve on a folder until it is ready. It is stopped with the test, if not before.
+func startServe(t *testing.T, folder string) *served {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	s := &served{log: &lines{}, stop: stop, code: make(chan int, 1)}
+	go func() {
+		s.code <- run(ctx, []string{"serve", "--data", folder, "--listen", "127.0.0.1:0", "--shards", "2", "--delay", "1s"},
+			strings.NewReader(""), io.Discard, s.log)
+	}()
+	t.Cleanup(func() {
+		stop()
+		select {
+		case code := <-s.code:
+			s.code <- code
+		case <-time.After(waitLimit):
+			t.Errorf("serve did not end:\n%s", s.log)
+		}
+	})
+	eventually(t, func() bool {
+		select {
+		case code := <-s.code:
+			s.code <- code
+			t.Fatalf("serve ended with %d:\n%s", code, s.log)
+		default:
+		}
+		for line := range strings.Lines(s.log.String()) {
+			var event struct {
+				Msg     string `json:"msg"`
+				Address string `json:"address"`
+			}
+			if json.Unmarshal([]byte(line), &event) == nil && event.Msg == "serving" {
+				s.url = "http://" + event.Address
+			}
+		}
+		return s.url != "" && s.answers(t, "/readyz", nil)
+	})
+	return s
+}
+
+// end stops serve, and wants it to end well and soon.
+func (s *served) end(t *testing.T) {
+	t.Helper()
+	began := time.Now()
+	s.stop()
+	select {
+	case code := <-s.code:
+		s.code <- code
+		if code != exitOK || time.Since(began) > shutdownGrace {
+			t.Errorf("serve ended with %d after %s:\n%s", code, time.Since(began), s.log)
+		}
+	case <-time.After(waitLimit):
+		t.Fatalf("serve did not end:\n%s", s.log)
+	}
+}
+
+// answers asks for a path, and tells whether there is an answer.
+func (s *served) answers(t *testing.T, path string, into any) bool {
+	t.Helper()
+	return s.ask(t, http.MethodGet, path, nil, into) == http.StatusOK
+}
+
+func (s *served) ask(t *testing.T, method, path string, body []byte, into any) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, s.url+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", httpapi.ContentType)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if into != nil {
+		if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+	}
+	return response.StatusCode
+}
+
+// network asks for the network's id.
+func (s *served) network(t *testing.T) domain.NetworkID {
+	t.Helper()
+	var network struct {
+		Network string `json:"network"`
+		Shards  int    `json:"data_shards"`
+	}
+	if !s.answers(t, "/v1/network", &network) || network.Shards != 2 {
+		t.Fatalf("the network is %+v", network)
+	}
+	id, err := domain.ParseID[domain.NetworkID](network.Network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func (s *served) report(t *testing.T, report []byte) (receipt httpReceipt) {
+	t.Helper()
+	var answer struct{ Receipts []httpReceipt }
+	if status := s.ask(t, http.MethodPost, "/v1/reports", v1.AppendFrame(nil, report), &answer); status != http.StatusOK || len(answer.Receipts) != 1 {
+		t.Fatalf("status %d, %d receipts", status, len(answer.Receipts))
+	}
+	return answer.Receipts[0]
+}
+
+type httpReceipt struct {
+	Status string
+	Shard  int
+	Offset int64
+	Reason string
+}
+
+func eventually(t *testing.T, holds func() bool) {
+	t.Helper()
+	const lookEvery = 10 * time.Millisecond
+	deadline := time.Now().Add(waitLimit)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("does not hold after %s", waitLimit)
+		}
+		_ = pause(t.Context(), lookEvery)
+	}
+}
+
+func TestServeTakesReportsAndGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "data")
+	s := startServe(t, folder)
+	network := s.network(t)
+	if !s.answers(t, "/healthz", nil) {
+		t.Error("it does not say that it lives")
+	}
+	key, err := sdk.ReadKey(filepath.Join(folder, keysDir, "proxy.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := strings.Repeat("ab", 32)
+	claim := &v1.Claim{Body: &v1.Claim_CancelJob{CancelJob: &v1.CancelJob{Job: bytes.Repeat([]byte{0xab}, 32)}}}
+	report, err := signing.Report(key, network, 1, 1, []*v1.Claim{claim})
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := s.report(t, report)
+	if taken.Status != "accepted" || taken.Shard != 1 {
+		t.Fatalf("the receipt is %+v", taken)
+	}
+	if again := s.report(t, report); again.Status != "duplicate" || again.Offset != taken.Offset {
+		t.Errorf("the copy's receipt is %+v, the first was %+v", again, taken)
+	}
+	forged := bytes.Clone(report)
+	forged[len(forged)-1] ^= 1
+	if strange := s.report(t, forged); strange.Status != "refused" || strange.Reason != "bad_signature" {
+		t.Errorf("the forged report's receipt is %+v", strange)
+	}
+	why := fmt.Sprintf("/v1/why/report/%s:1:1", signing.KeyOf(key))
+	var x explanation
+	eventually(t, func() bool { return s.answers(t, why, &x) })
+	if x.Outcome == "" || len(x.Facts) == 0 {
+		t.Errorf("%+v says nothing", x)
+	}
+	for path, status := range map[string]int{
+		"/v1/why/report/x": http.StatusBadRequest, "/v1/why/letter/" + job: http.StatusBadRequest,
+		"/v1/why/provider/" + job: http.StatusNotFound, "/v1/nothing": http.StatusNotFound,
+	} {
+		if have := s.ask(t, http.MethodGet, path, nil, nil); have != status {
+			t.Errorf("%s: status %d, want %d", path, have, status)
+		}
+	}
+	s.end(t)
+
+	s = startServe(t, folder)
+	if s.network(t) != network {
+		t.Error("after a restart it is another network")
+	}
+	if again := s.report(t, report); again.Status != "duplicate" || again.Offset != taken.Offset {
+		t.Errorf("after a restart the copy's receipt is %+v, the first was %+v", again, taken)
+	}
+	if !s.answers(t, why, nil) {
+		t.Error("after a restart it has forgotten the report")
+	}
+	invoke(t, "audit", "--data", folder).want(t, exitOK, "Verdict: PASS") // while it is in use
+	s.end(t)
+	for _, event := range []string{`"msg":"serving"`, `"msg":"ready","vault":"EQ`, `"msg":"stopped"`} {
+		if !strings.Contains(s.log.String(), event) {
+			t.Errorf("the log does not say %s:\n%s", event, s.log)
+		}
+	}
+	invoke(t, "audit", "--data", folder).want(t, exitOK, "Verdict: PASS")
+}
+
+func TestASecondServeOnAFolderIsRefused(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "data")
+	s := startServe(t, folder)
+	invoke(t, "serve", "--data", folder, "--listen", "127.0.0.1:0", "--shards", "2").want(t, exitUnfinished, folder, "in use by process")
+	if !s.answers(t, "/readyz", nil) {
+		t.Error("the first one suffered")
+	}
+	s.end(t)
+}
+
+func TestServeSaysWhichAddressItCannotListenAt(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "data")
+	s := startServe(t, filepath.Join(t.TempDir(), "other"))
+	address := strings.TrimPrefix(s.url, "http://")
+	invoke(t, "serve", "--data", folder, "--listen", address).want(t, exitUsage, "--listen "+address, "address already in use")
+	s.end(t)
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/signing"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+// What a workload is made of.
+const (
+	dataShards    = 4
+	laneCount     = 8 // two in each shard, so that they share appends
+	providerCount = 5
+	wavesPerSlice = 2
+	jobsPerWave   = 6
+	coefficient   = 1000
+	maxPrompt     = 2000
+	maxCompletion = 1000
+	// deposit per account is far more than its jobs can cost: what a wave reserves at once, too.
+	deposit = 3 * domain.Coin
+	// operatorFirst is the operator's first sequence number here. The program numbers its own reports by
+	// the clock in microseconds, and a number may only grow.
+	operatorFirst = uint64(1) << 62
+)
+
+// card is the price list that serve begins with.
+var card = &v1.RateCard{
+	Rule: v1.RateRule_RATE_RULE_COCOON_V1, PricePerTokenNano: 20, WorkerFeePerTokenNano: 19,
+	PromptMultiplier: 10_000, CachedMultiplier: 1_000, CompletionMultiplier: 80_000, ReasoningMultiplier: 80_000,
+}
+
+// party is somebody with a key. It speaks in one shard only, and from one lane.
+type party struct {
+	key      ed25519.PrivateKey
+	sequence uint64 // of its last report
+}
+
+// utterance is what one party says in one report.
+type utterance struct {
+	who    *party
+	claims []*v1.Claim
+}
+
+// body is what goes into one request: reports that are for one shard, which appends all of them or none.
+// So a dispute stands right behind the completion that it is about, however late the request gets through.
+type body []utterance
+
+// lane is a sequence of requests, each sent when the one before was answered.
+type lane struct {
+	shard domain.Shard
+	// slices are parts of about equal length; one more may be sent with each kill, so that there is load
+	// whenever there is a kill.
+	slices [][]body
+
+	account domain.AccountID
+	client  *party
+}
+
+// expected is what has to come out, to the nanoton.
+type expected struct {
+	Completed, Failed, Cancelled   int64
+	Prompt, Cached                 int64
+	Completion, Reasoning          int64
+	AdjustedTokens                 int64
+	Charge, WorkerPart, Commission domain.Nano
+	Refunded, Slashed              domain.Nano
+	AcceptedClaims, RejectedClaims int64 // of lanes and founding
+	Reports                        int64
+	owed                           map[domain.ProviderID]domain.Nano
+}
+
+// workload is all that is said, by whom, and what has to become of it. The same seed gives the same one,
+// whatever happens to the program meanwhile: nothing in it depends on time.
+type workload struct {
+	seed      uint64
+	operator  party
+	founding  lane // control
+	lanes     []*lane
+	providers []domain.ProviderID
+	signers   map[domain.KeyID]bool
+	want      expected
+}
+
+func (w *workload) digest(format string, args ...any) [32]byte {
+	return sha256.Sum256(append(binary.BigEndian.AppendUint64(nil, w.seed), fmt.Sprintf(format, args...)...))
+}
+
+func (w *workload) key(format string, args ...any) ed25519.PrivateKey {
+	seed := w.digest("key/"+format, args...)
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// fleet is who works for a lane.
+type fleet struct {
+	desk    *party // proxy and arbiter
+	workers [2]worker
+}
+
+type worker struct {
+	party
+	id       domain.WorkerID
+	provider int // place in providers
+}
+
+// newWorkload draws a workload of a number of slices.
+func newWorkload(seed uint64, slices int) (*workload, error) {
+	w := &workload{seed: seed, signers: map[domain.KeyID]bool{}, want: expected{owed: map[domain.ProviderID]domain.Nano{}}}
+	w.operator = party{key: w.key("operator"), sequence: operatorFirst}
+	model := domain.ModelID(w.digest("model"))
+	lots := drawn(seed, byPlan)
+
+	found := []*v1.Claim{{Body: &v1.Claim_ListModel{ListModel: &v1.ListModel{Model: model[:], Name: "deepseek-ai/DeepSeek-V3.1"}}}}
+	owners := make([]*party, providerCount)
+	staff := make([][]*v1.Claim, providerCount)
+	for i := range owners {
+		owners[i] = &party{key: w.key("provider/%d", i)}
+		id, key := domain.ProviderID(w.digest("payee/%d", i)), signing.KeyOf(owners[i].key)
+		w.providers = append(w.providers, id)
+		found = append(found, &v1.Claim{Body: &v1.Claim_RegisterProvider{RegisterProvider: &v1.RegisterProvider{
+			Provider: id[:], Key: key[:], Name: fmt.Sprintf("provider %d", i),
+		}}})
+	}
+	for i := range laneCount {
+		l := &lane{shard: domain.Shard(1 + i%dataShards), client: &party{key: w.key("client/%d", i)}}
+		for n := 0; n == 0 || domain.ShardOf(l.account, dataShards) != l.shard; n++ {
+			l.account = w.digest("account/%d/%d", i, n)
+		}
+		client, key := domain.ClientID(w.digest("client/%d", i)), signing.KeyOf(l.client.key)
+		f := &fleet{desk: &party{key: w.key("desk/%d", i)}}
+		desk := signing.KeyOf(f.desk.key)
+		found = append(found,
+			&v1.Claim{Body: &v1.Claim_RegisterClient{RegisterClient: &v1.RegisterClient{Client: client[:], Key: key[:], Name: fmt.Sprintf("client %d", i)}}},
+			&v1.Claim{Body: &v1.Claim_SetOperator{SetOperator: &v1.SetOperator{Key: desk[:], Roles: []v1.Role{v1.Role_ROLE_PROXY, v1.Role_ROLE_ARBITER}}}})
+		for j := range f.workers {
+			f.workers[j] = worker{
+				party: party{key: w.key("worker/%d/%d", i, j)}, id: w.digest("worker/%d/%d", i, j), provider: (i + 2*j) % providerCount,
+			}
+			p := f.workers[j].provider
+			staff[p] = append(staff[p], f.workers[j].hired(w.providers[p], model)...)
+		}
+		open := &v1.Claim{Body: &v1.Claim_OpenAccount{OpenAccount: &v1.OpenAccount{Account: l.account[:], Client: client[:]}}}
+		l.slices = append(l.slices, []body{{{l.client, []*v1.Claim{open}}}})
+		j := jobs{want: &w.want, lots: lots, lane: l, fleet: f, model: model, providers: w.providers}
+		for range slices {
+			slice, err := j.slice()
+			if err != nil {
+				return nil, err
+			}
+			l.slices = append(l.slices, slice)
+		}
+		w.lanes = append(w.lanes, l)
+	}
+	// One request for each report: a key that is registered in one may only sign in the next.
+	w.founding.slices = [][]body{{{{&w.operator, found}}}}
+	for i, owner := range owners {
+		w.founding.slices[0] = append(w.founding.slices[0], body{{owner, staff[i]}})
+	}
+	w.count()
+	return w, nil
+}
+
+func (k *worker) hired(provider domain.ProviderID, model domain.ModelID) []*v1.Claim {
+	key := signing.KeyOf(k.key)
+	return []*v1.Claim{
+		{Body: &v1.Claim_RegisterWorker{RegisterWorker: &v1.RegisterWorker{Worker: k.id[:], Provider: provider[:], Key: key[:]}}},
+		{Body: &v1.Claim_SetOffer{SetOffer: &v1.SetOffer{Worker: k.id[:], Model: model[:], Coefficient: coefficient}}},
+	}
+}
+
+// count adds up what is said. What is not rejected is accepted.
+func (w *workload) count() {
+	for _, l := range append([]*lane{&w.founding}, w.lanes...) {
+		for _, slice := range l.slices {
+			for _, b := range slice {
+				for _, u := range b {
+					w.signers[signing.KeyOf(u.who.key)] = true
+					w.want.Reports++
+					w.want.AcceptedClaims += int64(len(u.claims))
+				}
+			}
+		}
+	}
+	w.want.AcceptedClaims -= w.want.RejectedClaims
+}
+
+// reports signs a body, each report with its signer's next number.
+func (b body) reports(network domain.NetworkID, shard domain.Shard) ([][]byte, error) {
+	var reports [][]byte
+	for _, u := range b {
+		u.who.sequence++
+		report, err := signing.Report(u.who.key, network, shard, u.who.sequence, u.claims)
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, report)
+	}
+	return reports, nil
+}
