@@ -92,15 +92,13 @@ func hopeless(err error) bool {
 	if errors.Is(err, errAgain) {
 		return false
 	}
-	if code := kafka.Error(0); errors.As(err, &code) {
-		return !passes(code)
-	}
 	for _, ours := range finals {
 		if errors.Is(err, ours) {
 			return true
 		}
 	}
-	return false
+	code := kafka.Error(0)
+	return errors.As(err, &code) && !passes(code)
 }
 
 // again calls try until it succeeds, is hopeless, or limit or the context ends; then it returns try's last
