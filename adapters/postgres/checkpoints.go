@@ -32,7 +32,7 @@ func lockCheckpoints(ctx context.Context, tx pgx.Tx, changes []projections.Chang
 		ON CONFLICT DO NOTHING`, models, versions)
 	var standing map[string]projections.Checkpoint
 	batch.Queue(`SELECT model, version, ledger_offsets, intake_offsets FROM filature.checkpoints
-		WHERE (model, version) IN (SELECT * FROM unnest($1::text[], $2::bigint[])) ORDER BY model, version FOR UPDATE`, models, versions).
+		WHERE (model, version) IN (SELECT unnest($1::text[]), unnest($2::bigint[])) ORDER BY model, version FOR UPDATE`, models, versions).
 		Query(func(rows pgx.Rows) (err error) {
 			standing, err = scanCheckpoints(rows)
 			return err

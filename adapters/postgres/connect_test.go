@@ -33,6 +33,7 @@ func TestWhatKeepsAStoreFromOpeningSaysWhatToDo(t *testing.T) {
 		"a user's rights": {poorUser(t, good), "granted CREATE"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			store, err := postgres.Open(t.Context(), postgres.Config{URL: c.url})
 			if err == nil {
 				store.Close()

@@ -2,7 +2,7 @@ package postgres_test
 
 import (
 	"errors"
-	"fmt"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -237,7 +237,8 @@ func TestAppliersThatRaceCountNothingTwice(t *testing.T) {
 	if lost.Load() == 0 {
 		t.Error("nobody ever lost: there was no race")
 	}
-	if have := column[int64](t, dsn, "SELECT amount_nano FROM filature.balances UNION ALL SELECT in_nano FROM filature.movements"); fmt.Sprint(have) != fmt.Sprint([]int{appliers * each, appliers * each}) {
+	have := column[int64](t, dsn, "SELECT amount_nano FROM filature.balances UNION ALL SELECT in_nano FROM filature.movements")
+	if !slices.Equal(have, []int64{appliers * each, appliers * each}) {
 		t.Errorf("%d times one is %v", appliers*each, have)
 	}
 	if ctx.Err() != nil {

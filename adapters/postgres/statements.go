@@ -46,8 +46,8 @@ func insertStatement(table projections.Table) string {
 		}
 	}
 	all := strings.Join(names, ", ")
-	statement := fmt.Sprintf("INSERT INTO %s (%s) SELECT * FROM %s AS r (%s) ORDER BY %s",
-		tableName(table), all, unnest(columns), all, strings.Join(order, ", "))
+	statement := fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s AS r (%s) ORDER BY %s",
+		tableName(table), all, all, unnest(columns), all, strings.Join(order, ", "))
 	if table.WriteOnce {
 		return statement
 	}

@@ -53,9 +53,9 @@ func open(t testing.TB, url string) *postgres.Store {
 }
 
 // execute changes a database behind the store's back.
-func execute(t testing.TB, url, statement string, args ...any) {
+func execute(t testing.TB, url, statement string) {
 	t.Helper()
-	if _, err := connect(t, url).Exec(context.WithoutCancel(t.Context()), statement, args...); err != nil { // cleanups do this too
+	if _, err := connect(t, url).Exec(context.WithoutCancel(t.Context()), statement); err != nil { // cleanups do this too
 		t.Fatalf("%s: %v", statement, err)
 	}
 }

@@ -157,8 +157,10 @@ func (q reader) FirstLine(ctx context.Context, payee domain.ProviderID, covers d
 }
 
 func (q reader) PaymentReaching(ctx context.Context, payee domain.ProviderID, cumulative domain.Nano) (projections.Payment, error) {
-	const running = "(SELECT *, sum(amount_nano) OVER (ORDER BY lt) AS reached FROM filature.payments WHERE payee = $1) AS p"
-	query := selectStatement(projections.Payments.Table(), running, "WHERE reached >= $2 ORDER BY lt LIMIT 1")
+	table := projections.Payments.Table()
+	names := strings.Join(columnNames(table), ", ")
+	running := fmt.Sprintf("(SELECT %s, sum(amount_nano) OVER (ORDER BY lt) AS reached FROM %s WHERE payee = $1) AS p", names, viewName(table))
+	query := selectStatement(table, running, "WHERE reached >= $2 ORDER BY lt LIMIT 1")
 	found, err := all(ctx, q, projections.Payments, query, blob(payee), int64(cumulative))
 	return only(projections.Payments.Name, found, err)
 }

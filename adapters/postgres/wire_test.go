@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -182,5 +183,5 @@ func readMessage(from io.Reader, first bool) ([]byte, message, error) {
 	if !first {
 		m.kind = head[0]
 	}
-	return append(head, body...), m, nil
+	return slices.Concat(head, body), m, nil
 }

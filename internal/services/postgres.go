@@ -108,6 +108,7 @@ func startPostgres(settings ...string) (*postgresServer, error) {
 	data := filepath.Join(folder, "data")
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
+	//nolint:gosec // the program is the one that we found, in a folder that we made
 	initialize := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "--pgdata="+data, "--username="+PostgresUser,
 		"--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 	initialize.SysProcAttr, initialize.Dir = owner, folder
@@ -145,6 +146,7 @@ func supervise(folder string, owner *syscall.SysProcAttr, program string, args .
 read -r _
 kill -INT $server; wait $server
 rm -rf "$folder"`
+	//nolint:gosec // nothing of it comes from outside
 	shell := exec.CommandContext(context.Background(), "/bin/sh", slices.Concat([]string{"-c", script, "sh", folder, program}, args)...)
 	shell.SysProcAttr, shell.Dir = owner, folder
 	shell.SysProcAttr.Setsid = true // what is typed at the terminal is for us, and we tell the shell

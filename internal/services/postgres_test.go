@@ -26,7 +26,6 @@ func TestEachTestHasADatabaseOfItsOwn(t *testing.T) {
 }
 
 func TestAServerEndsWithItsTest(t *testing.T) {
-	t.Parallel()
 	var dsn string
 	t.Run("the one test", func(t *testing.T) {
 		dsn = services.OwnPostgres(t, "work_mem=5MB")
