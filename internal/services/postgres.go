@@ -60,12 +60,12 @@ func Postgres(t testing.TB) (dsn string) {
 // postgresql.conf: "shared_buffers=1GB".
 func OwnPostgres(t testing.TB, settings ...string) (dsn string) {
 	t.Helper()
-	server, err := startPostgres(settings...)
+	server, stop, err := startPostgres(settings...)
 	if err != nil {
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
-	t.Cleanup(server.stop)
-	return server.dsn
+	t.Cleanup(stop)
+	return server
 }
 
 // PostgresTool returns the path of one of the programs that come with the server: "pgbench".
@@ -78,32 +78,37 @@ func PostgresTool(t testing.TB, name string) string {
 	return filepath.Join(programs, name)
 }
 
-// postgresServer is a server that was started here. It ends with stop, or when this is garbage: its life
-// is an open file.
+// postgresServer is a server that was started here. Its life is an open file, which stop holds.
 type postgresServer struct {
 	dsn  string
 	stop func()
 }
 
-// sharedPostgres is ended by the end of the process: see supervise.
-var sharedPostgres = sync.OnceValues(func() (*postgresServer, error) { return startPostgres("fsync=off", "max_connections=300") })
+// sharedSettings make a server that many tests use at once.
+var sharedSettings = []string{"fsync=off", "max_connections=300"}
 
-func startPostgres(settings ...string) (*postgresServer, error) {
+// sharedPostgres is ended by the end of the process: see supervise.
+var sharedPostgres = sync.OnceValues(func() (*postgresServer, error) {
+	dsn, stop, err := startPostgres(sharedSettings...)
+	return &postgresServer{dsn, stop}, err
+})
+
+func startPostgres(settings ...string) (dsn string, stop func(), err error) {
 	programs, err := postgresPrograms()
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	folder, err := os.MkdirTemp("", "filature-postgres-")
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	owner, err := serverUser(folder)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	password := filepath.Join(folder, "password")
 	if err := os.WriteFile(password, []byte(PostgresPassword), 0o644); err != nil { //nolint:gosec // no secret
-		return nil, err
+		return "", nil, err
 	}
 	data := filepath.Join(folder, "data")
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -113,29 +118,29 @@ func startPostgres(settings ...string) (*postgresServer, error) {
 		"--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 	initialize.SysProcAttr, initialize.Dir = owner, folder
 	if out, err := initialize.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	port, err := freePort()
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	args := []string{"-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", folder}
 	for _, setting := range settings {
 		args = append(args, "-c", setting)
 	}
-	stop, err := supervise(folder, owner, filepath.Join(programs, "postgres"), args...)
+	stop, err = supervise(folder, owner, filepath.Join(programs, "postgres"), args...)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	dsn := (&url.URL{
+	dsn = (&url.URL{
 		Scheme: "postgres", User: url.UserPassword(PostgresUser, PostgresPassword),
 		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/postgres", RawQuery: "sslmode=disable",
 	}).String()
 	if err := awaitPostgres(ctx, dsn); err != nil {
 		stop()
-		return nil, fmt.Errorf("%w\n%s", err, logOf(folder))
+		return "", nil, fmt.Errorf("%w\n%s", err, logOf(folder))
 	}
-	return &postgresServer{dsn, stop}, nil
+	return dsn, stop, nil
 }
 
 // supervise starts a server that ends when stop is called, or when this process ends in whatever way: a
