@@ -150,7 +150,14 @@ func checkBalances(ctx context.Context, t *rapid.T, r projections.Reader, conn *
 	const zero = "SELECT 'all', (coalesce(sum(debit) - sum(credit), 0) + coalesce(sum(balance), 0))::numeric(28, 9)::text FROM finance.trial_balance"
 	sameAmounts(t, "debits and credits", amounts(ctx, t, conn, zero), map[string]domain.Nano{"all": 0})
 
-	atMs := rapid.Int64Range(projectionstest.StartMs-1, ledger.NowMs+1).Draw(t, "at")
+	moments := []int64{projectionstest.StartMs - 1, ledger.NowMs + 1}
+	for line, err := range projections.RowsOf(ctx, r, projections.Journal) {
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		moments = append(moments, line.AtMs-1, line.AtMs, line.AtMs+1) // the edges of what counts
+	}
+	atMs := rapid.SampledFrom(moments).Draw(t, "at")
 	then := map[string]domain.Nano{}
 	for _, row := range all {
 		kind := v1.AccountKind(0)
