@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
+
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore"
@@ -26,6 +28,9 @@ type writers struct {
 	moved  chan struct{} // closed at the next acknowledgement
 }
 
+// writerPace leaves the machine to the brokers that start.
+const writerPace = 5 * time.Millisecond
+
 // perBatch records are in each batch, so that one that was cut would show.
 const perBatch = 3
 
@@ -36,8 +41,11 @@ func startWriters(t *testing.T, log *kafka.Log, each int) *writers {
 	for shard := range domain.Shard(log.Shards()) {
 		for n := range each {
 			w.group.Go(func() {
+				pace := time.NewTicker(writerPace)
+				defer pace.Stop()
 				for i := 0; ctx.Err() == nil; i++ {
 					w.write(t, log, shard, fmt.Sprintf("shard %d writer %d batch %d", shard, n, i))
+					<-pace.C
 				}
 			})
 		}
@@ -153,10 +161,41 @@ func TestNothingAcknowledgedIsLostWhenBrokersFail(t *testing.T) {
 			for number := range 3 {
 				fail(t, load, number)
 				load.progress(t, 20)
+				inSync(t, cluster, topic) // two brokers away at once are too many
 			}
 			load.check(t, cluster, topic)
 			readersSeeTheSame(t, log, cluster, topic)
 		})
+	}
+}
+
+// inSync waits until each replica of a log has what the others have.
+func inSync(t *testing.T, cluster kafka.Cluster, topic kafka.Topic) {
+	t.Helper()
+	transport := &kafkago.Transport{MetadataTTL: 100 * time.Millisecond}
+	defer transport.CloseIdleConnections()
+	client := &kafkago.Client{Addr: kafkago.TCP(cluster.Brokers...), Timeout: 10 * time.Second, Transport: transport}
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	limit := time.After(time.Minute)
+	for {
+		metadata, err := client.Metadata(t.Context(), &kafkago.MetadataRequest{Topics: []string{topic.Name, topic.Name + ".control"}})
+		behind := 0
+		if err == nil {
+			for _, found := range metadata.Topics {
+				for _, p := range found.Partitions {
+					behind += len(p.Replicas) - len(p.Isr)
+				}
+			}
+			if behind == 0 {
+				return
+			}
+		}
+		select {
+		case <-look.C:
+		case <-limit:
+			t.Fatalf("%d replicas are behind (%v)", behind, err)
+		}
 	}
 }
 
