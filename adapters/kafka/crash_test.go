@@ -136,30 +136,35 @@ func (w *writers) check(t *testing.T, cluster kafka.Cluster, topic kafka.Topic) 
 	t.Logf("%d batches acknowledged, %d unsure of which %d were kept; the slowest append took %v", len(w.placed), w.unsure, strange, w.slow.Round(time.Millisecond))
 }
 
-// TestNothingAcknowledgedIsLostWhenBrokersFail, each of three in turn, under load. Each of them leads a shard.
+// TestNothingAcknowledgedIsLostWhenBrokersFail, under load. Each of the three leads a shard.
 func TestNothingAcknowledgedIsLostWhenBrokersFail(t *testing.T) {
 	brokers := services.OwnKafka(t, 3)
 	cluster := kafka.Cluster{Brokers: brokers.Brokers()}
-	for name, fail := range map[string]func(t *testing.T, load *writers, number int){
-		"killed": func(t *testing.T, load *writers, number int) {
+	for name, c := range map[string]struct {
+		victims int
+		fail    func(t *testing.T, load *writers, number int)
+	}{
+		"killed": {3, func(t *testing.T, load *writers, number int) {
+			t.Helper()
 			brokers.Kill(t, number)
 			load.progress(t, 20)
 			brokers.Restart(t, number)
-		},
+		}},
 		// It wakes up as the leader that it no longer is.
-		"frozen": func(t *testing.T, load *writers, number int) {
+		"frozen": {1, func(t *testing.T, load *writers, number int) {
+			t.Helper()
 			brokers.Freeze(t, number)
 			load.progress(t, 20)
 			brokers.Thaw(t, number)
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			topic := create(t, cluster, 3)
 			log := open(t, cluster, topic)
 			load := startWriters(t, log, 2)
 			load.progress(t, 20)
-			for number := range 3 {
-				fail(t, load, number)
+			for number := range c.victims {
+				c.fail(t, load, number)
 				load.progress(t, 20)
 				inSync(t, cluster, topic) // two brokers away at once are too many
 			}
