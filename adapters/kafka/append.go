@@ -134,12 +134,13 @@ func (l *Log) send(s *shard, r request) (first domain.Offset, err error) {
 				return fmt.Errorf("the broker knows neither the batch nor its sender: %w", errLost)
 			}
 			return nil
-		default: // fail
+		case fail:
 			if said == tooLarge && !maybe {
 				return fmt.Errorf("%d bytes: %w: %w", len(r.batch), eventstore.ErrTooLarge, err)
 			}
 			return fmt.Errorf("%w (%w)", errLost, err)
 		}
+		panic("not a step")
 	})
 	if err == nil {
 		s.lane.producer = s.lane.producer.after(r.count)
@@ -195,9 +196,10 @@ func decide(said answer, maybe, renewed bool) step {
 			return rename
 		}
 		return fail
-	default:
+	case tooLarge, refused:
 		return fail
 	}
+	panic(fmt.Sprintf("answer %d is none", said))
 }
 
 // prepare gives the lane a producer whose next batch the brokers will take.

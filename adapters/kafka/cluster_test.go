@@ -18,6 +18,8 @@ import (
 )
 
 // TestThroughTLSAndLogins goes through both of kafka-go's paths: the log's, and the group's.
+//
+//nolint:tparallel // its parts share a broker that ends with it
 func TestThroughTLSAndLogins(t *testing.T) {
 	t.Parallel()
 	broker := services.OwnKafka(t, 1)
@@ -65,7 +67,9 @@ func TestThroughTLSAndLogins(t *testing.T) {
 		"no login":                {kafka.Cluster{Brokers: broker.LoginBrokers(), TLS: secure}, kafka.ErrUnreachable, "check that the port"},
 		"no TLS":                  {kafka.Cluster{Brokers: broker.TLSBrokers()}, kafka.ErrUnreachable, "check that the port"},
 		"TLS where there is none": {kafka.Cluster{Brokers: broker.Brokers(), TLS: secure}, kafka.ErrUnreachable, "check that"},
-		"an unknown authority":    {kafka.Cluster{Brokers: broker.TLSBrokers(), TLS: &tls.Config{MinVersion: tls.VersionTLS12}}, kafka.ErrUnreachable, "certificate"},
+		"an unknown authority": {
+			kafka.Cluster{Brokers: broker.TLSBrokers(), TLS: &tls.Config{MinVersion: tls.VersionTLS12}}, kafka.ErrUnreachable, "certificate",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := kafka.Open(t.Context(), c.cluster, newTopic())
@@ -78,7 +82,7 @@ func TestThroughTLSAndLogins(t *testing.T) {
 
 func TestAClusterThatIsNotThereIsSaidToBe(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,7 @@ func startWriters(t *testing.T, log *kafka.Log, each int) *writers {
 				pace := time.NewTicker(writerPace)
 				defer pace.Stop()
 				for i := 0; ctx.Err() == nil; i++ {
+					//nolint:contextcheck // a writer stops between two batches
 					w.write(t, log, shard, fmt.Sprintf("shard %d writer %d batch %d", shard, n, i))
 					<-pace.C
 				}
@@ -73,9 +74,10 @@ func (w *writers) write(t *testing.T, log *kafka.Log, shard domain.Shard, what s
 	w.moved = make(chan struct{})
 }
 
-// progress waits until so many more batches were acknowledged in each shard.
-func (w *writers) progress(t *testing.T, batches int) {
+// progress waits until some more batches were acknowledged in each shard.
+func (w *writers) progress(t *testing.T) {
 	t.Helper()
+	const batches = 20
 	limit := time.After(time.Minute)
 	least := func() (int, <-chan struct{}) {
 		w.mu.Lock()
@@ -133,7 +135,8 @@ func (w *writers) check(t *testing.T, cluster kafka.Cluster, topic kafka.Topic) 
 	if batches-strange != len(w.placed) || strange > w.unsure {
 		t.Errorf("%d batches are there, %d of them not acknowledged; acknowledged were %d, and %d were unsure", batches, strange, len(w.placed), w.unsure)
 	}
-	t.Logf("%d batches acknowledged, %d unsure of which %d were kept; the slowest append took %v", len(w.placed), w.unsure, strange, w.slow.Round(time.Millisecond))
+	t.Logf("%d batches acknowledged, %d unsure of which %d were kept; the slowest append took %v",
+		len(w.placed), w.unsure, strange, w.slow.Round(time.Millisecond))
 }
 
 // TestNothingAcknowledgedIsLostWhenBrokersFail, under load. Each of the three leads a shard.
@@ -147,14 +150,14 @@ func TestNothingAcknowledgedIsLostWhenBrokersFail(t *testing.T) {
 		"killed": {3, func(t *testing.T, load *writers, number int) {
 			t.Helper()
 			brokers.Kill(t, number)
-			load.progress(t, 20)
+			load.progress(t)
 			brokers.Restart(t, number)
 		}},
 		// It wakes up as the leader that it no longer is.
 		"frozen": {1, func(t *testing.T, load *writers, number int) {
 			t.Helper()
 			brokers.Freeze(t, number)
-			load.progress(t, 20)
+			load.progress(t)
 			brokers.Thaw(t, number)
 		}},
 	} {
@@ -162,10 +165,10 @@ func TestNothingAcknowledgedIsLostWhenBrokersFail(t *testing.T) {
 			topic := create(t, cluster, 3)
 			log := open(t, cluster, topic)
 			load := startWriters(t, log, 2)
-			load.progress(t, 20)
+			load.progress(t)
 			for number := range c.victims {
 				c.fail(t, load, number)
-				load.progress(t, 20)
+				load.progress(t)
 				inSync(t, cluster, topic) // two brokers away at once are too many
 			}
 			load.check(t, cluster, topic)

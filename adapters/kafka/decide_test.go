@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -87,10 +88,7 @@ func TestATopicsSettingsAreChecked(t *testing.T) {
 		"unclean.leader.election.enable": "true", "min.insync.replicas": "1", "max.message.bytes": "1048588",
 	}
 	for name, value := range bad {
-		have := map[string]string{}
-		for n, v := range good {
-			have[n] = v
-		}
+		have := maps.Clone(good)
 		have[name] = value
 		if err := misfits("host:9092", "filature.intake", have, 3); !errors.Is(err, ErrTopic) {
 			t.Errorf("%s=%s: %v", name, value, err)
@@ -205,7 +203,9 @@ func TestABalancersWordsAreReadBack(t *testing.T) {
 
 func TestEachOfOurOwnErrorsIsFinal(t *testing.T) {
 	t.Parallel()
-	for _, err := range []error{eventstore.ErrGap, eventstore.ErrCorrupt, ErrTopic, errLost, kafka.TopicAuthorizationFailed, fmt.Errorf("%w (%w)", errLost, kafka.RequestTimedOut)} {
+	for _, err := range []error{
+		eventstore.ErrGap, eventstore.ErrCorrupt, ErrTopic, errLost, kafka.TopicAuthorizationFailed, fmt.Errorf("%w (%w)", errLost, kafka.RequestTimedOut),
+	} {
 		if !hopeless(err) {
 			t.Errorf("%v would be tried again", err)
 		}

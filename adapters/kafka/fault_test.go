@@ -237,7 +237,10 @@ func TestReadingSurvivesWhatABrokerAnswers(t *testing.T) {
 	topic := create(t, cluster, 1)
 	log := open(t, cluster, topic)
 	mustAppend(t, log, batch("v", 5))
-	for _, fault := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.OffsetNotAvailable, kerr.KafkaStorageError, kerr.UnknownTopicOrPartition, kerr.OffsetOutOfRange} {
+	for _, fault := range []*kerr.Error{
+		kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.OffsetNotAvailable, kerr.KafkaStorageError, kerr.UnknownTopicOrPartition,
+		kerr.OffsetOutOfRange,
+	} {
 		handle := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch, kmsg.ListOffsets}, Topic: topic.Name, Err: fault, Count: 2})
 		if _, err := log.End(t.Context(), shard); err != nil && !errors.Is(fault, kerr.OffsetOutOfRange) {
 			t.Errorf("end after %v: %v", fault, err)
@@ -270,6 +273,8 @@ func TestALeaderMayMove(t *testing.T) {
 }
 
 // TestMissingRecordsAreAGap: what retention took, and a log that ends before where it ended.
+//
+//nolint:tparallel // the second part follows the first
 func TestMissingRecordsAreAGap(t *testing.T) {
 	t.Parallel()
 	broker, cluster := fake(t, 1)

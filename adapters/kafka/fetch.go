@@ -48,10 +48,10 @@ var (
 )
 
 // ApiKey implements protocol.Message.
-func (*fetchRequest) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:revive,staticcheck // kafka-go's name
+func (*fetchRequest) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:staticcheck // kafka-go's name
 
 // ApiKey implements protocol.Message.
-func (*fetchReply) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:revive,staticcheck // kafka-go's name
+func (*fetchReply) ApiKey() protocol.ApiKey { return protocol.Fetch } //nolint:staticcheck // kafka-go's name
 
 // Broker implements protocol.BrokerMessage: the leader.
 func (r *fetchRequest) Broker(cluster protocol.Cluster) (protocol.Broker, error) {

@@ -27,10 +27,10 @@ type Log struct {
 	// patience is the constant, but for tests that need to see it end.
 	patience time.Duration
 
-	life    context.Context // ends with Close; all reading stops then
+	life    context.Context //nolint:containedctx // the log's own: it ends with Close, and all reading with it
 	end     context.CancelCauseFunc
-	closing chan struct{} // closed by Close: lanes take no more batches
-	sending context.Context
+	closing chan struct{}      // closed by Close: lanes take no more batches
+	sending context.Context    //nolint:containedctx // the lanes' own: what they send is not bound to a caller
 	abort   context.CancelFunc // ends sending: what is on its way is given up
 	lanes   sync.WaitGroup
 	once    sync.Once

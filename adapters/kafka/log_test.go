@@ -44,9 +44,9 @@ func open(t testing.TB, cluster kafka.Cluster, topic kafka.Topic) *kafka.Log {
 }
 
 // fake starts a cluster in this process.
-func fake(t testing.TB, brokers int, options ...kfake.Opt) (*kfake.Cluster, kafka.Cluster) {
+func fake(t testing.TB, brokers int) (*kfake.Cluster, kafka.Cluster) {
 	t.Helper()
-	cluster, err := kfake.NewCluster(append(options, kfake.NumBrokers(brokers))...)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(brokers))
 	if err != nil {
 		t.Fatalf("start kfake: %v", err)
 	}

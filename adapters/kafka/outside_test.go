@@ -177,6 +177,8 @@ func TestAStrangersTransactionsLeaveNoGap(t *testing.T) {
 
 // oldest is the first version of each request that Kafka 4.0 takes (KIP-896). kafka-go's groups stand exactly
 // on it: when a later Kafka takes a newer one, this table says what has to change.
+//
+//nolint:exhaustive // the others we do not speak
 var oldest = map[kmsg.Key]int16{
 	kmsg.Produce: 3, kmsg.Fetch: 4, kmsg.ListOffsets: 1, kmsg.Metadata: 0, kmsg.OffsetFetch: 1, kmsg.FindCoordinator: 0,
 	kmsg.JoinGroup: 2, kmsg.Heartbeat: 0, kmsg.LeaveGroup: 0, kmsg.SyncGroup: 0, kmsg.ApiVersions: 0,
@@ -187,7 +189,7 @@ func TestTheVersionsThatWeSpeakAreThoseThatKafka4Takes(t *testing.T) {
 	t.Parallel()
 	broker, cluster := fake(t, 1)
 	var mu sync.Mutex
-	spoken := map[kmsg.Key]map[int16]bool{}
+	spoken := map[kmsg.Key]map[int16]bool{} //nolint:exhaustive // it is filled below
 	broker.Control(func(request kmsg.Request) (kmsg.Response, error, bool) {
 		broker.KeepControl()
 		mu.Lock()
@@ -197,7 +199,7 @@ func TestTheVersionsThatWeSpeakAreThoseThatKafka4Takes(t *testing.T) {
 			spoken[key] = map[int16]bool{}
 		}
 		spoken[key][request.GetVersion()] = true
-		return nil, nil, false
+		return nil, nil, false //nolint:nilnil // not answered here
 	})
 	topic := create(t, cluster, 1)
 	log := open(t, cluster, topic)

@@ -88,7 +88,7 @@ func follow(ctx context.Context, members *kafka.ConsumerGroup, assign func(map[s
 		generation, err := members.Next(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the end that was asked for
 		case err == nil:
 			heard = time.Now()
 			assign(generation.Assignments)

@@ -26,7 +26,7 @@ const kafkaEnv = "FILATURE_KAFKA"
 // by PLAIN.
 const (
 	KafkaUser     = "filature"
-	KafkaPassword = "silk worm's" // with what a careless quoting would break
+	KafkaPassword = "silk worm's" //nolint:gosec // no secret; with what a careless quoting would break
 )
 
 // kafkaPorts is how often a broker is given other ports, as somebody may take those that were free.
@@ -285,8 +285,8 @@ func newLeash(folder string) (*leash, error) {
 	const script = `read -r _
 cat "$1"/*/pid 2>/dev/null | xargs -r kill -9 2>/dev/null
 rm -rf "$1"`
-	shell := exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "sh", folder)
-	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what is typed at the terminal is for us
+	shell := exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "sh", folder) //nolint:gosec // a folder that we made
+	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true}                                    // what is typed at the terminal is for us
 	input, err := shell.StdinPipe()
 	if err != nil {
 		return nil, err

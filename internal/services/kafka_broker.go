@@ -102,6 +102,7 @@ func (b *broker) start() error {
 
 // java is a machine that starts fast and stays small.
 func java(ctx context.Context, classpath string, args ...string) *exec.Cmd {
+	//nolint:gosec // nothing of it comes from outside
 	return exec.CommandContext(ctx, "java", append([]string{
 		"-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",

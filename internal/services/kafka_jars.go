@@ -66,6 +66,7 @@ func fetchJars(folder string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), downloadTimeout)
 	defer cancel()
+	//nolint:gosec // folders that we made
 	maven := exec.CommandContext(ctx, "mvn", "--quiet", "--batch-mode", "--file", pom, "dependency:copy-dependencies",
 		"-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(folder, "jars"))
 	if out, err := maven.CombinedOutput(); err != nil {

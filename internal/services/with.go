@@ -14,9 +14,9 @@ import (
 // command's, or says what did not start.
 func With(ctx context.Context, command []string) (err error) {
 	if len(command) == 0 {
-		return errors.New("which command? want: program argument...")
+		return errors.New("no command; want a program and its arguments")
 	}
-	program := exec.CommandContext(ctx, command[0], command[1:]...)
+	program := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // running it is what this is for
 	program.Stdin, program.Stdout, program.Stderr = os.Stdin, os.Stdout, os.Stderr
 	program.Env = os.Environ()
 	if os.Getenv(kafkaEnv) == "" {

@@ -16,13 +16,14 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	err := services.With(ctx, os.Args[1:])
+	stop()
+	code := 0
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		os.Exit(max(exit.ExitCode(), 1)) //nolint:gocritic // nothing is left to stop
-	}
-	if err != nil {
+		code = max(exit.ExitCode(), 1) // -1 if a signal ended it
+	} else if err != nil {
 		fmt.Fprintln(os.Stderr, "run:", err)
-		os.Exit(1)
+		code = 1
 	}
+	os.Exit(code) //nolint:forbidigo // this is main
 }
