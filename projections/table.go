@@ -229,6 +229,9 @@ func isBlank(columns []Column, keyColumns int) bool {
 // String prints the value: bytes in hexadecimal.
 func (c Column) String() string {
 	if v, ok := c.Value().([]byte); ok {
+		if len(v) == 0 {
+			return "none"
+		}
 		return hex.EncodeToString(v)
 	}
 	return fmt.Sprint(c.Value())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/filature/filature/adapters/sqlite"
 	"github.com/filature/filature/adapters/ton"
-	"github.com/filature/filature/adapters/ton/localchain"
 	"github.com/filature/filature/domain/signing"
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/eventstore/seglog"
@@ -22,14 +20,15 @@ import (
 
 // auditCmd replays a data folder.
 type auditCmd struct {
-	Data string `required:"true" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
-	JSON bool   `help:"Print the report as JSON."`
+	Data  string     `required:"true" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
+	JSON  bool       `help:"Print the report as JSON."`
+	Chain chainFlags `embed:""`
 }
 
 // Run audits and prints the report. It exits with 1 where the verdict is not pass.
 func (c *auditCmd) Run(ctx context.Context, out *console) error {
 	began := time.Now()
-	report, err := auditFolder(ctx, c.Data, func(done, total int64, what string) {
+	report, err := auditFolder(ctx, c.Data, c.Chain, func(done, total int64, what string) {
 		out.progressf("%s: %s of %s", what, count(done), count(total))
 	})
 	if err != nil {
@@ -48,7 +47,9 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 }
 
 // auditFolder audits a data folder and changes nothing in it. What can't be opened is in the report.
-func auditFolder(ctx context.Context, dir string, progress func(done, total int64, what string)) (_ *auditor.Report, err error) {
+func auditFolder(
+	ctx context.Context, dir string, flags chainFlags, progress func(done, total int64, what string),
+) (_ *auditor.Report, err error) {
 	var closers []func() error
 	defer func() {
 		for _, closer := range closers {
@@ -85,7 +86,7 @@ func auditFolder(ctx context.Context, dir string, progress func(done, total int6
 	if err == nil {
 		cfg.Store = store
 		closers = append(closers, store.Close)
-		chain, closeChain, err := openChain(ctx, dir, store)
+		chain, closeChain, err := openChain(ctx, dir, flags, store)
 		if err != nil {
 			return nil, err
 		}
@@ -139,9 +140,9 @@ type chainReader struct {
 	ton.Claims
 }
 
-// openChain reaches the folder's chain: the one that runs, or, where none does, from its journal. It is nil
-// where there is no vault yet.
-func openChain(ctx context.Context, dir string, store *sqlite.Store) (auditor.Chain, func() error, error) {
+// openChain reaches the vault that the folder's network settles on. It is nil where there is no vault yet, or
+// no chain that could be asked.
+func openChain(ctx context.Context, dir string, flags chainFlags, store *sqlite.Store) (auditor.Chain, func() error, error) {
 	var vault [32]byte
 	err := store.View(ctx, func(view projections.View) error {
 		for network, err := range projections.RowsOf(ctx, view, projections.TheNetwork) {
@@ -155,30 +156,19 @@ func openChain(ctx context.Context, dir string, store *sqlite.Store) (auditor.Ch
 	if err != nil || vault == [32]byte{} {
 		return nil, nil, err
 	}
-	client, closeAll, err := connectChain(ctx, filepath.Join(dir, chainDir))
+	client, chain, err := flags.connect(ctx, dir, true)
+	if errors.Is(err, errNoChain) {
+		return nil, nil, nil // the report says that the chain was not looked at
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	at := client.Vault(ton.Address{Account: vault})
-	return chainReader{at, ton.Claims{History: at.History(0)}}, closeAll, nil
-}
-
-// connectChain connects to the local chain of a folder, and starts it if it does not run.
-func connectChain(ctx context.Context, dir string) (*ton.Client, func() error, error) {
-	chain, err := localchain.Open(localchain.Options{Dir: dir})
-	switch {
-	case errors.Is(err, localchain.ErrInUse):
-		client, err := ton.Connect(ctx, ton.Config{GlobalConfigFile: filepath.Join(dir, localchain.GlobalConfigName)})
-		if err != nil {
-			return nil, nil, fmt.Errorf("reach the running chain: %w", err)
+	return chainReader{at, ton.Claims{History: at.History(0)}}, func() error {
+		client.Close()
+		if chain == nil {
+			return nil
 		}
-		return client, func() error { client.Close(); return nil }, nil
-	case err != nil:
-		return nil, nil, err
-	}
-	client, err := ton.Connect(ctx, ton.Config{GlobalConfigFile: chain.GlobalConfigFile()})
-	if err != nil {
-		return nil, nil, errors.Join(err, chain.Close())
-	}
-	return client, func() error { client.Close(); return chain.Close() }, nil
+		return chain.Close()
+	}, nil
 }

@@ -88,7 +88,7 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 		return fmt.Errorf("demo (its data is in %s): %w", c.Data, err)
 	}
 	out.progressf("auditing")
-	result.Audit, err = auditFolder(ctx, c.Data, func(done, total int64, what string) {
+	result.Audit, err = auditFolder(ctx, c.Data, chainFlags{}, func(done, total int64, what string) {
 		out.progressf("auditing: %s, %s of %s", what, count(done), count(total))
 	})
 	if err != nil {

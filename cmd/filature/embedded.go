@@ -46,15 +46,16 @@ const (
 	pollChain = 200 * time.Millisecond
 )
 
-// options are what an engine is opened with. A folder that exists must have been made with the same
-// name and number of shards.
+// options are what an engine is opened with. A folder that exists keeps the name, the
+// shards and the terms that it was made with.
 type options struct {
 	dir        string
 	name       string
 	dataShards int
 	terms      terms
 	settle     settleOptions
-	log        *slog.Logger
+	chainFlags
+	log *slog.Logger
 }
 
 // settleOptions are the pace of settlement.
@@ -76,7 +77,7 @@ type engine struct {
 
 	intake, ledger *seglog.Log
 	store          *sqlite.Store
-	chain          *localchain.Chain
+	chain          *localchain.Chain // the folder's own; nil on another network
 	client         *ton.Client
 	treasury       *ton.Wallet
 
@@ -104,11 +105,7 @@ func openEngine(ctx context.Context, o options) (_ *engine, err error) {
 	if e.keys, err = openKeys(filepath.Join(o.dir, keysDir)); err != nil {
 		return nil, err
 	}
-	logOptions := seglog.Options{Shards: o.dataShards + 1, Now: time.Now}
-	if e.intake, err = seglog.Open(filepath.Join(o.dir, intakeDir), logOptions); err != nil {
-		return nil, err
-	}
-	if e.ledger, err = seglog.Open(filepath.Join(o.dir, ledgerDir), logOptions); err != nil {
+	if err := e.openLogs(); err != nil {
 		return nil, err
 	}
 	for _, l := range []*seglog.Log{e.intake, e.ledger} {
@@ -122,12 +119,7 @@ func openEngine(ctx context.Context, o options) (_ *engine, err error) {
 	if e.store, err = sqlite.Open(ctx, filepath.Join(o.dir, projectionFile)); err != nil {
 		return nil, err
 	}
-	if e.chain, err = localchain.Open(localchain.Options{
-		Dir: filepath.Join(o.dir, chainDir), Interval: localchain.DefaultInterval,
-	}); err != nil {
-		return nil, err
-	}
-	if e.client, err = ton.Connect(ctx, ton.Config{GlobalConfigFile: e.chain.GlobalConfigFile()}); err != nil {
+	if e.client, e.chain, err = e.connect(ctx, o.dir, false); err != nil {
 		return nil, err
 	}
 	if e.treasury, err = e.client.Wallet(e.keys.of("treasury")); err != nil {
@@ -139,13 +131,28 @@ func openEngine(ctx context.Context, o options) (_ *engine, err error) {
 	e.runner = projections.NewRunner(e.ledger, e.store, projections.All()...)
 	e.operator = e.reporter("operator")
 	clock := reporter.Clock{Reporter: e.reporter("clock")}
-	for shard := range o.dataShards + 1 {
+	for shard := range e.dataShards + 1 {
 		e.clerks = append(e.clerks, clerk.New(clerk.Config{
 			Shard: domain.Shard(shard), Intake: e.intake, Ledger: e.ledger, Genesis: e.genesis,
 			Verifier: e.verifier, Entropy: rand.Reader, Clock: clock, Now: time.Now,
 		}))
 	}
 	return e, nil
+}
+
+// openLogs opens both logs. A folder that exists keeps the number of shards that it was made with.
+func (e *engine) openLogs() (err error) {
+	intake, logOptions := filepath.Join(e.dir, intakeDir), seglog.Options{Shards: e.dataShards + 1, Now: time.Now}
+	e.intake, err = seglog.Open(intake, logOptions)
+	if other, is := errors.AsType[*seglog.OtherShardsError](err); is {
+		e.dataShards, logOptions.Shards = other.Have-1, other.Have
+		e.intake, err = seglog.Open(intake, logOptions)
+	}
+	if err != nil {
+		return err
+	}
+	e.ledger, err = seglog.Open(filepath.Join(e.dir, ledgerDir), logOptions)
+	return err
 }
 
 // openGenesis reads the genesis out of the ledger, or makes one for a new folder.

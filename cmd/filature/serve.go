@@ -30,6 +30,7 @@ type serveCmd struct {
 	BatchEvery    time.Duration `default:"1h" help:"Least time between two settlement batches."`
 	Delay         time.Duration `default:"10m" help:"For a new folder: challenge delay of the vault."`
 	Verbose       bool          `short:"v" help:"Log each decision of the settlement."`
+	Chain         chainFlags    `embed:""`
 }
 
 const (
@@ -58,7 +59,7 @@ func (c *serveCmd) Run(ctx context.Context, out *console) error {
 	rules.network.MaturityBucketMs = c.Bucket.Milliseconds()
 	rules.network.PayoutThresholdNano = int64(threshold)
 	e, err := openEngine(ctx, options{
-		dir: c.Data, name: c.Name, dataShards: c.Shards, terms: rules, log: log,
+		dir: c.Data, name: c.Name, dataShards: c.Shards, terms: rules, chainFlags: c.Chain, log: log,
 		settle: settleOptions{
 			every: c.BatchEvery, delay: c.Delay, claimFor: true,
 			vaultFloat: 10 * domain.Coin, treasuryFloat: 1000 * domain.Coin,

@@ -128,7 +128,8 @@ func (e *engine) claimAs(ctx context.Context, who claimant, claims ...*v1.Claim)
 	})
 }
 
-// deploy brings the vault to the chain, paid for by the faucet: this is the local chain.
+// deploy brings the vault to the chain, paid for by the treasury wallet, or, on a chain of our own, by its
+// faucet.
 func (e *engine) deploy(ctx context.Context) (*ton.Vault, error) {
 	guardian, err := e.client.Wallet(e.keys.of("guardian"))
 	if err != nil {
@@ -145,7 +146,11 @@ func (e *engine) deploy(ctx context.Context) (*ton.Vault, error) {
 	} else if !errors.Is(err, ton.ErrNoVault) {
 		return nil, err
 	}
-	if err := e.fund(ctx, e.treasury, e.options.settle.treasuryFloat); err != nil {
+	float := e.options.settle.treasuryFloat
+	if e.chain == nil {
+		float = e.options.settle.vaultFloat + domain.Coin // and fees for some hundred batches
+	}
+	if err := e.fund(ctx, e.treasury, float); err != nil {
 		return nil, err
 	}
 	if _, err := e.treasury.Deliver(ctx, []ton.Message{message}); err != nil {
@@ -162,7 +167,8 @@ func (e *engine) deploy(ctx context.Context) (*ton.Vault, error) {
 	}
 }
 
-// fund gives a wallet coins from the local chain's faucet and waits until they are there.
+// fund gives a wallet coins from the local chain's faucet and waits until they are there. On any other network
+// the wallet must have them.
 func (e *engine) fund(ctx context.Context, wallet *ton.Wallet, amount domain.Nano) error {
 	before, err := e.client.Balance(ctx, wallet.Address())
 	if err != nil {
@@ -170,6 +176,9 @@ func (e *engine) fund(ctx context.Context, wallet *ton.Wallet, amount domain.Nan
 	}
 	if before >= amount {
 		return nil
+	}
+	if e.chain == nil {
+		return fmt.Errorf("wallet %s holds %s coins and needs %s: send it the difference, then start again", wallet.Address(), before, amount)
 	}
 	if err := e.chain.Faucet(wallet.Address().Account, amount); err != nil {
 		return err

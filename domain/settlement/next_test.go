@@ -13,6 +13,11 @@ func TestNextDecidesFromBooksAndChainAlone(t *testing.T) {
 	forged.Root = domain.Digest{66}
 	recommitted := two
 	recommitted.Commitment = domain.Digest{66}
+	inDelay := Seen{Active: one, LastEpoch: 2, Paid: 100, Pending: &two, AtMs: 999, ActivateAtMs: 1000}
+	due := inDelay
+	due.AtMs = due.ActivateAtMs
+	dueButPaused := due
+	dueButPaused.Paused = true
 	settled := Books{LastNumber: 1, Active: one, Paid: 100}
 	sealed := Books{LastNumber: 2, Active: one, Open: &two, Paid: 100}
 	for name, c := range map[string]struct {
@@ -26,9 +31,9 @@ func TestNextDecidesFromBooksAndChainAlone(t *testing.T) {
 		"the first batch is proposed":                       {Books{LastNumber: 1, Open: &one}, Seen{Free: 100}, StepPropose},
 		"a short vault is waited for":                       {sealed, Seen{Active: one, LastEpoch: 1, Paid: 100, Free: 49}, StepWait},
 		"a paused vault is waited for":                      {sealed, Seen{Active: one, LastEpoch: 1, Paid: 100, Free: 50, Paused: true}, StepWait},
-		"the challenge delay is waited out":                 {sealed, Seen{Active: one, LastEpoch: 2, Paid: 100, Pending: &two, AtMs: 999, ActivateAtMs: 1000}, StepWait},
-		"a due root is activated":                           {sealed, Seen{Active: one, LastEpoch: 2, Paid: 100, Pending: &two, AtMs: 1000, ActivateAtMs: 1000}, StepActivate},
-		"a paused vault's due root waits":                   {sealed, Seen{Active: one, LastEpoch: 2, Paid: 100, Pending: &two, AtMs: 1000, ActivateAtMs: 1000, Paused: true}, StepWait},
+		"the challenge delay is waited out":                 {sealed, inDelay, StepWait},
+		"a due root is activated":                           {sealed, due, StepActivate},
+		"a paused vault's due root waits":                   {sealed, dueButPaused, StepWait},
 		"an activation is waited for until it is booked":    {sealed, Seen{Active: two, LastEpoch: 2, Paid: 100}, StepWait},
 		"a payout under it may come before that":            {sealed, Seen{Active: two, LastEpoch: 2, Paid: 150}, StepWait},
 		"a veto is waited for until it is booked":           {sealed, Seen{Active: one, LastEpoch: 2, Paid: 100, Free: 50}, StepWait},

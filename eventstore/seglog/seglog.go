@@ -33,6 +33,14 @@ type Options struct {
 	Random io.Reader
 }
 
+// OtherShardsError says that a folder was made with another number of shards than it is opened with. The
+// log is whole; open it with Have.
+type OtherShardsError struct{ Have, Asked int }
+
+func (e *OtherShardsError) Error() string {
+	return fmt.Sprintf("log has %d shards, control included, and was opened with %d", e.Have, e.Asked)
+}
+
 func (o *Options) check() error {
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = DefaultSegmentBytes
@@ -114,7 +122,7 @@ func open(d disk, dir string, o Options) (*Log, error) {
 func (h *history) settle(d disk, dir string, o Options) (file, Repair, error) {
 	if len(h.segments) > 0 {
 		if n := len(h.tail.next); n != o.Shards {
-			return nil, Repair{}, &Damage{File: h.segments[0].path, Byte: segmentShardsAt, Why: fmt.Sprintf("log has %d shards; opened with %d", n, o.Shards)}
+			return nil, Repair{}, &OtherShardsError{Have: n, Asked: o.Shards}
 		}
 		if err := h.judge(); err != nil {
 			return nil, Repair{}, err

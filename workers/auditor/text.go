@@ -176,7 +176,11 @@ func writeVerdict(out *bytes.Buffer, r Report) {
 		for _, t := range r.Totals {
 			total += t.Total
 		}
-		fmt.Fprintf(out, "There are %s offences; begin with the first one above.", thousands(total))
+		if total == 1 {
+			out.WriteString("There is one offence.")
+		} else {
+			fmt.Fprintf(out, "There are %s offences; begin with the first one above.", thousands(total))
+		}
 	}
 	if len(stopped) > 0 {
 		fmt.Fprintf(out, " Not finished: %s.", strings.Join(stopped, ", "))
@@ -234,7 +238,7 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// thousands writes a number with commas: "12,345".
+// thousands writes a number in groups: "12 345".
 func thousands(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	sign := ""
@@ -246,5 +250,5 @@ func thousands(n int64) string {
 		groups = append([]string{digits[len(digits)-3:]}, groups...)
 		digits = digits[:len(digits)-3]
 	}
-	return sign + strings.Join(append([]string{digits}, groups...), ",")
+	return sign + strings.Join(append([]string{digits}, groups...), " ")
 }

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/filature/filature/adapters/ton/localchain"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/workers/auditor"
+)
+
+// A network that is not the folder's own, as testnet and mainnet are: named by a global config file, with a
+// treasury that somebody has to fill.
+func TestAFolderSettlesOnTheNetworkThatAGlobalConfigNames(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	elsewhere, err := localchain.Open(localchain.Options{Dir: t.TempDir(), Interval: localchain.DefaultInterval})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := elsewhere.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	flags := chainFlags{TonConfig: elsewhere.GlobalConfigFile(), TonUnverified: true}
+	o := options{
+		dir: t.TempDir(), name: "elsewhere", dataShards: 1, terms: defaultTerms(), chainFlags: flags,
+		settle: settleOptions{every: time.Hour, delay: time.Second, vaultFloat: domain.Coin},
+		log:    slog.New(slog.DiscardHandler),
+	}
+	e, err := openEngine(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.run(ctx)
+	if err == nil || !strings.Contains(err.Error(), e.treasury.Address().String()) || !strings.Contains(err.Error(), "send it the difference") {
+		t.Errorf("with an empty treasury it ended with %v; want the wallet to fill and how much", err)
+	}
+	if err := e.close(); err != nil {
+		t.Error(err)
+	}
+
+	if err := elsewhere.Faucet(e.treasury.Address().Account, 10*domain.Coin); err != nil {
+		t.Fatal(err)
+	}
+	awaitBalance(ctx, t, flags, e.keys.of("treasury"))
+	if e, err = openEngine(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	working, stopWork := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- e.run(working) }()
+	select {
+	case <-e.ready:
+	case err := <-done:
+		t.Fatalf("ended with %v", err)
+	}
+	stopWork()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := e.close(); err != nil {
+		t.Error(err)
+	}
+	report, err := auditFolder(ctx, o.dir, flags, nil)
+	if err != nil || report.Verdict != auditor.Pass {
+		t.Errorf("audit with the network named: %v, %v", report, err)
+	}
+	if own, _ := filepath.Glob(filepath.Join(o.dir, chainDir)); len(own) != 0 {
+		t.Errorf("a chain of the folder's own was made: %v", own)
+	}
+}
+
+func awaitBalance(ctx context.Context, t *testing.T, flags chainFlags, key ed25519.PrivateKey) {
+	t.Helper()
+	client, _, err := flags.connect(ctx, "", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	wallet, err := client.Wallet(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		balance, err := client.Balance(ctx, wallet.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if balance > 0 {
+			return
+		}
+		if err := pause(ctx, pollChain); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
