@@ -170,7 +170,11 @@ func TestAWriterThatStopsHoldsUpItsSuccessorForAWhileOnly(t *testing.T) {
 	ctx := projectionstest.Context(t)
 	dsn := services.Postgres(t)
 	line := newWire(t, dsn)
-	stalled := open(t, line.url+"&idle_in_transaction_session_timeout=200ms")
+	impatient := parse(t, line.url)
+	settings := impatient.Query()
+	settings.Set("idle_in_transaction_session_timeout", "200ms")
+	impatient.RawQuery = settings.Encode()
+	stalled := open(t, impatient.String())
 	successor := open(t, dsn)
 	change := func(amount domain.Nano) []projections.Change {
 		row := &projections.Balance{BalanceKey: projections.BalanceKey{Kind: "a"}, Amount: amount}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"net/url"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -10,13 +11,20 @@ import (
 
 func TestAStoppedWriterIsEndedUnlessTheURLSaysOtherwise(t *testing.T) {
 	t.Parallel()
-	url := services.Postgres(t)
+	dsn := services.Postgres(t)
+	address, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := address.Query()
+	settings.Set("idle_in_transaction_session_timeout", "3s")
+	address.RawQuery = settings.Encode()
 	for _, c := range []struct {
 		url              string
 		writing, reading string
 	}{
-		{url, stalledWriter, "0"},
-		{url + "&idle_in_transaction_session_timeout=3s", "3s", "3s"},
+		{dsn, stalledWriter, "0"},
+		{address.String(), "3s", "3s"},
 	} {
 		store, err := Open(t.Context(), Config{URL: c.url})
 		if err != nil {
