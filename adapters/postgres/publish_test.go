@@ -64,6 +64,32 @@ func TestAVersionWithoutTheOldColumnsIsNotPublished(t *testing.T) {
 	}
 }
 
+func TestALongQueryOfTheOldVersionKeepsTheNewOneOutAndSaysSo(t *testing.T) {
+	t.Parallel()
+	ctx := projectionstest.Context(t)
+	dsn := services.Postgres(t)
+	store := open(t, dsn)
+	next := *projections.Clients
+	next.Version = 2
+	execute(t, dsn, createTable(next.Table()))
+	slow, err := connect(t, dsn).Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.Exec(ctx, "SELECT client_name FROM finance.client_invoice"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Publish(ctx, next.Table()); err == nil || !strings.Contains(err.Error(), "end that query") {
+		t.Errorf("error is %v, want one that says what is in the way", err)
+	}
+	if err := slow.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Publish(ctx, next.Table()); err != nil {
+		t.Errorf("when the query is over: %v", err)
+	}
+}
+
 func TestAViewIsNotDisturbedByAForget(t *testing.T) {
 	t.Parallel()
 	ctx := projectionstest.Context(t)

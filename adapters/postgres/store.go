@@ -44,8 +44,11 @@ var (
 
 // Close waits for what is under way and closes all connections. Closing again does nothing.
 func (s *Store) Close() {
-	s.writing.Close()
-	s.reading.Close()
+	for _, pool := range []*pgxpool.Pool{s.writing, s.reading} {
+		if pool != nil { // Open has failed before it was made
+			pool.Close()
+		}
+	}
 }
 
 // Load fills rows; see projections.Store. It takes one round trip.
