@@ -181,6 +181,33 @@ func TestShardsAreSharedEvenlyAndStayWhereTheyCan(t *testing.T) {
 	})
 }
 
+func TestWhatWasReadAheadIsGivenOnceAndInOrder(t *testing.T) {
+	t.Parallel()
+	var a ahead
+	for _, end := range []domain.Offset{5, 3, 4} {
+		if a.saw(end); a.known() != 5 {
+			t.Errorf("a shard that went up to 5 goes up to %d", a.known())
+		}
+	}
+	var records []eventstore.Record
+	for offset := range domain.Offset(10) {
+		records = append(records, eventstore.Record{Offset: 100 + offset})
+	}
+	a.put(records)
+	for _, c := range []struct {
+		from        domain.Offset
+		limit, want int
+	}{{99, 3, 0}, {110, 3, 0}, {100, 3, 3}, {100, 3, 0}, {105, 2, 2}, {107, 9, 3}, {109, 1, 0}} {
+		got := a.take(c.from, c.limit)
+		if len(got) != c.want || len(got) > 0 && got[0].Offset != c.from {
+			t.Errorf("take %d from %d: got %v; want %d", c.limit, c.from, got, c.want)
+		}
+	}
+	if a.records != nil {
+		t.Error("what nobody will read is still held")
+	}
+}
+
 func TestAZombiesClaimDoesNotCountTwice(t *testing.T) {
 	t.Parallel()
 	shared := share([]member{{"a", []domain.Shard{0, 1, 2}}, {"b", []domain.Shard{1, 2, 99}}}, []domain.Shard{0, 1, 2, 3})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,8 +159,11 @@ func TestABatchOfUnknownFateIsKeptOnceOrNot(t *testing.T) {
 				}
 			}
 			handle.Remove()
-			mustAppend(t, log, batch("after", 1))
-			wantLog(t, log, c.kept, batch("after", 1))
+			// Of the same length, so that under the same number it would be taken for the other.
+			if first := mustAppend(t, log, batch("after", 2)); int(first) != len(c.kept) {
+				t.Errorf("the next append stands at %d; want %d", first, len(c.kept))
+			}
+			wantLog(t, log, c.kept, batch("after", 2))
 		})
 	}
 }
@@ -250,6 +254,34 @@ func TestReadingSurvivesWhatABrokerAnswers(t *testing.T) {
 		wantLog(t, log, batch("v", 5))
 		if handle.Hits() != 2 {
 			t.Errorf("%v struck %d times", fault, handle.Hits())
+		}
+	}
+}
+
+// TestALeaderThatDoesNotKnowItsEndYetIsAskedAgain: a new leader hears late how far its log is durable. That is
+// no end, and no gap.
+func TestALeaderThatDoesNotKnowItsEndYetIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	broker, cluster := fake(t, 1)
+	topic := create(t, cluster, 1)
+	log := open(t, cluster, topic)
+	mustAppend(t, log, batch("v", 5))
+	for from := domain.Offset(3); from <= 5; from++ {
+		var lagging atomic.Int32
+		lagging.Store(2)
+		broker.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			if lagging.Load() == 0 {
+				return nil, nil, false //nolint:nilnil // not answered here
+			}
+			lagging.Add(-1)
+			broker.KeepControl()
+			answer := request.ResponseKind().(*kmsg.FetchResponse)
+			answer.Topics = []kmsg.FetchResponseTopic{{Topic: topic.Name, Partitions: []kmsg.FetchResponseTopicPartition{{HighWatermark: 2}}}}
+			return answer, nil, true
+		})
+		got, err := log.Read(t.Context(), shard, from, 10)
+		if err != nil || len(got) != int(5-from) || lagging.Load() != 0 {
+			t.Errorf("read from %d: %d records, %v, %d answers left; want %d records", from, len(got), err, lagging.Load(), 5-from)
 		}
 	}
 }
