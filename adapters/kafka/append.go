@@ -239,6 +239,9 @@ func (l *Log) produce(ctx context.Context, s *shard, batch []byte) (domain.Offse
 	if err != nil {
 		return 0, err
 	}
+	if answer.Error == nil && answer.BaseOffset < 0 { // kept, by an earlier request
+		return 0, kafka.DuplicateSequenceNumber
+	}
 	return domain.Offset(answer.BaseOffset), answer.Error
 }
 

@@ -20,7 +20,9 @@
 // One Append is one record batch, which Kafka keeps whole or not at all. A batch bears the id of its
 // producer and a sequence number, and there is one batch in flight per shard, so it can be sent
 // again as often as it takes: the broker keeps the first and knows the others. If it is given up, the
-// producer's epoch rises with the next batch, and from then on the old one can't be kept any more.
+// producer's epoch rises with the next batch, and from then on the old one can't be kept any more. A process
+// that dies leaves nobody to do that: its last batch may still be kept a moment after its successor looked.
+// A clerk notices (its append does not stand where it should), and a gateway's reports have numbers.
 //
 // # Reading
 //
