@@ -140,7 +140,8 @@ func (w *writers) check(t *testing.T, cluster kafka.Cluster, topic kafka.Topic) 
 }
 
 // TestNothingAcknowledgedIsLostWhenBrokersFail, under load. Each of the three leads a shard.
-func TestNothingAcknowledgedIsLostWhenBrokersFail(t *testing.T) {
+func TestNothingAcknowledgedIsLostWhenBrokersFail(t *testing.T) { //nolint:tparallel // one cluster, one misfortune after the other
+	t.Parallel()
 	brokers := services.OwnKafka(t, 3)
 	cluster := kafka.Cluster{Brokers: brokers.Brokers()}
 	for name, c := range map[string]struct {
