@@ -1,6 +1,7 @@
 # make          lists what there is
 # make check    is what has to be clean before a commit; make test what has to pass
-# Both need Go, gcc, git and npm. Everything else is fetched at a pinned version: see .ci/tools.
+# Both need Go, gcc, git and npm, and the tests Java 17 and Maven (for Kafka) and Debian's PostgreSQL. Everything
+# else is fetched at a pinned version: see .ci/tools and internal/services.
 
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -30,9 +31,12 @@ help: ## show this list
 build: ## bin/filature, the one program
 	go build -trimpath -o bin/filature ./cmd/filature
 
+# All packages share one Kafka and one PostgreSQL; a package that is tested alone starts what it needs.
+SERVICES := $(if $(filter ./...,$(PKG)),scripts/with-services.sh)
+
 .PHONY: test
 test: ## all tests with the race detector (PKG=./domain/... for some)
-	go test -race -timeout $(TEST_TIMEOUT) $(PKG)
+	$(SERVICES) go test -race -timeout $(TEST_TIMEOUT) $(PKG)
 
 .PHONY: bench
 bench: ## all benchmarks with allocations (PKG=, BENCH=, BENCHTIME=)

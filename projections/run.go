@@ -72,7 +72,7 @@ func (r *Runner) follow(ctx context.Context) error {
 	}
 	r.tell(at, nil)
 	for first := 0; ; first++ {
-		batch, err := collect(ctx, r.log, at, nil, first)
+		batch, err := collect(ctx, r.log, at, nil, batchEntries, first)
 		if err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (r *Runner) meet(ctx context.Context) (Checkpoint, error) {
 			foremost[shard] = max(foremost[shard], p.Ledger)
 		}
 	}
-	if err := foldTo(ctx, r.log, r.store, foremost, r.models, places); err != nil {
+	if err := foldTo(ctx, r.log, r.store, foremost, batchEntries, r.models, places); err != nil {
 		return nil, err
 	}
 	for _, model := range r.models {
@@ -179,6 +179,11 @@ func (r *Runner) Await(ctx context.Context, cut []domain.Offset) error {
 // FoldTo brings models exactly to a cut, one exclusive ledger offset per shard, and returns. None may
 // stand beyond it. If somebody else moves them meanwhile it goes on from there.
 func FoldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, models ...Model) error {
+	return FoldInBatches(ctx, log, store, cut, batchEntries, models...)
+}
+
+// FoldInBatches is FoldTo with so many entries to a commit, to measure what that number does.
+func FoldInBatches(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, entries int, models ...Model) error {
 	if len(cut) != log.Shards() {
 		return fmt.Errorf("fold to a cut of %d shards: the log has %d: %w", len(cut), log.Shards(), eventstore.ErrNoShard)
 	}
@@ -187,7 +192,7 @@ func FoldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domai
 		if err != nil {
 			return err
 		}
-		if err := foldTo(ctx, log, store, cut, models, places); !errors.Is(err, ErrConflict) {
+		if err := foldTo(ctx, log, store, cut, entries, models, places); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
@@ -207,7 +212,7 @@ func Rebuild(ctx context.Context, log eventstore.Reader, store Store, model Mode
 }
 
 // foldTo moves each group of models that stand together to the cut.
-func foldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, models []Model, places []Checkpoint) error {
+func foldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, entries int, models []Model, places []Checkpoint) error {
 	done := make([]bool, len(models))
 	for i, at := range places {
 		if done[i] {
@@ -219,21 +224,21 @@ func foldTo(ctx context.Context, log eventstore.Reader, store Store, cut []domai
 				group, done[j] = append(group, models[j]), true
 			}
 		}
-		if err := foldGroup(ctx, log, store, cut, group, at); err != nil {
+		if err := foldGroup(ctx, log, store, cut, entries, group, at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func foldGroup(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, group []Model, at Checkpoint) error {
+func foldGroup(ctx context.Context, log eventstore.Reader, store Store, cut []domain.Offset, entries int, group []Model, at Checkpoint) error {
 	for shard, p := range at {
 		if p.Ledger > cut[shard] {
 			return fmt.Errorf("fold %s to %d/%d: stands at %d already: %w", group[0].Table(), shard, cut[shard], p.Ledger, ErrBeyondCut)
 		}
 	}
 	for first := 0; !at.covers(cut); first++ {
-		batch, err := collect(ctx, log, at, cut, first)
+		batch, err := collect(ctx, log, at, cut, entries, first)
 		if err != nil {
 			return err
 		}
@@ -296,16 +301,16 @@ type batch struct {
 	to      Checkpoint
 }
 
-// collect reads the next batch, up to the cut where there is one. Each batch begins with another shard,
+// collect reads the next batch of so many entries, up to the cut where there is one. Each batch begins with another shard,
 // so that a busy one can't keep the others waiting.
-func collect(ctx context.Context, log eventstore.Reader, from Checkpoint, cut []domain.Offset, first int) (batch, error) {
+func collect(ctx context.Context, log eventstore.Reader, from Checkpoint, cut []domain.Offset, entries, first int) (batch, error) {
 	b := batch{to: slices.Clone(from)}
 	size := 0
 	for i := range from {
 		shard := (first + i) % len(from)
 		p := &b.to[shard]
 		for {
-			limit := min(readRecords, batchEntries-len(b.entries))
+			limit := min(readRecords, entries-len(b.entries))
 			if cut != nil {
 				limit = min(limit, int(cut[shard]-p.Ledger))
 			}

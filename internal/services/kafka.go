@@ -1,0 +1,303 @@
+package services
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// kafkaEnv names a Kafka cluster to use: host:port of some of its brokers, with commas, open to all.
+const kafkaEnv = "FILATURE_KAFKA"
+
+// KafkaUser may log in to the clusters that are started here, with this password, by SCRAM-SHA-512 and
+// by PLAIN.
+const (
+	KafkaUser     = "filature"
+	KafkaPassword = "silk worm's" //nolint:gosec // no secret; with what a careless quoting would break
+)
+
+// kafkaPorts is how often a broker is given other ports, as somebody may take those that were free.
+const kafkaPorts = 3
+
+// Kafka returns the addresses of a cluster that all tests of a process share: one broker, unless the
+// environment names a cluster. Give topics and groups names of your own.
+func Kafka(t testing.TB) (brokers []string) {
+	t.Helper()
+	if addresses := os.Getenv(kafkaEnv); addresses != "" {
+		return strings.Split(addresses, ",")
+	}
+	cluster, err := sharedKafka()
+	if err != nil {
+		t.Fatalf("start Kafka: %v", err)
+	}
+	return cluster.Brokers()
+}
+
+// sharedKafka is ended by the end of the process: see newLeash.
+var sharedKafka = sync.OnceValues(func() (*KafkaCluster, error) { return startKafka(1) })
+
+// OwnKafka starts a cluster that nobody else uses, so that a test may kill its brokers. It is stopped
+// with the test.
+func OwnKafka(t testing.TB, brokers int) *KafkaCluster {
+	t.Helper()
+	cluster, err := startKafka(brokers)
+	if err != nil {
+		t.Fatalf("start Kafka: %v", err)
+	}
+	t.Cleanup(cluster.stop)
+	return cluster
+}
+
+// KafkaCluster is a running cluster of real brokers, each of which is a controller, too. Its methods are
+// for one goroutine.
+type KafkaCluster struct {
+	folder  string
+	roots   *x509.CertPool
+	brokers []*broker
+	leash   *leash
+}
+
+// broker is one process, and where it listens.
+type broker struct {
+	id        int
+	folder    string
+	classpath string
+	plain     int // ports
+	secure    int // TLS
+	login     int // TLS, and a password
+	quorum    int
+	process   *exec.Cmd
+	ended     chan struct{} // closed when the process is gone
+}
+
+// Brokers returns the addresses that are open to all, in the order of the brokers' numbers.
+func (c *KafkaCluster) Brokers() []string {
+	return c.addresses(func(b *broker) int { return b.plain })
+}
+
+// TLSBrokers returns the addresses that speak TLS, with certificates that Roots knows.
+func (c *KafkaCluster) TLSBrokers() []string {
+	return c.addresses(func(b *broker) int { return b.secure })
+}
+
+// LoginBrokers returns the addresses that speak TLS and want a user and a password.
+func (c *KafkaCluster) LoginBrokers() []string {
+	return c.addresses(func(b *broker) int { return b.login })
+}
+
+func (c *KafkaCluster) addresses(port func(*broker) int) []string {
+	out := make([]string, len(c.brokers))
+	for i, b := range c.brokers {
+		out[i] = localhost(port(b))
+	}
+	return out
+}
+
+// Roots signed the brokers' certificates.
+func (c *KafkaCluster) Roots() *x509.CertPool { return c.roots }
+
+// Kill ends a broker with SIGKILL and waits until it is gone. Brokers are numbered from 0.
+func (c *KafkaCluster) Kill(t testing.TB, number int) {
+	t.Helper()
+	c.signal(t, number, syscall.SIGKILL)
+	<-c.brokers[number].ended
+}
+
+// Freeze stops a broker in the middle of whatever it does, until Thaw.
+func (c *KafkaCluster) Freeze(t testing.TB, number int) {
+	t.Helper()
+	c.signal(t, number, syscall.SIGSTOP)
+}
+
+// Thaw lets a frozen broker go on, as if no time had passed for it.
+func (c *KafkaCluster) Thaw(t testing.TB, number int) {
+	t.Helper()
+	c.signal(t, number, syscall.SIGCONT)
+}
+
+func (c *KafkaCluster) signal(t testing.TB, number int, signal syscall.Signal) {
+	t.Helper()
+	if err := c.brokers[number].process.Process.Signal(signal); err != nil {
+		t.Fatalf("%s to broker %d: %v", signal, number, err)
+	}
+}
+
+// Restart starts a broker again that was killed, with the disk that it had, and waits until the cluster
+// knows it.
+func (c *KafkaCluster) Restart(t testing.TB, number int) {
+	t.Helper()
+	b := c.brokers[number]
+	if err := b.start(); err != nil {
+		t.Fatalf("restart broker %d: %v", number, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	if err := b.await(ctx, len(c.brokers)); err != nil {
+		t.Fatalf("restart broker %d: %v", number, err)
+	}
+}
+
+func (c *KafkaCluster) stop() {
+	c.leash.release()
+	for _, b := range c.brokers {
+		if b.ended != nil {
+			<-b.ended
+		}
+	}
+}
+
+// startKafka tries again with other ports where a broker ended at once.
+func startKafka(brokers int) (cluster *KafkaCluster, err error) {
+	classpath, err := kafkaJars()
+	if err != nil {
+		return nil, err
+	}
+	for range kafkaPorts {
+		if cluster, err = tryKafka(classpath, brokers); !errors.Is(err, errEnded) {
+			break
+		}
+	}
+	return cluster, err
+}
+
+func tryKafka(classpath string, brokers int) (*KafkaCluster, error) {
+	folder, err := os.MkdirTemp("", "filature-kafka-")
+	if err != nil {
+		return nil, err
+	}
+	held, err := newLeash(folder)
+	if err != nil {
+		return nil, err
+	}
+	cluster := &KafkaCluster{folder: folder, leash: held}
+	if err := cluster.begin(classpath, brokers); err != nil {
+		cluster.stop()
+		return nil, err
+	}
+	return cluster, nil
+}
+
+func (c *KafkaCluster) begin(classpath string, brokers int) error {
+	certificates, roots, err := writeCertificates(c.folder)
+	if err != nil {
+		return err
+	}
+	c.roots = roots
+	for i := range brokers {
+		b := &broker{id: i + 1, classpath: classpath, folder: filepath.Join(c.folder, strconv.Itoa(i+1))}
+		for _, port := range []*int{&b.plain, &b.secure, &b.login, &b.quorum} {
+			if *port, err = freePort(); err != nil {
+				return err
+			}
+		}
+		c.brokers = append(c.brokers, b)
+	}
+	cluster := newClusterID()
+	formatted := make(chan error, brokers)
+	for _, b := range c.brokers {
+		if err := b.configure(c.brokers, certificates); err != nil {
+			return err
+		}
+		go func() { formatted <- b.format(cluster) }()
+	}
+	for range c.brokers {
+		err = errors.Join(err, <-formatted)
+	}
+	if err != nil {
+		return err
+	}
+	for _, b := range c.brokers {
+		if err := b.start(); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for _, b := range c.brokers {
+		if err := b.await(ctx, brokers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errEnded: the process ended before it was ready.
+var errEnded = errors.New("server ended")
+
+// await waits until a broker knows all of them.
+func (b *broker) await(ctx context.Context, brokers int) error {
+	retry := time.NewTicker(50 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		known, err := brokersKnownTo(ctx, localhost(b.plain))
+		if known == brokers {
+			return nil
+		}
+		select {
+		case <-retry.C:
+		case <-b.ended:
+			return fmt.Errorf("broker %d: %w\n%s", b.id, errEnded, logOf(b.folder))
+		case <-ctx.Done():
+			return fmt.Errorf("broker %d knows %d of %d brokers after %s: %w\n%s", b.id, known, brokers, startTimeout, err, logOf(b.folder))
+		}
+	}
+}
+
+func brokersKnownTo(ctx context.Context, address string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := kafka.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return 0, err
+	}
+	known, err := conn.Brokers()
+	return len(known), err
+}
+
+func localhost(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// leash is a shell that waits for the end of its input, which is ours: when we let go, or this process
+// ends in whatever way, it kills each process whose number stands in <folder>/*/pid, and removes the folder.
+type leash struct {
+	shell *exec.Cmd
+	let   func() error
+}
+
+func newLeash(folder string) (*leash, error) {
+	const script = `read -r _
+cat "$1"/*/pid 2>/dev/null | xargs -r kill -9 2>/dev/null
+rm -rf "$1"`
+	shell := exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "sh", folder) //nolint:gosec // a folder that we made
+	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true}                                    // what is typed at the terminal is for us
+	input, err := shell.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := shell.Start(); err != nil {
+		return nil, err
+	}
+	return &leash{shell, input.Close}, nil
+}
+
+func (l *leash) release() {
+	_ = l.let()
+	_ = l.shell.Wait() // how the servers ended says nothing about the test
+}
