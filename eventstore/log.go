@@ -15,7 +15,8 @@ import (
 type Record struct {
 	Offset domain.Offset
 	// Time is when the log accepted the record, in whole milliseconds: the log's clock, which is the
-	// only clock that a decision may use. It never goes back within a shard of one open log.
+	// only clock that a decision may use. A log on several machines may give an earlier time after its leader
+	// moved; whoever decides takes the latest so far.
 	Time time.Time
 	// Value is what was appended, byte for byte. It is shared: nobody may change it.
 	Value []byte
