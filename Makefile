@@ -36,6 +36,7 @@ SERVICES := $(if $(filter ./...,$(PKG)),scripts/with-services.sh)
 
 .PHONY: test
 test: ## all tests with the race detector (PKG=./domain/... for some)
+	.ci/packages
 	$(SERVICES) go test -race -timeout $(TEST_TIMEOUT) $(PKG)
 
 .PHONY: bench
