@@ -81,8 +81,8 @@ func (c Checkpoint) Equal(other Checkpoint) bool {
 	return true
 }
 
-// covers reports that everything below a cut was read.
-func (c Checkpoint) covers(cut []domain.Offset) bool {
+// Covers reports that everything below a cut was read.
+func (c Checkpoint) Covers(cut []domain.Offset) bool {
 	for shard, offset := range cut {
 		if c.at(shard).Ledger < offset {
 			return false

@@ -162,7 +162,7 @@ func (r *Runner) Await(ctx context.Context, cut []domain.Offset) error {
 		r.mu.Lock()
 		at, stopped, moved := r.at, r.stopped, r.moved
 		r.mu.Unlock()
-		if at != nil && at.covers(cut) {
+		if at != nil && at.Covers(cut) {
 			return nil
 		}
 		if stopped != nil {
@@ -237,7 +237,7 @@ func foldGroup(ctx context.Context, log eventstore.Reader, store Store, cut []do
 			return fmt.Errorf("fold %s to %d/%d: stands at %d already: %w", group[0].Table(), shard, cut[shard], p.Ledger, ErrBeyondCut)
 		}
 	}
-	for first := 0; !at.covers(cut); first++ {
+	for first := 0; !at.Covers(cut); first++ {
 		batch, err := collect(ctx, log, at, cut, entries, first)
 		if err != nil {
 			return err

@@ -29,30 +29,38 @@ func TestAFolderSettlesOnTheNetworkThatAGlobalConfigNames(t *testing.T) {
 		}
 	}()
 	flags := chainFlags{TonConfig: elsewhere.GlobalConfigFile(), TonUnverified: true}
-	o := options{
-		dir: t.TempDir(), name: "elsewhere", dataShards: 1, terms: defaultTerms(), chainFlags: flags,
-		settle: settleOptions{every: time.Hour, delay: time.Second, vaultFloat: domain.Coin},
-		log:    slog.New(slog.DiscardHandler),
+	dir := t.TempDir()
+	start := func() *engine {
+		t.Helper()
+		p, err := openEmbedded(ctx, dir, 1, flags, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := newEngine(ctx, p, slog.New(slog.DiscardHandler), allRoles(), settleOptions{every: time.Hour},
+			&founding{name: "elsewhere", terms: defaultTerms(), delay: time.Second, vaultFloat: domain.Coin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
 	}
-	e, err := openEngine(ctx, o)
+	e := start()
+	treasury, err := e.chain.Wallet(e.keys.of("treasury"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = e.run(ctx)
-	if err == nil || !strings.Contains(err.Error(), e.treasury.Address().String()) || !strings.Contains(err.Error(), "send it the difference") {
+	if err == nil || !strings.Contains(err.Error(), treasury.Address().String()) || !strings.Contains(err.Error(), "send it the difference") {
 		t.Errorf("with an empty treasury it ended with %v; want the wallet to fill and how much", err)
 	}
 	if err := e.close(); err != nil {
 		t.Error(err)
 	}
 
-	if err := elsewhere.Faucet(e.treasury.Address().Account, 10*domain.Coin); err != nil {
+	if err := elsewhere.Faucet(treasury.Address().Account, 10*domain.Coin); err != nil {
 		t.Fatal(err)
 	}
 	awaitBalance(ctx, t, flags, e.keys.of("treasury"))
-	if e, err = openEngine(ctx, o); err != nil {
-		t.Fatal(err)
-	}
+	e = start()
 	working, stopWork := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- e.run(working) }()
@@ -68,11 +76,11 @@ func TestAFolderSettlesOnTheNetworkThatAGlobalConfigNames(t *testing.T) {
 	if err := e.close(); err != nil {
 		t.Error(err)
 	}
-	report, err := auditFolder(ctx, o.dir, flags, nil)
+	report, err := auditFolder(ctx, dir, flags, nil)
 	if err != nil || report.Verdict != auditor.Pass {
 		t.Errorf("audit with the network named: %v, %v", report, err)
 	}
-	if own, _ := filepath.Glob(filepath.Join(o.dir, chainDir)); len(own) != 0 {
+	if own, _ := filepath.Glob(filepath.Join(dir, chainDir)); len(own) != 0 {
 		t.Errorf("a chain of the folder's own was made: %v", own)
 	}
 }
@@ -96,7 +104,7 @@ func awaitBalance(ctx context.Context, t *testing.T, flags chainFlags, key ed255
 		if balance > 0 {
 			return
 		}
-		if err := pause(ctx, pollChain); err != nil {
+		if err := pause(ctx, localPoll); err != nil {
 			t.Fatal(err)
 		}
 	}

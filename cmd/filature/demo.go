@@ -61,13 +61,13 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	rules.network.PayoutThresholdNano = 1
 	rules.network.RequireAttestation = true
 	rules.card.CancelledPermille = 500
-	e, err := openEngine(ctx, options{
-		dir: c.Data, name: "demo", dataShards: c.Shards, terms: rules,
-		log: slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		settle: settleOptions{
-			every: demoWindow + demoBucket, delay: demoDelay, claimFor: true,
-			vaultFloat: domain.Coin, treasuryFloat: 100 * domain.Coin,
-		},
+	log := slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	p, err := openEmbedded(ctx, c.Data, c.Shards, chainFlags{}, log)
+	if err != nil {
+		return err
+	}
+	e, err := newEngine(ctx, p, log, allRoles(), settleOptions{every: demoWindow + demoBucket, claimFor: true}, &founding{
+		name: "demo", terms: rules, delay: demoDelay, vaultFloat: domain.Coin, treasuryFloat: 100 * domain.Coin,
 	})
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 		return nil, ctx.Err()
 	}
 	vault := e.vault.Load()
-	out.stepf("✓ network %s… with %d shards, vault %s on a local TON chain", e.network.String()[:8], e.dataShards, vault.Address())
+	out.stepf("✓ network %s… with %d shards, vault %s on a local TON chain", e.network.String()[:8], e.dataShards(), vault.Address())
 
 	w, err := newWorld(e, c.Seed)
 	if err != nil {

@@ -125,12 +125,12 @@ func newWorld(e *engine, seed uint64) (*world, error) {
 	for _, c := range demoClients {
 		client := &demoClient{party: w.party("%s", c.name), id: w.seedOf("client/%s", c.name)}
 		var err error
-		if client.wallet, err = e.client.Wallet(client.key); err != nil {
+		if client.wallet, err = e.chain.Wallet(client.key); err != nil {
 			return nil, err
 		}
 		for i := range c.accounts {
 			id := domain.AccountID(w.seedOf("account/%s/%d", c.name, i))
-			account := &demoAccount{id: id, shard: domain.ShardOf(id, e.dataShards), client: client, broke: c.coins < domain.Coin}
+			account := &demoAccount{id: id, shard: domain.ShardOf(id, e.dataShards()), client: client, broke: c.coins < domain.Coin}
 			client.accounts = append(client.accounts, account)
 			w.accounts = append(w.accounts, account)
 		}
@@ -138,7 +138,7 @@ func newWorld(e *engine, seed uint64) (*world, error) {
 	}
 	for _, p := range demoProviders {
 		provider := &demoProvider{party: w.party("%s", p.name)}
-		wallet, err := e.client.Wallet(provider.key)
+		wallet, err := e.chain.Wallet(provider.key)
 		if err != nil {
 			return nil, err
 		}
@@ -274,7 +274,7 @@ func (w *world) deposit(ctx context.Context) (domain.Nano, error) {
 		if err != nil || booked == len(w.accounts) {
 			return total, err
 		}
-		if err := pause(ctx, pollChain/4); err != nil {
+		if err := pause(ctx, localPoll/4); err != nil {
 			return 0, err
 		}
 	}
@@ -282,13 +282,13 @@ func (w *world) deposit(ctx context.Context) (domain.Nano, error) {
 
 // decided waits until the clerks have answered all that is in intake, and the projections have it.
 func (w *world) decided(ctx context.Context) error {
-	for shard := range w.engine.clerks {
+	for shard := range w.engine.intake.Shards() {
 		end, err := w.engine.intake.End(ctx, domain.Shard(shard))
 		if err != nil {
 			return err
 		}
 		if end > 0 {
-			if err := w.engine.answered(ctx, domain.Shard(shard), end-1); err != nil {
+			if err := w.engine.books.answered(ctx, domain.Shard(shard), end-1); err != nil {
 				return err
 			}
 		}
@@ -341,7 +341,7 @@ func (w *world) awaitBatch(ctx context.Context, last uint32, progress func(strin
 			return found, err
 		}
 		progress(fmt.Sprintf("waiting for batch %d: earnings mature a second after their charge", last+1))
-		if err := pause(ctx, pollChain/4); err != nil {
+		if err := pause(ctx, localPoll/4); err != nil {
 			return found, err
 		}
 	}
@@ -359,7 +359,7 @@ func (w *world) awaitPaid(ctx context.Context, progress func(domain.Nano)) error
 			return err
 		}
 		progress(waiting)
-		if err := pause(ctx, pollChain/4); err != nil {
+		if err := pause(ctx, localPoll/4); err != nil {
 			return err
 		}
 	}

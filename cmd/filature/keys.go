@@ -33,29 +33,63 @@ var operators = []struct {
 	{"guardian", v1.Role_ROLE_UNSPECIFIED},
 }
 
+// keysOf are the keys that a role speaks with.
+var keysOf = map[role][]string{
+	roleClerk:   {"clock"},
+	roleWatcher: {"watcher"},
+	roleSettler: {"settler", "treasury"},
+}
+
+const keySuffix = ".key"
+
 // keys are an operator's private keys, by name, each in a file of its own.
 type keys struct{ held map[string]ed25519.PrivateKey }
 
-// openKeys reads the keys in a folder and makes those that are missing.
-func openKeys(dir string) (*keys, error) {
+// makeKeys reads all keys in a folder and makes those that are missing.
+func makeKeys(dir string) (*keys, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	k := &keys{held: map[string]ed25519.PrivateKey{}}
 	for _, o := range operators {
-		path := filepath.Join(dir, o.name+".key")
-		key, err := sdk.ReadKey(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			if _, key, err = ed25519.GenerateKey(rand.Reader); err == nil {
-				err = sdk.WriteKey(path, key)
-			}
-		}
+		key, err := makeKey(filepath.Join(dir, o.name+keySuffix))
 		if err != nil {
 			return nil, fmt.Errorf("key %s: %w", o.name, err)
 		}
 		k.held[o.name] = key
 	}
 	return k, nil
+}
+
+// makeKey reads a key file, or makes one.
+func makeKey(path string) (ed25519.PrivateKey, error) {
+	key, err := sdk.ReadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, key, err = ed25519.GenerateKey(rand.Reader); err == nil {
+			err = sdk.WriteKey(path, key)
+		}
+	}
+	return key, err
+}
+
+// readKeys reads those keys in a folder that a process with some roles speaks with, and no others: they need not
+// be there.
+func readKeys(dir string, r roles) (*keys, error) {
+	k := &keys{held: map[string]ed25519.PrivateKey{}}
+	var errs []error
+	for _, one := range everyRole {
+		for _, name := range keysOf[one] {
+			if !r[one] {
+				continue
+			}
+			key, err := sdk.ReadKey(filepath.Join(dir, name+keySuffix))
+			if err != nil {
+				errs = append(errs, fmt.Errorf("key %s, which a %s speaks with: %w", name, one, err))
+			}
+			k.held[name] = key
+		}
+	}
+	return k, errors.Join(errs...)
 }
 
 func (k *keys) of(name string) ed25519.PrivateKey { return k.held[name] }

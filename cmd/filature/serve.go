@@ -58,12 +58,12 @@ func (c *serveCmd) Run(ctx context.Context, out *console) error {
 	rules.disputes.WindowMs = c.DisputeWindow.Milliseconds()
 	rules.network.MaturityBucketMs = c.Bucket.Milliseconds()
 	rules.network.PayoutThresholdNano = int64(threshold)
-	e, err := openEngine(ctx, options{
-		dir: c.Data, name: c.Name, dataShards: c.Shards, terms: rules, chainFlags: c.Chain, log: log,
-		settle: settleOptions{
-			every: c.BatchEvery, delay: c.Delay, claimFor: true,
-			vaultFloat: 10 * domain.Coin, treasuryFloat: 1000 * domain.Coin,
-		},
+	p, err := openEmbedded(ctx, c.Data, c.Shards, c.Chain, log)
+	if err != nil {
+		return err
+	}
+	e, err := newEngine(ctx, p, log, allRoles(), settleOptions{every: c.BatchEvery, claimFor: true}, &founding{
+		name: c.Name, terms: rules, delay: c.Delay, vaultFloat: 10 * domain.Coin, treasuryFloat: 1000 * domain.Coin,
 	})
 	if err != nil {
 		return err
@@ -142,11 +142,11 @@ func (e *engine) serve(ctx context.Context, listener net.Listener) error {
 	return group.Wait()
 }
 
-// isReady tells whether the network is set up, so that claims can be accepted.
+// isReady tells whether the network is set up, so that claims can be accepted, and all work goes on.
 func (e *engine) isReady(context.Context) error {
 	select {
 	case <-e.ready:
-		return nil
+		return e.health.check()
 	default:
 		return errors.New("the network is being set up")
 	}

@@ -37,41 +37,55 @@ func readGenesis(ctx context.Context, log eventstore.Reader) (*v1.Genesis, error
 	return entry.GetGenesis(), nil
 }
 
-// setUp brings a new network to where it can work: the vault on chain, the rules, roles for the
-// operator's keys. The vault's address follows from the keys and the rules are one report, so whatever a
-// crash leaves half done is done again with the same outcome.
-func (e *engine) setUp(ctx context.Context) (*ton.Vault, error) {
-	if err := e.ledger.Wait(ctx, domain.Control, 0); err != nil { // for the genesis
-		return nil, err
-	}
-	network, err := e.readNetwork(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if network.ParametersSet.AtMs == 0 {
-		vault, err := e.deploy(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("deploy the vault: %w", err)
-		}
-		if err := e.claimAs(ctx, e.operator, e.founding(vault)...); err != nil {
-			return nil, err
-		}
-		if network, err = e.readNetwork(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return e.client.Vault(ton.Address{Account: network.Vault}), nil
+// founding is what a new network is set up with.
+type founding struct {
+	name  string
+	terms terms
+	delay time.Duration // a proposed root's challenge delay; whole seconds
+	// vaultFloat is what the vault is deployed with, and treasuryFloat what the treasury wallet gets to begin
+	// with from a local chain's faucet.
+	vaultFloat, treasuryFloat domain.Nano
 }
 
-// founding are the operator's first claims.
-func (e *engine) founding(vault *ton.Vault) []*v1.Claim {
-	network := e.terms.network
+// founded returns the vault of the network, which it sets up if it is new and this process is to.
+func (e *engine) founded(ctx context.Context) (vault ton.Address, err error) {
+	if err := e.ledger.Wait(ctx, domain.Control, 0); err != nil { // for the genesis
+		return vault, err
+	}
+	network, err := e.readNetwork(ctx)
+	for err == nil && network.ParametersSet.AtMs == 0 {
+		if e.found != nil {
+			err = e.setUp(ctx)
+		} else {
+			err = pause(ctx, e.pollChain) // filature init is at work
+		}
+		if err == nil {
+			network, err = e.readNetwork(ctx)
+		}
+	}
+	return ton.Address{Account: network.Vault}, err
+}
+
+// setUp brings a new network to where it can work: the vault on chain, the rules, roles for the operator's
+// keys. The vault's address follows from the keys and the rules are one report, so whatever a crash leaves
+// half done is done again with the same outcome.
+func (e *engine) setUp(ctx context.Context) error {
+	vault, err := e.deploy(ctx)
+	if err != nil {
+		return fmt.Errorf("deploy the vault: %w", err)
+	}
+	return e.claimAs(ctx, e.operator, e.foundingClaims(vault)...)
+}
+
+// foundingClaims are the operator's first claims.
+func (e *engine) foundingClaims(vault *ton.Vault) []*v1.Claim {
+	network := e.found.terms.network
 	address := vault.Address().Account
 	network.Vault = address[:]
 	claims := []*v1.Claim{
 		{Body: &v1.Claim_SetNetwork{SetNetwork: network}},
-		{Body: &v1.Claim_SetDisputePolicy{SetDisputePolicy: e.terms.disputes}},
-		{Body: &v1.Claim_SetRateCard{SetRateCard: &v1.SetRateCard{Card: e.terms.card}}},
+		{Body: &v1.Claim_SetDisputePolicy{SetDisputePolicy: e.found.terms.disputes}},
+		{Body: &v1.Claim_SetRateCard{SetRateCard: &v1.SetRateCard{Card: e.found.terms.card}}},
 	}
 	for _, o := range operators {
 		if o.role == v1.Role_ROLE_UNSPECIFIED {
@@ -85,7 +99,7 @@ func (e *engine) founding(vault *ton.Vault) []*v1.Claim {
 
 // readNetwork reads what the network was set up with, once the projections have caught up.
 func (e *engine) readNetwork(ctx context.Context) (network projections.Network, err error) {
-	if err := e.fresh(ctx); err != nil {
+	if err := e.books.Fresh(ctx); err != nil {
 		return network, err
 	}
 	err = e.store.View(ctx, func(view projections.View) error {
@@ -112,7 +126,7 @@ func (e *engine) claimAs(ctx context.Context, who claimant, claims ...*v1.Claim)
 	if err != nil {
 		return err
 	}
-	if err := e.answered(ctx, shard, at); err != nil {
+	if err := e.books.answered(ctx, shard, at); err != nil {
 		return err
 	}
 	return e.store.View(ctx, func(view projections.View) error {
@@ -131,13 +145,17 @@ func (e *engine) claimAs(ctx context.Context, who claimant, claims ...*v1.Claim)
 // deploy brings the vault to the chain, paid for by the treasury wallet, or, on a chain of our own, by its
 // faucet.
 func (e *engine) deploy(ctx context.Context) (*ton.Vault, error) {
-	guardian, err := e.client.Wallet(e.keys.of("guardian"))
+	guardian, err := e.chain.Wallet(e.keys.of("guardian"))
 	if err != nil {
 		return nil, err
 	}
-	vault, message, err := e.client.NewVault(ton.VaultParams{
-		Admin: e.treasury.Address(), Guardian: guardian.Address(), Delay: e.options.settle.delay,
-	}, e.options.settle.vaultFloat)
+	treasury, err := e.chain.Wallet(e.keys.of("treasury"))
+	if err != nil {
+		return nil, err
+	}
+	vault, message, err := e.chain.NewVault(ton.VaultParams{
+		Admin: treasury.Address(), Guardian: guardian.Address(), Delay: e.found.delay,
+	}, e.found.vaultFloat)
 	if err != nil {
 		return nil, err
 	}
@@ -146,14 +164,14 @@ func (e *engine) deploy(ctx context.Context) (*ton.Vault, error) {
 	} else if !errors.Is(err, ton.ErrNoVault) {
 		return nil, err
 	}
-	float := e.options.settle.treasuryFloat
-	if e.chain == nil {
-		float = e.options.settle.vaultFloat + domain.Coin // and fees for some hundred batches
+	float := e.found.treasuryFloat
+	if e.faucet == nil {
+		float = e.found.vaultFloat + domain.Coin // and fees for some hundred batches
 	}
-	if err := e.fund(ctx, e.treasury, float); err != nil {
+	if err := e.fund(ctx, treasury, float); err != nil {
 		return nil, err
 	}
-	if _, err := e.treasury.Deliver(ctx, []ton.Message{message}); err != nil {
+	if _, err := treasury.Deliver(ctx, []ton.Message{message}); err != nil {
 		return nil, err
 	}
 	for {
@@ -161,7 +179,7 @@ func (e *engine) deploy(ctx context.Context) (*ton.Vault, error) {
 		if !errors.Is(err, ton.ErrNoVault) {
 			return vault, err
 		}
-		if err := pause(ctx, pollChain); err != nil {
+		if err := pause(ctx, e.pollChain); err != nil {
 			return nil, err
 		}
 	}
@@ -170,25 +188,25 @@ func (e *engine) deploy(ctx context.Context) (*ton.Vault, error) {
 // fund gives a wallet coins from the local chain's faucet and waits until they are there. On any other network
 // the wallet must have them.
 func (e *engine) fund(ctx context.Context, wallet *ton.Wallet, amount domain.Nano) error {
-	before, err := e.client.Balance(ctx, wallet.Address())
+	before, err := e.chain.Balance(ctx, wallet.Address())
 	if err != nil {
 		return err
 	}
 	if before >= amount {
 		return nil
 	}
-	if e.chain == nil {
+	if e.faucet == nil {
 		return fmt.Errorf("wallet %s holds %s coins and needs %s: send it the difference, then start again", wallet.Address(), before, amount)
 	}
-	if err := e.chain.Faucet(wallet.Address().Account, amount); err != nil {
+	if err := e.faucet(wallet.Address().Account, amount); err != nil {
 		return err
 	}
 	for {
-		balance, err := e.client.Balance(ctx, wallet.Address())
+		balance, err := e.chain.Balance(ctx, wallet.Address())
 		if err != nil || balance > before {
 			return err
 		}
-		if err := pause(ctx, pollChain/4); err != nil {
+		if err := pause(ctx, e.pollChain/4); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/filature/filature/adapters/sqlite"
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/eventstore/seglog"
@@ -81,9 +80,9 @@ func (e *engine) explain(ctx context.Context, kind, id string) (any, error) {
 	return explain(ctx, e.store, e.ledger, kind, id)
 }
 
-func explain(ctx context.Context, store *sqlite.Store, log eventstore.Reader, kind, id string) (*explanation, error) {
+func explain(ctx context.Context, source projections.Source, log eventstore.Reader, kind, id string) (*explanation, error) {
 	x := &explanation{Kind: kind, ID: id}
-	err := store.Read(ctx, func(r projections.Reader) error {
+	err := source.Read(ctx, func(r projections.Reader) error {
 		at, err := r.At(ctx)
 		if err != nil {
 			return err

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/filature/filature/adapters/ton"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/ledger"
+	"github.com/filature/filature/domain/settlement"
+	"github.com/filature/filature/domain/signing"
+	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/projections"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+	"github.com/filature/filature/workers/clerk"
+	"github.com/filature/filature/workers/gateway"
+	"github.com/filature/filature/workers/reporter"
+	"github.com/filature/filature/workers/settler"
+	"github.com/filature/filature/workers/watcher"
+)
+
+// cacheKeys is how many signers' keys are kept ready, 1.5 KiB each: a large fleet's.
+const cacheKeys = 16_384
+
+// parts are what an engine works on. openEmbedded and openProduction make them; nothing else in this
+// program knows which of the two it was.
+type parts struct {
+	intake, ledger eventstore.Log
+	store          store
+	chain          *ton.Client // nil where no role of this process needs it
+	// faucet makes coins, on a local chain. It is nil on any other network.
+	faucet func(account [32]byte, amount domain.Nano) error
+	keys   *keys
+	// pollChain is how often watcher and settler look at the chain.
+	pollChain time.Duration
+	// share calls work for each shard that falls to this process, in a goroutine of its own, until the context
+	// ends. With several processes each shard is one's at a time; task is what they share the work under.
+	share func(ctx context.Context, task string, work func(context.Context, domain.Shard) error) error
+	// lasting says which errors no second try would mend, besides those that are the log's and the ledger's.
+	lasting []error
+	closers []func() error // last one first
+}
+
+// close closes what was opened. The workers must have returned.
+func (p *parts) close() error {
+	var errs []error
+	for len(p.closers) > 0 {
+		last := len(p.closers) - 1
+		errs = append(errs, p.closers[last]())
+		p.closers = p.closers[:last]
+	}
+	return errors.Join(errs...)
+}
+
+// closing notes what close has to close.
+func (p *parts) closing(closer func() error) { p.closers = append(p.closers, closer) }
+
+// settleOptions are the pace of settlement.
+type settleOptions struct {
+	every    time.Duration // between two batches
+	claimFor bool          // pay the payees' fees
+}
+
+// engine is Filature's workers, or some of them, on the parts that they are given.
+type engine struct {
+	parts
+	log     *slog.Logger
+	roles   roles
+	pace    settleOptions
+	found   *founding // how to set a new network up; nil where it must be there already
+	genesis *v1.Genesis
+	network domain.NetworkID
+
+	verifier *signing.Verifier
+	gateway  *gateway.Gateway
+	books    books
+	operator *reporter.Reporter
+
+	vault  atomic.Pointer[ton.Vault] // known once the network is set up, to a process with a chain
+	ready  chan struct{}             // closed then
+	health health
+}
+
+// newEngine returns an engine that does nothing yet. The parts are its own from here on: closing the engine
+// closes them, and so does a failure.
+func newEngine(ctx context.Context, p parts, log *slog.Logger, r roles, pace settleOptions, found *founding) (*engine, error) {
+	e := &engine{
+		parts: p, log: log, roles: r, pace: pace, found: found,
+		verifier: signing.NewVerifier(cacheKeys), books: books{p.store, p.ledger}, ready: make(chan struct{}),
+	}
+	if err := e.openGenesis(ctx); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	e.gateway = gateway.New(gateway.Config{
+		Intake: e.intake, Ledger: e.ledger, Reports: reports{e.store}, Verifier: e.verifier, Entropy: rand.Reader,
+	})
+	e.operator = e.reporter("operator")
+	return e, nil
+}
+
+var errNoNetwork = errors.New("no network was founded on this log: run filature init first")
+
+// openGenesis reads the genesis out of the ledger, or makes one for a new network.
+func (e *engine) openGenesis(ctx context.Context) (err error) {
+	if e.genesis, err = readGenesis(ctx, e.ledger); err != nil {
+		return err
+	}
+	if e.genesis == nil {
+		if e.found == nil {
+			return errNoNetwork
+		}
+		key := e.keys.id("operator")
+		e.genesis = &v1.Genesis{Name: e.found.name, Shards: uint32(e.dataShards()), Operator: key[:], CreatedAtMs: time.Now().UnixMilli()}
+	}
+	e.network, err = ledger.NetworkIDOf(e.genesis)
+	return err
+}
+
+func (e *engine) dataShards() int { return e.intake.Shards() - 1 }
+
+func (e *engine) reporter(key string) *reporter.Reporter {
+	return reporter.New(e.keys.of(key), e.network, e.gateway, time.Now)
+}
+
+// run runs the engine's roles until the context ends, and sets the network up if it is new. It returns nil
+// when it was told to stop.
+func (e *engine) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return e.gateway.Run(ctx) }) // whoever has something to say needs one
+	if e.roles[roleProjector] {
+		group.Go(func() error { return e.lead(ctx, roleProjector, e.project) })
+	}
+	if e.roles[roleClerk] {
+		group.Go(func() error { return e.share(ctx, string(roleClerk), e.decide) })
+	}
+	group.Go(func() error {
+		address, err := e.founded(ctx)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was told to stop
+		}
+		if err != nil {
+			return fmt.Errorf("set up: %w", err)
+		}
+		if e.chain != nil {
+			e.vault.Store(e.chain.Vault(address))
+		}
+		close(e.ready)
+		e.log.Info("ready", "vault", address.String(), "roles", e.roles.String(), "network", e.network.String())
+		if e.roles[roleWatcher] {
+			group.Go(func() error { return e.lead(ctx, roleWatcher, e.watch) })
+		}
+		if e.roles[roleSettler] {
+			group.Go(func() error { return e.lead(ctx, roleSettler, e.settle) })
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// lead does work that one process at a time does for the whole network: the one that control falls to.
+func (e *engine) lead(ctx context.Context, r role, work func(context.Context) error) error {
+	return e.share(ctx, string(r), func(ctx context.Context, shard domain.Shard) error {
+		if shard != domain.Control {
+			<-ctx.Done()
+			return nil
+		}
+		return e.keep(ctx, string(r), work)
+	})
+}
+
+// decide is the work of a clerk on one shard.
+func (e *engine) decide(ctx context.Context, shard domain.Shard) error {
+	clock := reporter.Clock{Reporter: e.reporter("clock")}
+	return e.keep(ctx, fmt.Sprintf("%s of shard %d", roleClerk, shard), func(ctx context.Context) error {
+		return clerk.New(clerk.Config{
+			Shard: shard, Intake: e.intake, Ledger: e.ledger, Genesis: e.genesis,
+			Verifier: e.verifier, Entropy: rand.Reader, Clock: clock, Now: time.Now,
+		}).Run(ctx)
+	})
+}
+
+func (e *engine) project(ctx context.Context) error {
+	return projections.NewRunner(e.ledger, e.store, projections.All()...).Run(ctx)
+}
+
+func (e *engine) watch(ctx context.Context) error {
+	var booked []uint64
+	if err := e.store.View(ctx, func(view projections.View) (err error) {
+		booked, err = projections.ReadBooked(ctx, view, e.intake.Shards())
+		return err
+	}); err != nil {
+		return err
+	}
+	return watcher.Run(ctx, watcher.Config{
+		History: ton.Claims{History: e.vault.Load().History(0)}, Reporter: e.reporter("watcher"),
+		Booked: booked, DataShards: e.dataShards(), Poll: e.pollChain,
+		Trouble: func(err error) { e.log.Warn("chain", "error", err) },
+	})
+}
+
+func (e *engine) settle(ctx context.Context) error {
+	treasury, err := e.chain.Wallet(e.keys.of("treasury"))
+	if err != nil {
+		return err
+	}
+	return settler.New(settler.Config{
+		Chain: &ton.Treasury{Vault: e.vault.Load(), Wallet: treasury}, Books: e.books,
+		Reporter: e.reporter("settler"), Every: e.pace.every, Poll: e.pollChain,
+		ClaimFor: e.pace.claimFor, Now: time.Now,
+		Notice: func(d settlement.Decision, err error) {
+			switch {
+			case err != nil:
+				e.log.Warn("settlement", "error", err)
+			case d.Step == settlement.StepHalt:
+				e.log.Error("settlement halted; nothing is sent any more", "why", d.Why)
+			default:
+				e.log.Debug("settlement", "step", d.Step.String(), "why", d.Why)
+			}
+		},
+	}).Run(ctx)
+}
+
+const (
+	// firstRest and lastRest are waited before work that failed is taken up again.
+	firstRest = 250 * time.Millisecond
+	lastRest  = 15 * time.Second
+)
+
+// lastingErrors are those of the log and of the ledger that no second try mends. Anything else, a server that is
+// away above all, passes.
+var lastingErrors = []error{
+	eventstore.ErrCorrupt, eventstore.ErrGap, eventstore.ErrFailed, eventstore.ErrClosed, eventstore.ErrNoShard, reporter.ErrRefused,
+}
+
+// keep does work until the context ends, and takes it up again when what stopped it may pass: whatever work
+// does, it begins from what the log and the projections say. It returns the error that does not pass.
+func (e *engine) keep(ctx context.Context, name string, work func(context.Context) error) error {
+	rest := firstRest
+	for {
+		began := time.Now()
+		e.health.works(name)
+		err := work(ctx)
+		if ctx.Err() != nil {
+			e.health.ends(name)
+			return nil //nolint:nilerr // it was told to stop
+		}
+		if err == nil || e.isLasting(err) {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if time.Since(began) > lastRest {
+			rest = firstRest
+		}
+		e.health.fails(name, err)
+		e.log.Warn("work stopped, and is taken up again", "work", name, "error", err, "rest", rest.String())
+		if pause(ctx, rest) != nil {
+			return nil
+		}
+		rest = min(2*rest, lastRest)
+	}
+}
+
+func (e *engine) isLasting(err error) bool {
+	var entry *projections.EntryError
+	if errors.As(err, &entry) {
+		return true
+	}
+	for _, some := range [][]error{lastingErrors, e.lasting} {
+		for _, lasting := range some {
+			if errors.Is(err, lasting) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// health is what this process's works say of themselves. The zero value is ready.
+type health struct {
+	mu      sync.Mutex
+	trouble map[string]error // by work; nil: it runs
+	falls   map[string]int   // how often a work stopped
+}
+
+func (h *health) works(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.trouble == nil {
+		h.trouble, h.falls = map[string]error{}, map[string]int{}
+	}
+	h.trouble[name] = nil
+}
+
+func (h *health) fails(name string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.trouble[name] = err
+	h.falls[name]++
+}
+
+func (h *health) ends(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.trouble, name)
+}
+
+// check says what is wrong, if something is.
+func (h *health) check() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var errs []error
+	for name, err := range h.trouble {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"slices"
+	"strings"
+)
+
+// role is a part of the engine's work that a process can take on by itself.
+type role string
+
+const (
+	roleGateway   role = "gateway"   // takes reports in over HTTP
+	roleClerk     role = "clerk"     // decides; processes share the shards
+	roleProjector role = "projector" // folds the tables; one at a time, others stand by
+	roleSettler   role = "settler"   // seals batches and pays; one at a time
+	roleWatcher   role = "watcher"   // books what happened on chain; one at a time
+	roleRelay     role = "relay"     // publishes streams and calls webhooks; processes share the shards
+	roleAPI       role = "api"       // answers questions and streams completions over HTTP
+)
+
+// everyRole is what a process does that is told nothing else.
+var everyRole = []role{roleGateway, roleClerk, roleProjector, roleSettler, roleWatcher, roleRelay, roleAPI}
+
+// roles are what one process does.
+type roles map[role]bool
+
+func allRoles() roles { return rolesOf(everyRole...) }
+
+func rolesOf(some ...role) roles {
+	r := roles{}
+	for _, one := range some {
+		r[one] = true
+	}
+	return r
+}
+
+// parseRoles reads names of roles; none is all of them, as is "all".
+func parseRoles(names []string) (roles, error) {
+	r := roles{}
+	for _, name := range names {
+		switch {
+		case name == "all":
+			return allRoles(), nil
+		case !slices.Contains(everyRole, role(name)):
+			return nil, usage("--role %q: want one of %s, or all", name, allRoles())
+		}
+		r[role(name)] = true
+	}
+	if len(r) == 0 {
+		return allRoles(), nil
+	}
+	return r, nil
+}
+
+// String names them in the order of everyRole.
+func (r roles) String() string {
+	var names []string
+	for _, one := range everyRole {
+		if r[one] {
+			names = append(names, string(one))
+		}
+	}
+	return strings.Join(names, ", ")
+}
