@@ -18,7 +18,7 @@ import (
 // null, and what the schema's limits refuse. Errors are *FieldError with the path of the field.
 func ParseClaim(line []byte) (*Claim, error) {
 	claim := new(Claim)
-	if err := parseJSON(line, claim.ProtoReflect()); err != nil {
+	if err := parseJSON(line, claim.ProtoReflect(), strict); err != nil {
 		return nil, err
 	}
 	if err := claim.Check(); err != nil {
@@ -27,7 +27,31 @@ func ParseClaim(line []byte) (*Claim, error) {
 	return claim, nil
 }
 
-func parseJSON(line []byte, into protoreflect.Message) error {
+// ParseCompletion reads the JSON form of a completion, as the stream over HTTP carries it.
+//
+// A later server may say more than this program knows: it passes over a name that the schema does not have,
+// and takes a name of an enum's value that it does not know for no value. Everything else is as
+// strict as ParseClaim. Errors are *FieldError.
+func ParseCompletion(line []byte) (*Completion, error) {
+	completion := new(Completion)
+	if err := parseJSON(line, completion.ProtoReflect(), tolerant); err != nil {
+		return nil, err
+	}
+	if err := completion.Check(); err != nil {
+		return nil, err
+	}
+	return completion, nil
+}
+
+// attitude is what a parser thinks of names that the schema does not have.
+type attitude bool
+
+const (
+	strict   attitude = false
+	tolerant attitude = true
+)
+
+func parseJSON(line []byte, into protoreflect.Message, towards attitude) error {
 	if !utf8.Valid(line) {
 		return notText("message")
 	}
@@ -38,13 +62,16 @@ func parseJSON(line []byte, into protoreflect.Message) error {
 	}
 	tokens := json.NewDecoder(bytes.NewReader(line))
 	tokens.UseNumber()
-	p := parser{tokens: tokens}
+	p := parser{tokens: tokens, towards: towards}
 	return p.message(p.next(), into, "")
 }
 
 // parser turns JSON tokens into one message. Recursion is bounded by the schema, which is not
 // recursive: a name that it does not have ends the parse.
-type parser struct{ tokens *json.Decoder }
+type parser struct {
+	tokens  *json.Decoder
+	towards attitude
+}
 
 func (p parser) next() json.Token {
 	token, err := p.tokens.Token()
@@ -68,6 +95,9 @@ func (p parser) message(open json.Token, into protoreflect.Message, path string)
 			at = path + "." + at
 		}
 		switch {
+		case field == nil && p.towards == tolerant:
+			p.passOver()
+			continue
 		case field == nil:
 			return &FieldError{Field: at, Rule: "is not a field of " + string(into.Descriptor().Name())}
 		case seen[field.Index()]:
@@ -85,6 +115,21 @@ func (p parser) message(open json.Token, into protoreflect.Message, path string)
 	}
 	p.next() // the closing brace
 	return nil
+}
+
+// passOver reads one value and forgets it.
+func (p parser) passOver() {
+	for depth := 0; ; {
+		switch p.next() {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return
+		}
+	}
 }
 
 func (p parser) field(field protoreflect.FieldDescriptor, into protoreflect.Message, path string) error {
@@ -137,7 +182,7 @@ func (p parser) value(field protoreflect.FieldDescriptor, into *protoreflect.Val
 		}
 		*into = protoreflect.ValueOfString(text)
 	case protoreflect.EnumKind:
-		*into, err = parseEnum(field.Enum(), token, path)
+		*into, err = p.enum(field.Enum(), token, path)
 	case protoreflect.BoolKind:
 		value, ok := token.(bool)
 		if !ok {
@@ -154,7 +199,7 @@ func (p parser) value(field protoreflect.FieldDescriptor, into *protoreflect.Val
 	return err
 }
 
-func parseEnum(enum protoreflect.EnumDescriptor, token json.Token, path string) (protoreflect.Value, error) {
+func (p parser) enum(enum protoreflect.EnumDescriptor, token json.Token, path string) (protoreflect.Value, error) {
 	var names []string
 	for i := range enum.Values().Len() {
 		value := enum.Values().Get(i)
@@ -165,6 +210,9 @@ func parseEnum(enum protoreflect.EnumDescriptor, token json.Token, path string) 
 			return protoreflect.ValueOfEnum(value.Number()), nil
 		}
 		names = append(names, strconv.Quote(enumName(value)))
+	}
+	if _, named := token.(string); named && p.towards == tolerant {
+		return protoreflect.ValueOfEnum(0), nil
 	}
 	return protoreflect.Value{}, wrongType(path, "one of "+strings.Join(names, ", "), token)
 }

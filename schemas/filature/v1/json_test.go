@@ -180,7 +180,7 @@ func TestEveryGoldenSurvivesItsJSONForm(t *testing.T) {
 				t.Fatalf("%s: not JSON: %s", g.name, line)
 			}
 			again := newOf(descriptorOf(m))
-			if err := parseJSON(line, again.(proto.Message).ProtoReflect()); err != nil {
+			if err := parseJSON(line, again.(proto.Message).ProtoReflect(), strict); err != nil {
 				t.Fatalf("%s: %v", g.name, err)
 			}
 			if !proto.Equal(m.(proto.Message), again.(proto.Message)) {
@@ -210,6 +210,46 @@ func TestAnyClaimSurvivesItsJSONForm(t *testing.T) {
 			t.Fatalf("%s\ngot %v, %v", line, again, err)
 		}
 	})
+}
+
+// A reader that was built before a server goes on reading what the server says since.
+func TestACompletionOfALaterServerIsReadAsFarAsItIsKnown(t *testing.T) {
+	completion := new(Completion)
+	sample(completion.ProtoReflect(), "", 0, false)
+	line := jsonOf(completion)
+	for name, c := range map[string]struct {
+		line string
+		want func(*Completion)
+		says string
+	}{
+		"as it is":         {line, func(*Completion) {}, ""},
+		"a new number":     {strings.Replace(line, "{", `{"tip_nano":5,`, 1), func(*Completion) {}, ""},
+		"a new message":    {strings.Replace(line, "{", `{"late":{"by":[1,{"ms":[]},null]},`, 1), func(*Completion) {}, ""},
+		"new inside":       {strings.Replace(line, `"usage":{`, `"usage":{"image_tokens":5,`, 1), func(*Completion) {}, ""},
+		"a new reason":     {strings.Replace(line, `"engine_error"`, `"on_fire"`, 1), func(c *Completion) { c.Failure = 0 }, ""},
+		"a new outcome":    {strings.Replace(line, `"completed"`, `"forgiven"`, 1), nil, "outcome: has the unknown value 0"},
+		"a known one odd":  {strings.Replace(line, `"at_ms":`, `"at_ms":-`, 1), func(c *Completion) { c.AtMs = -c.AtMs }, ""},
+		"no job":           {strings.Replace(line, `"job":`, `"jab":`, 1), nil, "job: has 0 bytes, want 32"},
+		"a number as text": {strings.Replace(line, `"at_ms":`, `"at_ms":"","x":`, 1), nil, "at_ms: is , want a number"},
+		"twice":            {strings.Replace(line, "{", `{"at_ms":1,`, 1), nil, "at_ms: is given twice"},
+		"half":             {line[:len(line)-1], nil, "message: is not JSON: unexpected end of JSON input"},
+	} {
+		if name != "as it is" && c.line == line {
+			t.Fatalf("%s: nothing was changed", name)
+		}
+		got, err := ParseCompletion([]byte(c.line))
+		if c.says != "" {
+			if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), `""`, ""), c.says) {
+				t.Errorf("%s: %v, want %q", name, err, c.says)
+			}
+			continue
+		}
+		want := proto.CloneOf(completion)
+		c.want(want)
+		if err != nil || !proto.Equal(got, want) {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+	}
 }
 
 func TestEnumNamesAreShortLowerCaseAndUnique(t *testing.T) {
