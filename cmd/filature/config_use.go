@@ -1,0 +1,109 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/filature/filature/adapters/kafka"
+	"github.com/filature/filature/adapters/postgres"
+)
+
+const (
+	formatJSON = "json"
+	formatText = "text"
+)
+
+// errNoCertificate: a file of certificates has none.
+var errNoCertificate = errors.New("has no certificate in PEM form")
+
+// cluster is how Kafka is reached. It reads the files of [kafka.tls].
+func (c *config) cluster() (kafka.Cluster, error) {
+	cluster := kafka.Cluster{Brokers: c.Kafka.Brokers}
+	if login := c.Kafka.Login; login.Mechanism != "" {
+		cluster.Login = &kafka.Login{Mechanism: kafka.Mechanism(login.Mechanism), User: login.User, Password: string(login.Password)}
+	}
+	if !c.Kafka.TLS.Enabled {
+		return cluster, nil
+	}
+	cluster.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	if file := string(c.Kafka.TLS.CAFile); file != "" {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return kafka.Cluster{}, usage("kafka.tls.ca_file: %w", err)
+		}
+		cluster.TLS.RootCAs = x509.NewCertPool()
+		if !cluster.TLS.RootCAs.AppendCertsFromPEM(raw) {
+			return kafka.Cluster{}, usage("kafka.tls.ca_file: %s: %w", file, errNoCertificate)
+		}
+	}
+	if c.Kafka.TLS.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(string(c.Kafka.TLS.CertFile), string(c.Kafka.TLS.KeyFile))
+		if err != nil {
+			return kafka.Cluster{}, usage("kafka.tls.cert_file %s, kafka.tls.key_file %s: %w", c.Kafka.TLS.CertFile, c.Kafka.TLS.KeyFile, err)
+		}
+		cluster.TLS.Certificates = []tls.Certificate{pair}
+	}
+	return cluster, nil
+}
+
+func (c *config) intakeTopic() kafka.Topic { return c.topic("intake", "filature.v1.SignedReport") }
+
+func (c *config) ledgerTopic() kafka.Topic { return c.topic("ledger", "filature.v1.Entry") }
+
+func (c *config) topic(log, event string) kafka.Topic {
+	return kafka.Topic{
+		Name: c.stream(log), DataShards: c.Kafka.DataShards,
+		Event: kafka.Event{Type: event, Source: "/" + c.Kafka.Topics + "/" + log},
+	}
+}
+
+// stream is the name of one of our topics: completions, settlement, attestation, poison.
+func (c *config) stream(name string) string { return c.Kafka.Topics + "." + name }
+
+func (c *config) postgres() postgres.Config {
+	return postgres.Config{URL: string(c.Postgres.URL), Reader: c.Postgres.Reader}
+}
+
+// terms are the rules that filature init founds a network with.
+func (c *config) terms() terms {
+	rules := defaultTerms()
+	rules.network.MaturityBucketMs = c.Network.Bucket.Milliseconds()
+	rules.network.PayoutThresholdNano = int64(c.Network.Threshold.Nano)
+	rules.network.RequireAttestation = c.Network.RequireAttestation
+	rules.disputes.WindowMs = c.Network.DisputeWindow.Milliseconds()
+	return rules
+}
+
+// logger writes as [log] says.
+func (c *config) logger(to io.Writer) *slog.Logger {
+	var options slog.HandlerOptions
+	level := new(slog.LevelVar)
+	if level.UnmarshalText([]byte(c.Log.Level)) == nil { // check has refused what is no level
+		options.Level = level
+	}
+	if c.Log.Format == formatText {
+		return slog.New(slog.NewTextHandler(to, &options))
+	}
+	return slog.New(slog.NewJSONHandler(to, &options))
+}
+
+// needs is the error of a role that can't work without some keys that others leave out.
+func (c *config) needs(role string, keys ...string) error {
+	var errs []error
+	for _, k := range c.keys() {
+		for _, key := range keys {
+			if k.path == key && k.blank() {
+				errs = append(errs, fmt.Errorf("%s: is missing, and %s needs it; set it, or %s", key, role, variableOf(key)))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return usage("config:\n%w", err)
+	}
+	return nil
+}
