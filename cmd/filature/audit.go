@@ -88,6 +88,11 @@ func auditFolder(
 		cfg.Store = store
 		closers = append(closers, store.Close)
 	}
+	return auditWithChain(ctx, cfg, dir, flags)
+}
+
+// auditWithChain audits logs against the chain that the flags name, or else the folder's own.
+func auditWithChain(ctx context.Context, cfg auditor.Config, dir string, flags chainFlags) (_ *auditor.Report, failed error) {
 	if cfg.Ledger != nil {
 		chain, closeChain, err := openChain(ctx, dir, flags, cfg.Ledger)
 		if err != nil {
@@ -95,11 +100,25 @@ func auditFolder(
 		}
 		if chain != nil {
 			cfg.Chain = chain
-			closers = append(closers, closeChain)
+			defer func() { failed = errors.Join(failed, closeChain()) }()
 		}
 	}
 	report, err := auditor.Audit(ctx, cfg)
 	return &report, err
+}
+
+// auditServers audits logs in Kafka and tables in PostgreSQL against the chain in a folder, over connections of
+// its own.
+func auditServers(ctx context.Context, c *config, dir string, progress func(done, total int64, what string)) (_ *auditor.Report, err error) {
+	p, err := openServers(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	return auditWithChain(ctx, auditor.Config{
+		Intake: p.intake, Ledger: p.ledger, Store: p.store,
+		Verifier: signing.NewVerifier(cacheKeys), Entropy: rand.Reader, Progress: progress,
+	}, dir, chainFlags{})
 }
 
 // verifyFolders reads every byte of both logs.

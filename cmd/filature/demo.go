@@ -24,6 +24,11 @@ type demoCmd struct {
 	Trace  string `type:"existingfile" help:"Take arrivals and token counts from a CSV with TIMESTAMP, ContextTokens, GeneratedTokens: one job a row."`
 	Seed   uint64 `default:"1" help:"Of all that is drawn by lot."`
 	Shards int    `default:"4" help:"Data shards."`
+
+	Production bool   `help:"Keep the logs in Kafka and the tables in PostgreSQL, which --config or the environment names; the database must be empty."`
+	Config     string `type:"existingfile" help:"With --production: config file. Without it the environment says all: FILATURE_KAFKA_BROKERS, FILATURE_POSTGRES_URL."`
+
+	topics string // what the names of the topics begin with, in production mode
 	JSON   bool   `help:"Print the result as JSON."`
 }
 
@@ -62,7 +67,7 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	rules.network.RequireAttestation = true
 	rules.card.CancelledPermille = 500
 	log := slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p, err := openEmbedded(ctx, c.Data, c.Shards, chainFlags{}, log)
+	p, audit, err := c.open(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -88,13 +93,13 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 		return fmt.Errorf("demo (its data is in %s): %w", c.Data, err)
 	}
 	out.progressf("auditing")
-	result.Audit, err = auditFolder(ctx, c.Data, chainFlags{}, func(done, total int64, what string) {
+	result.Audit, err = audit(ctx, func(done, total int64, what string) {
 		out.progressf("auditing: %s, %s of %s", what, count(done), count(total))
 	})
 	if err != nil {
 		return fmt.Errorf("audit %s: %w", c.Data, err)
 	}
-	out.stepf("✓ audited in a fresh look at the folder")
+	out.stepf("✓ audited in a fresh look at the logs")
 	if c.JSON {
 		err = out.json(result)
 	} else {
@@ -104,6 +109,33 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 		return &exitError{code: exitNo}
 	}
 	return err
+}
+
+// freshLook audits what the demo left, as somebody else would.
+type freshLook func(ctx context.Context, progress func(done, total int64, what string)) (*auditor.Report, error)
+
+// open opens what the demo runs on.
+func (c *demoCmd) open(ctx context.Context, log *slog.Logger) (parts, freshLook, error) {
+	if !c.Production {
+		p, err := openEmbedded(ctx, c.Data, c.Shards, chainFlags{}, log)
+		return p, func(ctx context.Context, progress func(done, total int64, what string)) (*auditor.Report, error) {
+			return auditFolder(ctx, c.Data, chainFlags{}, progress)
+		}, err
+	}
+	file := c.Config
+	if file == "" {
+		file = os.DevNull
+	}
+	cfg, err := loadConfig(file, os.Environ())
+	if err != nil {
+		return parts{}, nil, err
+	}
+	c.topics = fmt.Sprintf("%s.demo-%d", cfg.Kafka.Topics, time.Now().UnixMilli())
+	cfg.Kafka.Topics, cfg.Kafka.DataShards = c.topics, c.Shards
+	p, err := openServersAndFolder(ctx, cfg, c.Data)
+	return p, func(ctx context.Context, progress func(done, total int64, what string)) (*auditor.Report, error) {
+		return auditServers(ctx, cfg, c.Data, progress)
+	}, err
 }
 
 // folder settles where the data goes.
@@ -165,7 +197,7 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 	}
 	out.stepf("✓ %s coins deposited on chain for %d accounts, seen by the watcher and booked", deposited, len(w.accounts))
 
-	result := &demoResult{Data: c.Data, Network: e.network.String(), Vault: vault.Address().String(), Seed: c.Seed}
+	result := &demoResult{Data: c.Data, Topics: c.topics, Network: e.network.String(), Vault: vault.Address().String(), Seed: c.Seed}
 	t := newTraffic(w, rand.New(rand.NewPCG(c.Seed, 2)), c.Trace == "") //nolint:gosec // as above
 	parts, lastBatch := min(demoParts, len(plan)), uint32(0)
 	for part := range parts {
@@ -211,6 +243,7 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 // demoResult is what the demo ends with.
 type demoResult struct {
 	Data       string                    `json:"data"`
+	Topics     string                    `json:"topics,omitempty"` // in production mode: how their names begin
 	Network    string                    `json:"network"`
 	Vault      string                    `json:"vault"`
 	Seed       uint64                    `json:"seed"`
@@ -290,6 +323,10 @@ func (r *demoResult) print(out *console) error {
 	fmt.Fprintf(out.out, "\n%s jobs, %s claims streamed, decided and projected in %.1f s: %s claims/s, %s jobs/s. All in all %.1f s.\n\n",
 		count(r.Jobs), count(r.Claims), seconds, count(int(float64(r.Claims)/seconds)), count(int(float64(r.Jobs)/seconds)), r.Took.Seconds())
 	if err := auditor.WriteText(out.out, *r.Audit); err != nil {
+		return err
+	}
+	if r.Topics != "" {
+		_, err := fmt.Fprintf(out.out, "\nThe logs are left for you in the topics %s.*, chain and keys in %s\n", r.Topics, r.Data)
 		return err
 	}
 	_, err := fmt.Fprintf(out.out, "\nThe folder is left for you:\n  filature audit --data %s\n", r.Data)

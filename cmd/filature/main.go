@@ -28,11 +28,13 @@ const (
 // program is the command line. One file per subcommand.
 type program struct {
 	Demo    demoCmd    `cmd:"" help:"Run a small network from end to end: jobs in, payouts on chain, audited."`
-	Serve   serveCmd   `cmd:"" help:"Run the engine on a folder of its own and take reports over HTTP."`
+	Serve   serveCmd   `cmd:"" help:"Run the engine, or some of its roles, and take reports over HTTP."`
+	Init    initCmd    `cmd:"" help:"Found a network on Kafka, PostgreSQL and TON."`
 	Emit    emitCmd    `cmd:"" help:"Sign claims, one a line, and deliver them; what is not taken waits on disk."`
 	Audit   auditCmd   `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
 	Prove   proveCmd   `cmd:"" help:"Prove a payee's amount against a batch's payout root."`
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
+	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own, with a lite-server, to try things on."`
 	Keygen  keygenCmd  `cmd:"" help:"Make a signing key."`
 	Version versionCmd `cmd:"" help:"Say which program this is."`
 }

@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/filature/filature/adapters/httpapi"
@@ -19,17 +22,20 @@ import (
 
 // serveCmd runs the engine until it is told to stop.
 type serveCmd struct {
-	Data   string `required:"true" type:"path" help:"Folder of the logs, projections, keys and local chain. Made if it is missing."`
-	Listen string `default:"127.0.0.1:8420" help:"Address to take reports at."`
-	Name   string `default:"embedded" help:"Name of the network, for a new folder."`
-	Shards int    `default:"4" help:"Data shards, for a new folder. They can't be changed later."`
+	Data   string   `required:"" xor:"where" type:"path" help:"Run all of it in this process, on a folder of logs, tables, keys and a local chain. Made if it is missing."`
+	Config string   `required:"" xor:"where" type:"existingfile" help:"Run roles on Kafka, PostgreSQL and TON as this file says."`
+	Role   []string `help:"With --config: the roles that this process takes on: gateway, clerk, projector, settler, watcher, relay, api. Default: all."`
 
+	Listen  string `default:"127.0.0.1:8420" help:"With --data: address to take reports at."`
+	Verbose bool   `short:"v" help:"With --data: log each decision of the settlement."`
+
+	Name          string        `default:"embedded" help:"For a new folder: name of the network."`
+	Shards        int           `default:"4" help:"For a new folder: data shards. They can't be changed later."`
 	DisputeWindow time.Duration `default:"24h" help:"For a new folder: how long a charge may be disputed."`
 	Bucket        time.Duration `default:"1h" help:"For a new folder: earnings mature together per provider and bucket."`
 	Threshold     string        `default:"1" help:"For a new folder: least payout, in coins."`
-	BatchEvery    time.Duration `default:"1h" help:"Least time between two settlement batches."`
 	Delay         time.Duration `default:"10m" help:"For a new folder: challenge delay of the vault."`
-	Verbose       bool          `short:"v" help:"Log each decision of the settlement."`
+	BatchEvery    time.Duration `default:"1h" help:"With --data: least time between two settlement batches."`
 	Chain         chainFlags    `embed:""`
 }
 
@@ -43,39 +49,83 @@ const (
 	maxShards = 1024
 )
 
-// Run serves. It logs to stderr as JSON lines.
-func (c *serveCmd) Run(ctx context.Context, out *console) error {
-	threshold, err := c.check()
+// Run serves. It logs to stderr, as JSON lines if the config does not say otherwise.
+func (c *serveCmd) Run(ctx context.Context, line *kong.Context, out *console) error {
+	open, log, listen := c.openFolder, slog.New(slog.NewJSONHandler(out.err, &slog.HandlerOptions{Level: c.level()})), c.Listen
+	if c.Config != "" {
+		if err := onlyWithData(line); err != nil {
+			return err
+		}
+		cfg, err := loadConfig(c.Config, os.Environ())
+		if err != nil {
+			return err
+		}
+		log, listen = cfg.logger(out.err), cfg.HTTP.Listen
+		open = func(ctx context.Context, log *slog.Logger) (*engine, error) { return c.openRoles(ctx, cfg, log) }
+	} else if len(c.Role) > 0 {
+		return usage("--role %s: goes with --config; a folder has one process, which does all", strings.Join(c.Role, ","))
+	}
+	e, err := open(ctx, log)
 	if err != nil {
 		return err
 	}
-	level := slog.LevelInfo
-	if c.Verbose {
-		level = slog.LevelDebug
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return errors.Join(usage("listen on %s: %w", listen, err), e.close())
 	}
-	log := slog.New(slog.NewJSONHandler(out.err, &slog.HandlerOptions{Level: level}))
+	log.Info("serving", "address", listener.Addr().String(), "network", e.network.String(), "roles", e.roles.String())
+	err = errors.Join(e.serve(ctx, listener), e.close())
+	log.Info("stopped")
+	return err
+}
+
+// onlyWithData refuses flags that say nothing where there is a config file.
+func onlyWithData(line *kong.Context) error {
+	for _, part := range line.Path {
+		if part.Flag != nil && part.Flag.Name != "config" && part.Flag.Name != "role" {
+			return usage("--%s: does not go with --config; the file says it", part.Flag.Name)
+		}
+	}
+	return nil
+}
+
+func (c *serveCmd) level() slog.Level {
+	if c.Verbose {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+// openFolder opens the engine on a folder of its own.
+func (c *serveCmd) openFolder(ctx context.Context, log *slog.Logger) (*engine, error) {
+	threshold, err := c.check()
+	if err != nil {
+		return nil, err
+	}
 	rules := defaultTerms()
 	rules.disputes.WindowMs = c.DisputeWindow.Milliseconds()
 	rules.network.MaturityBucketMs = c.Bucket.Milliseconds()
 	rules.network.PayoutThresholdNano = int64(threshold)
 	p, err := openEmbedded(ctx, c.Data, c.Shards, c.Chain, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	e, err := newEngine(ctx, p, log, allRoles(), settleOptions{every: c.BatchEvery, claimFor: true}, &founding{
+	return newEngine(ctx, p, log, allRoles(), settleOptions{every: c.BatchEvery, claimFor: true}, &founding{
 		name: c.Name, terms: rules, delay: c.Delay, vaultFloat: 10 * domain.Coin, treasuryFloat: 1000 * domain.Coin,
 	})
+}
+
+// openRoles opens the engine on the servers that a config names.
+func (c *serveCmd) openRoles(ctx context.Context, cfg *config, log *slog.Logger) (*engine, error) {
+	r, err := parseRoles(c.Role)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	p, err := openProduction(ctx, cfg, r)
 	if err != nil {
-		return errors.Join(usage("--listen %s: %w", c.Listen, err), e.close())
+		return nil, err
 	}
-	log.Info("serving", "address", listener.Addr().String(), "network", e.network.String(), "data", c.Data)
-	err = errors.Join(e.serve(ctx, listener), e.close())
-	log.Info("stopped")
-	return err
+	return newEngine(ctx, p, log, r, settleOptions{every: cfg.Settlement.BatchEvery.Duration, claimFor: cfg.Settlement.ClaimFor}, nil)
 }
 
 // check refuses what a new network could not be founded with, before anything is made, and returns the

@@ -187,26 +187,26 @@ func (e *engine) deploy(ctx context.Context) (*ton.Vault, error) {
 
 // fund gives a wallet coins from the local chain's faucet and waits until they are there. On any other network
 // the wallet must have them.
-func (e *engine) fund(ctx context.Context, wallet *ton.Wallet, amount domain.Nano) error {
-	before, err := e.chain.Balance(ctx, wallet.Address())
+func (p *parts) fund(ctx context.Context, wallet *ton.Wallet, amount domain.Nano) error {
+	before, err := p.chain.Balance(ctx, wallet.Address())
 	if err != nil {
 		return err
 	}
 	if before >= amount {
 		return nil
 	}
-	if e.faucet == nil {
+	if p.faucet == nil {
 		return fmt.Errorf("wallet %s holds %s coins and needs %s: send it the difference, then start again", wallet.Address(), before, amount)
 	}
-	if err := e.faucet(wallet.Address().Account, amount); err != nil {
+	if err := p.faucet(wallet.Address().Account, amount); err != nil {
 		return err
 	}
 	for {
-		balance, err := e.chain.Balance(ctx, wallet.Address())
+		balance, err := p.chain.Balance(ctx, wallet.Address())
 		if err != nil || balance > before {
 			return err
 		}
-		if err := pause(ctx, e.pollChain/4); err != nil {
+		if err := pause(ctx, p.pollChain/4); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/filature/filature/adapters/kafka"
+	"github.com/filature/filature/adapters/postgres"
+	"github.com/filature/filature/adapters/ton"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/projections"
+)
+
+// openProduction opens what a process with some roles works on: logs in Kafka, tables in PostgreSQL, and a TON
+// network behind its lite-servers. Any number of processes do so; Kafka shares the work among them.
+func openProduction(ctx context.Context, c *config, r roles) (p parts, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if p, err = openServers(ctx, c); err != nil {
+		return p, err
+	}
+	if p.keys, err = readKeys(string(c.Keys.Dir), r); err != nil {
+		return p, usage("keys.dir %s: %w", c.Keys.Dir, err)
+	}
+	if r[roleSettler] || r[roleWatcher] {
+		err = p.reachChain(ctx, c)
+	}
+	return p, err
+}
+
+// openServers opens both logs and the tables.
+func openServers(ctx context.Context, c *config) (p parts, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if err := c.needs("filature", "kafka.brokers", "postgres.url"); err != nil {
+		return p, err
+	}
+	cluster, err := c.cluster()
+	if err != nil {
+		return p, err
+	}
+	p = parts{
+		pollChain: c.TON.Poll.Duration,
+		lasting:   []error{kafka.ErrTopic, kafka.ErrLogin, postgres.ErrNewerSchema},
+		share: func(ctx context.Context, task string, work func(context.Context, domain.Shard) error) error {
+			return kafka.Own(ctx, cluster, c.ledgerTopic(), c.stream(task), work)
+		},
+	}
+	intake, err := kafka.Open(ctx, cluster, c.intakeTopic())
+	if err != nil {
+		return p, err
+	}
+	p.intake = intake
+	p.closing(intake.Close)
+	ledger, err := kafka.Open(ctx, cluster, c.ledgerTopic())
+	if err != nil {
+		return p, err
+	}
+	p.ledger = ledger
+	p.closing(ledger.Close)
+	store, err := postgres.Open(ctx, c.postgres())
+	if err != nil {
+		return p, err
+	}
+	p.store = store
+	p.closing(func() error { store.Close(); return nil })
+	return p, nil
+}
+
+// reachChain connects to the network that the config names.
+func (p *parts) reachChain(ctx context.Context, c *config) error {
+	if err := c.needs("the chain", "ton.config_file"); err != nil {
+		return err
+	}
+	client, err := ton.Connect(ctx, ton.Config{GlobalConfigFile: string(c.TON.ConfigFile), CheckSignatures: !c.TON.Unverified})
+	if err != nil {
+		return fmt.Errorf("reach the chain that %s names: %w", c.TON.ConfigFile, err)
+	}
+	p.joinChain(client, nil)
+	return nil
+}
+
+// errNotEmpty: the demo founds a network, and the tables know one already.
+var errNotEmpty = errors.New("the database holds a network already; make an empty one: CREATE DATABASE")
+
+// openServersAndFolder opens what the demo works on in production mode: new logs in Kafka, empty tables in
+// PostgreSQL, and keys and a TON chain of its own in a folder.
+func openServersAndFolder(ctx context.Context, c *config, dir string) (p parts, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if err := c.needs("filature demo --production", "kafka.brokers", "postgres.url"); err != nil {
+		return p, err
+	}
+	if err := createTopics(ctx, c); err != nil {
+		return p, err
+	}
+	if p, err = openServers(ctx, c); err != nil {
+		return p, err
+	}
+	err = p.store.Read(ctx, func(reader projections.Reader) error {
+		at, err := reader.At(ctx)
+		if err == nil && len(at) > 0 {
+			err = usage("postgres.url: %w", errNotEmpty)
+		}
+		return err
+	})
+	if err != nil {
+		return p, err
+	}
+	if p.keys, err = makeKeys(filepath.Join(dir, keysDir)); err != nil {
+		return p, err
+	}
+	client, own, err := chainFlags{}.run(ctx, dir)
+	if err != nil {
+		return p, err
+	}
+	p.pollChain = localPoll
+	p.joinChain(client, own)
+	return p, nil
+}
+
+// createTopics makes the topics of both logs where they are missing.
+func createTopics(ctx context.Context, c *config) error {
+	cluster, err := c.cluster()
+	if err != nil {
+		return err
+	}
+	for _, topic := range []kafka.Topic{c.intakeTopic(), c.ledgerTopic()} {
+		if err := kafka.Create(ctx, cluster, topic, c.Kafka.Replicas); err != nil {
+			return err
+		}
+	}
+	return nil
+}
