@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding"
 	"errors"
 	"fmt"
 	"net/url"
@@ -40,6 +41,13 @@ type (
 		domain.Nano
 		malformed string
 	}
+)
+
+var (
+	_ encoding.TextMarshaler   = secret("") // a logger in JSON asks it
+	_ encoding.TextMarshaler   = secretURL("")
+	_ encoding.TextUnmarshaler = (*duration)(nil)
+	_ encoding.TextUnmarshaler = (*coins)(nil)
 )
 
 const masked = "xxxxx"
@@ -106,9 +114,6 @@ func (d duration) String() string {
 	return s
 }
 
-// MarshalText implements encoding.TextMarshaler.
-func (d duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (c *coins) UnmarshalText(text []byte) error {
 	parsed, err := domain.ParseCoins(string(text))
@@ -120,10 +125,9 @@ func (c *coins) UnmarshalText(text []byte) error {
 }
 
 // String writes 1.5, where domain.Nano writes 1.500000000.
-func (c coins) String() string { return strings.TrimSuffix(strings.TrimRight(c.Nano.String(), "0"), ".") }
-
-// MarshalText implements encoding.TextMarshaler.
-func (c coins) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+func (c coins) String() string {
+	return strings.TrimSuffix(strings.TrimRight(c.Nano.String(), "0"), ".")
+}
 
 // configKey is one key of a config: its path in the file, and a pointer to its value.
 type configKey struct {
@@ -220,7 +224,8 @@ func variableOf(path string) string {
 
 // otherVariables begin as ours and are somebody else's: of our tests, and what Kubernetes tells each container about
 // services, whatever their names are.
-var otherVariables = regexp.MustCompile(`^FILATURE_(KAFKA|POSTGRES|TRACE|TEST_.*|LOCALCHAIN_.*|.*_SERVICE_(HOST|PORT.*)|SERVICE_(HOST|PORT.*)|(.*_)?PORT(_\d.*)?)$`)
+var otherVariables = regexp.MustCompile(`^FILATURE_(KAFKA|POSTGRES|TRACE|TEST_.*|LOCALCHAIN_.*|` +
+	`(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d.*)?))$`)
 
 // alternatives are pairs of keys of which one says it and the other names the file that does.
 var alternatives = [][2]string{

@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"log/slog"
@@ -315,13 +314,15 @@ secret_file = "secret"
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *cluster.Login != (kafka.Login{Mechanism: kafka.SCRAM, User: "u", Password: "geheim"}) || c.postgres().URL != "postgres://u:p@h/d" || len(c.Webhooks[0].Secret) != leastSecret {
+	want := kafka.Login{Mechanism: kafka.SCRAM, User: "u", Password: "geheim"}
+	if *cluster.Login != want || c.postgres().URL != "postgres://u:p@h/d" || len(c.Webhooks[0].Secret) != leastSecret {
 		t.Errorf("read %+v, %q, %d", cluster.Login, c.postgres().URL, len(c.Webhooks[0].Secret))
 	}
 	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "password"), []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadConfig(file, nil); err == nil || !strings.Contains(err.Error(), "kafka.login.password_file: ") || !strings.Contains(err.Error(), "is empty") {
+	complaint := "kafka.login.password_file: " + filepath.Join(filepath.Dir(file), "password") + ": is empty"
+	if _, err := loadConfig(file, nil); err == nil || !strings.Contains(err.Error(), complaint) {
 		t.Errorf("an empty file of a secret says %v", err)
 	}
 }
@@ -337,13 +338,10 @@ stream = "completions"
 secret = "geheim geheim geheim geheim"
 `)
 	c.Postgres.URL += "?sslpassword=geheim"
-	asJSON, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var logged strings.Builder
-	slog.New(slog.NewTextHandler(&logged, nil)).Info("config", "config", c, "url", c.Postgres.URL)
-	for _, printed := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", *c), fmt.Sprintf("%#v", *c), string(asJSON), logged.String()} {
+	var text, inJSON strings.Builder
+	slog.New(slog.NewTextHandler(&text, nil)).Info("config", "config", c, "url", c.Postgres.URL)
+	slog.New(slog.NewJSONHandler(&inJSON, nil)).Info("config", "config", c, "url", c.Postgres.URL)
+	for _, printed := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", *c), fmt.Sprintf("%#v", *c), text.String(), inJSON.String()} {
 		if strings.Contains(printed, "geheim") {
 			t.Errorf("shows a secret: %s", printed)
 		}
@@ -381,7 +379,8 @@ func TestTheClusterIsReachedAsTheConfigSays(t *testing.T) {
 func TestANetworkIsFoundedAsTheConfigSays(t *testing.T) {
 	c := mustLoad(t, leastConfig+`network = {dispute_window = "2h", bucket = "3m", threshold = "0.5", require_attestation = true}`)
 	rules := c.terms()
-	if rules.disputes.WindowMs != 7_200_000 || rules.network.MaturityBucketMs != 180_000 || rules.network.PayoutThresholdNano != 500_000_000 || !rules.network.RequireAttestation {
+	if rules.disputes.WindowMs != 7_200_000 || rules.network.MaturityBucketMs != 180_000 ||
+		rules.network.PayoutThresholdNano != 500_000_000 || !rules.network.RequireAttestation {
 		t.Errorf("terms are %+v", rules)
 	}
 }
@@ -410,7 +409,9 @@ func TestTheLogIsWrittenAsTheConfigSays(t *testing.T) {
 }
 
 func TestDurationsAreShownAsPeopleWriteThem(t *testing.T) {
-	for text, want := range map[string]string{"1h0m0s": "1h", "24h": "24h", "10m": "10m", "90s": "1m30s", "1h0m5s": "1h0m5s", "0s": "0s", "100ms": "100ms", "10s": "10s", "1h10m": "1h10m"} {
+	for text, want := range map[string]string{
+		"1h0m0s": "1h", "24h": "24h", "10m": "10m", "90s": "1m30s", "1h0m5s": "1h0m5s", "0s": "0s", "100ms": "100ms", "10s": "10s", "1h10m": "1h10m",
+	} {
 		var d duration
 		if err := d.UnmarshalText([]byte(text)); err != nil || d.String() != want {
 			t.Errorf("%s is shown as %s, want %s", text, d, want)
