@@ -47,9 +47,6 @@ type keys struct{ held map[string]ed25519.PrivateKey }
 
 // makeKeys reads all keys in a folder and makes those that are missing.
 func makeKeys(dir string) (*keys, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
 	k := &keys{held: map[string]ed25519.PrivateKey{}}
 	for _, o := range operators {
 		key, err := makeKey(filepath.Join(dir, o.name+keySuffix))
@@ -61,8 +58,11 @@ func makeKeys(dir string) (*keys, error) {
 	return k, nil
 }
 
-// makeKey reads a key file, or makes one.
+// makeKey reads a key file, or makes one, and its folder.
 func makeKey(path string) (ed25519.PrivateKey, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
 	key, err := sdk.ReadKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, key, err = ed25519.GenerateKey(rand.Reader); err == nil {
