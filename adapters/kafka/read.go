@@ -142,7 +142,7 @@ var errDoubted = errors.New("records are missing")
 
 // endOf asks for the end. An end before one that we saw is asked for again, and then is a gap.
 func (l *Log) endOf(ctx context.Context, s *shard) (end domain.Offset, err error) {
-	err = l.doubting(ctx, func(ctx context.Context) error {
+	err = doubting(ctx, l.patience, func(ctx context.Context) error {
 		known := s.ahead.known()
 		if end, err = l.listEnd(ctx, s); err != nil {
 			return err
@@ -159,7 +159,7 @@ func (l *Log) endOf(ctx context.Context, s *shard) (end domain.Offset, err error
 // load reads what there is from an offset on; none means that the shard ends there. It waits for the next
 // record if it is told to, and may return none even so.
 func (l *Log) load(ctx context.Context, s *shard, from domain.Offset, wait time.Duration) (records []eventstore.Record, err error) {
-	err = l.doubting(ctx, func(ctx context.Context) error {
+	err = doubting(ctx, l.patience, func(ctx context.Context) error {
 		known := s.ahead.known()
 		reply, err := l.fetch(ctx, s, from, wait)
 		if err != nil {
@@ -185,9 +185,9 @@ func (l *Log) load(ctx context.Context, s *shard, from domain.Offset, wait time.
 }
 
 // doubting is again, for what may find a gap. A gap that does not go away is one.
-func (l *Log) doubting(ctx context.Context, try func(context.Context) error) error {
+func doubting(ctx context.Context, limit time.Duration, try func(context.Context) error) error {
 	var since time.Time
-	return again(ctx, l.patience, func(ctx context.Context) error {
+	return again(ctx, limit, func(ctx context.Context) error {
 		err := try(ctx)
 		if !errors.Is(err, errDoubted) {
 			since = time.Time{}

@@ -22,7 +22,8 @@ const maxUnpackedBytes = 64 << 20
 // batch is a record batch as it is stored.
 type batch struct {
 	base, last domain.Offset
-	time       time.Time
+	time       time.Time // the broker's, or the first record's
+	brokers    bool      // time is the broker's
 	producer   producer // who sent it, and with which sequence number
 	codec      compress.Compression
 	control    bool
@@ -59,7 +60,7 @@ func nextBatch(raw []byte) (b batch, rest []byte, err error) {
 	b = batch{
 		base: base,
 		last: base + domain.Offset(int32(binary.BigEndian.Uint32(raw[lastDeltaAt:]))),
-		time: time.UnixMilli(at).UTC(),
+		time: time.UnixMilli(at).UTC(), brokers: attributes&appendTimeBit != 0,
 		producer: producer{
 			id:    int64(binary.BigEndian.Uint64(raw[producerIDAt:])),
 			epoch: int16(binary.BigEndian.Uint16(raw[producerEpochAt:])),
@@ -112,18 +113,12 @@ func (b batch) values() ([][]byte, error) {
 	if b.control {
 		return make([][]byte, b.count), nil
 	}
-	raw := b.records
-	if b.codec != compress.None {
-		var err error
-		if raw, err = unpack(b.codec, raw); err != nil {
-			return nil, fmt.Errorf("batch at %d: unpack: %w: %w", b.base, eventstore.ErrCorrupt, err)
-		}
-		if len(raw) > maxUnpackedBytes {
-			return make([][]byte, b.count), nil
-		}
+	raw, err := b.unpacked()
+	if err != nil {
+		return nil, err
 	}
-	if b.count > len(raw) { // before memory is taken for them
-		return nil, fmt.Errorf("batch at %d: %d records in %d bytes: %w", b.base, b.count, len(raw), eventstore.ErrCorrupt)
+	if len(raw) > maxUnpackedBytes {
+		return make([][]byte, b.count), nil
 	}
 	values := make([][]byte, b.count)
 	for i := range values {
@@ -137,6 +132,22 @@ func (b batch) values() ([][]byte, error) {
 		raw = rest
 	}
 	return values, nil
+}
+
+// unpacked returns the records of a batch, of which there are as many as it says or it is corrupt. Of
+// more than maxUnpackedBytes it returns one byte too many.
+func (b batch) unpacked() ([]byte, error) {
+	raw := b.records
+	if b.codec != compress.None {
+		var err error
+		if raw, err = unpack(b.codec, raw); err != nil {
+			return nil, fmt.Errorf("batch at %d: unpack: %w: %w", b.base, eventstore.ErrCorrupt, err)
+		}
+	}
+	if b.count > len(raw) { // before memory is taken for them
+		return nil, fmt.Errorf("batch at %d: %d records in %d bytes: %w", b.base, b.count, len(raw), eventstore.ErrCorrupt)
+	}
+	return raw, nil
 }
 
 // valueOf finds the value in a record. One that is absent (a tombstone) is empty.
