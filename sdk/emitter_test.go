@@ -23,7 +23,15 @@ import (
 
 func TestClaimsArriveOnceAndInOrderWithinTheirShard(t *testing.T) {
 	g := newGateway(t)
-	e := open(t, config(g, t.TempDir()))
+	seen := 0
+	cfg := config(g, t.TempDir())
+	cfg.Receipts = func(r sdk.Receipt) {
+		seen += r.Claims
+		if r.Status != sdk.Accepted {
+			t.Errorf("receipt %+v", r)
+		}
+	}
+	e := open(t, cfg)
 	want := map[domain.Shard][]string{}
 	for i := range 1000 {
 		shard := domain.Shard(i % 3)
@@ -31,13 +39,7 @@ func TestClaimsArriveOnceAndInOrderWithinTheirShard(t *testing.T) {
 		must(t, e.Add(t.Context(), shard, named("%s", name)))
 		want[shard] = append(want[shard], name)
 	}
-	seen := 0
-	must(t, e.Deliver(t.Context(), func(r sdk.Receipt) {
-		seen += r.Claims
-		if r.Status != sdk.Accepted {
-			t.Errorf("receipt %+v", r)
-		}
-	}))
+	must(t, e.Deliver(t.Context()))
 	if have := g.claims(); !equal(have, want) {
 		t.Errorf("the gateway took %v", have)
 	}
@@ -79,7 +81,7 @@ func TestTroubleIsWaitedOutAndNothingIsDoubled(t *testing.T) {
 				e := open(t, config(g, t.TempDir()))
 				must(t, e.Emit(t.Context(), 1, named("one")))
 				g.trouble(c.plan...)
-				must(t, e.Deliver(t.Context(), nil))
+				must(t, e.Deliver(t.Context()))
 				if have := g.claims(); len(have[1]) != 1 || e.Waiting() != 0 {
 					t.Errorf("the gateway took %v, %d wait", have, e.Waiting())
 				}
@@ -98,7 +100,7 @@ func TestAGatewayThatStaysAwayLeavesAllInTheSpool(t *testing.T) {
 			g.trouble(down)
 		}
 		begun := time.Now()
-		if err := e.Deliver(t.Context(), nil); !errors.Is(err, sdk.ErrUnreachable) || !errors.Is(err, errDown) {
+		if err := e.Deliver(t.Context()); !errors.Is(err, sdk.ErrUnreachable) || !errors.Is(err, errDown) {
 			t.Errorf("deliver: %v, want %v because of %v", err, sdk.ErrUnreachable, errDown)
 		}
 		if took := time.Since(begun); took < 5*time.Second || took > time.Minute {
@@ -110,7 +112,7 @@ func TestAGatewayThatStaysAwayLeavesAllInTheSpool(t *testing.T) {
 		if e.Waiting() != 1 {
 			t.Errorf("%d reports wait, want 1", e.Waiting())
 		}
-		must(t, e.Deliver(t.Context(), nil))
+		must(t, e.Deliver(t.Context()))
 		if have := g.claims(); len(have[1]) != 1 {
 			t.Errorf("the gateway took %v", have)
 		}
@@ -124,13 +126,13 @@ func TestWhatIsNoTroubleButAMistakeIsNotTriedAgain(t *testing.T) {
 			e := open(t, config(g, t.TempDir()))
 			must(t, e.Emit(t.Context(), 1, named("one")))
 			g.trouble(what)
-			if err := e.Deliver(t.Context(), nil); err == nil || errors.Is(err, sdk.ErrUnreachable) {
+			if err := e.Deliver(t.Context()); err == nil || errors.Is(err, sdk.ErrUnreachable) {
 				t.Errorf("deliver: %v", err)
 			}
 			if g.requests != 1 || e.Waiting() != 1 {
 				t.Errorf("%d requests, %d reports wait; want 1 and 1", g.requests, e.Waiting())
 			}
-			must(t, e.Deliver(t.Context(), nil))
+			must(t, e.Deliver(t.Context()))
 		})
 	}
 }
@@ -146,7 +148,7 @@ func TestAnEndedContextEndsTheWaiting(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
 		defer cancel()
 		begun := time.Now()
-		if err := e.Deliver(ctx, nil); err == nil || e.Waiting() != 1 {
+		if err := e.Deliver(ctx); err == nil || e.Waiting() != 1 {
 			t.Errorf("deliver: %v, %d wait", err, e.Waiting())
 		}
 		if took := time.Since(begun); took != 250*time.Millisecond {
@@ -158,19 +160,20 @@ func TestAnEndedContextEndsTheWaiting(t *testing.T) {
 // What the gateway will never take is kept, with what was said and why, and does not stand in the way.
 func TestARefusedReportIsKeptAndReported(t *testing.T) {
 	g := newGateway(t)
-	dir := t.TempDir()
-	e := open(t, config(g, dir))
+	var seen []sdk.Receipt
+	cfg := config(g, t.TempDir())
+	cfg.Receipts = func(r sdk.Receipt) { seen = append(seen, r) }
+	e := open(t, cfg)
 	ann := signing.KeyOf(annsKey()).String()
 	g.refuse[ann] = "unknown"
 	must(t, e.Emit(t.Context(), 1, named("one"), named("two")))
-	must(t, e.Deliver(t.Context(), func(r sdk.Receipt) {
-		if !r.Status.Lost() || r.Reason != "unknown_signer" || r.Field != "signer" || r.Claims != 2 {
-			t.Errorf("receipt %+v", r)
-		}
-	}))
+	must(t, e.Deliver(t.Context()))
+	if r := seen[0]; len(seen) != 1 || !r.Status.Lost() || r.Reason != "unknown_signer" || r.Field != "signer" || r.Claims != 2 {
+		t.Errorf("receipts %+v", seen)
+	}
 	delete(g.refuse, ann)
 	must(t, e.Emit(t.Context(), 1, named("three")))
-	must(t, e.Deliver(t.Context(), nil))
+	must(t, e.Deliver(t.Context()))
 	if have := g.claims()[1]; !slices.Equal(have, []string{"three"}) {
 		t.Errorf("the gateway took %q", have)
 	}
@@ -210,23 +213,25 @@ func TestACrashAnywhereLosesAndDoublesNothing(t *testing.T) {
 	snap := func(what string) {
 		moments = append(moments, moment{what, photograph(t, dir), sure})
 	}
-	e := open(t, config(g, dir))
+	cfg := config(g, dir)
+	cfg.Receipts = func(sdk.Receipt) { snap("after the cursor") }
+	e := open(t, cfg)
 	g.before = func() { snap("before the gateway took a body") }
 	g.after = func() { snap("before its answer arrives") }
-	for round := range 3 {
+	for range 3 {
 		for i := range 3 {
 			must(t, e.Emit(t.Context(), domain.Shard(i%2), named("claim %d", sure)))
 			sure++
 			snap("after Emit")
 		}
-		must(t, e.Deliver(t.Context(), func(sdk.Receipt) { snap(fmt.Sprintf("in round %d, after the cursor", round)) }))
+		must(t, e.Deliver(t.Context()))
 		snap("after Deliver")
 	}
 	must(t, e.Close())
 	g.before, g.after = func() {}, func() {}
 	for _, m := range moments {
 		again := open(t, config(g, m.spool))
-		must(t, again.Deliver(t.Context(), nil))
+		must(t, again.Deliver(t.Context()))
 		must(t, again.Emit(t.Context(), 0)) // nothing, and no trouble
 		must(t, again.Close())
 		have := map[string]int{}
@@ -256,7 +261,7 @@ func TestACrashAnywhereKeepsARefusalOnce(t *testing.T) {
 	must(t, e.Emit(t.Context(), 2, named("two")))
 	beforeAnswer := ""
 	g.after = func() { beforeAnswer = photograph(t, dir) }
-	must(t, e.Deliver(t.Context(), nil))
+	must(t, e.Deliver(t.Context()))
 	g.after = func() {}
 	// The worst: the refusals were written, and the cursor was not moved.
 	between := photograph(t, beforeAnswer)
@@ -265,7 +270,7 @@ func TestACrashAnywhereKeepsARefusalOnce(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(between, "refused.jsonl"), raw[:len(raw)-5], 0o600))
 	for name, spool := range map[string]string{"before the answer": beforeAnswer, "between": between, "after": photograph(t, dir)} {
 		again := open(t, config(g, spool))
-		must(t, again.Deliver(t.Context(), nil))
+		must(t, again.Deliver(t.Context()))
 		if n := len(lines(t, again.RefusedFile())); n != 2 {
 			t.Errorf("%s: %d refusals are kept, want 2", name, n)
 		}
@@ -282,88 +287,127 @@ func TestNumbersGrowOverRestartsThoughTheClockGoesBack(t *testing.T) {
 		now = now.Add(step)
 		cfg := config(g, dir)
 		cfg.Now = func() time.Time { return now }
+		cfg.Receipts = func(r sdk.Receipt) { // the fake polices the order, too
+			if r.Sequence <= last {
+				t.Errorf("round %d: number %d after %d", round, r.Sequence, last)
+			}
+			last = r.Sequence
+		}
 		e := open(t, cfg)
 		must(t, e.Emit(t.Context(), 1, named("a %d", round)))
 		must(t, e.Emit(t.Context(), 1, named("b %d", round)))
 		if round%2 == 0 {
-			must(t, e.Deliver(t.Context(), func(r sdk.Receipt) { // the fake polices the order, too
-				if r.Sequence <= last {
-					t.Errorf("round %d: number %d after %d", round, r.Sequence, last)
-				}
-				last = r.Sequence
-			}))
+			must(t, e.Deliver(t.Context()))
 		}
 		must(t, e.Close())
 	}
-	must(t, open(t, config(g, dir)).Deliver(t.Context(), nil))
+	must(t, open(t, config(g, dir)).Deliver(t.Context()))
 	if n := len(g.claims()[1]); n != 8 {
 		t.Errorf("%d claims arrived, want 8", n)
 	}
 }
 
-func TestAFullSpoolTakesNothingUntilItIsDelivered(t *testing.T) {
+func TestAFullSpoolTakesNothingUntilSomeIsDelivered(t *testing.T) {
 	g := newGateway(t)
 	dir := t.TempDir()
 	cfg := config(g, dir)
 	cfg.MaxSpoolBytes = 2000
 	e := open(t, cfg)
 	taken := 0
-	var err error
-	for err == nil {
-		if err = e.Emit(t.Context(), 1, named("claim %d", taken)); err == nil {
+	for full := false; !full; {
+		switch err := e.TryAdd(t.Context(), 1, named("claim %d", taken)); {
+		case err == nil:
 			taken++
+			must(t, e.Flush(t.Context()))
+		case errors.Is(err, sdk.ErrSpoolFull) && taken > 0:
+			full = true
+		default:
+			t.Fatalf("after %d claims: %v, want %v", taken, err, sdk.ErrSpoolFull)
 		}
 	}
-	if !errors.Is(err, sdk.ErrSpoolFull) || taken == 0 {
-		t.Fatalf("after %d claims: %v, want %v", taken, err, sdk.ErrSpoolFull)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.Add(ctx, 1, named("not now")); !errors.Is(err, sdk.ErrSpoolFull) || !errors.Is(err, context.Canceled) {
+		t.Errorf("add, with nobody who makes room: %v, want %v", err, sdk.ErrSpoolFull)
 	}
-	must(t, e.Deliver(t.Context(), nil))
-	must(t, e.Emit(t.Context(), 1, named("claim %d", taken)))
-	must(t, e.Deliver(t.Context(), nil))
+	must(t, e.Deliver(t.Context()))
+	must(t, e.TryAdd(t.Context(), 1, named("claim %d", taken)))
+	must(t, e.Deliver(t.Context()))
 	if n := len(g.claims()[1]); n != taken+1 {
 		t.Errorf("%d claims arrived, want %d", n, taken+1)
 	}
-	logs, err := filepath.Glob(filepath.Join(dir, "log-*"))
-	must(t, err)
-	if len(logs) != 1 || filepath.Base(logs[0]) != "log-000000000002" {
-		t.Errorf("the spool has the logs %q, want the second one alone", logs)
+	if logs := logsIn(t, dir); len(logs) != 1 || logs[0] == "log-000000000001" {
+		t.Errorf("the spool has the logs %q, want a later one alone", logs)
 	}
 	if err := e.Add(t.Context(), 1, slices.Repeat([]*v1.Claim{named("x")}, 100)...); !errors.Is(err, sdk.ErrTooLarge) {
 		t.Errorf("more than the spool ever holds: %v, want %v", err, sdk.ErrTooLarge)
 	}
 }
 
-// A crash between the cursor and the new log, and one before the old log is gone.
-func TestACrashWhileTheSpoolIsRenewedIsMended(t *testing.T) {
+func logsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	logs, err := filepath.Glob(filepath.Join(dir, "log-*"))
+	must(t, err)
+	for i := range logs {
+		logs[i] = filepath.Base(logs[i])
+	}
+	return logs
+}
+
+// A crash before the next log is there, and one before the old log is gone.
+func TestACrashBetweenTwoLogsIsMended(t *testing.T) {
+	const second = "log-000000000002"
 	for name, crash := range map[string]func(dir string) error{
-		"no new log yet": func(dir string) error { return os.RemoveAll(filepath.Join(dir, "log-000000000002")) },
+		"no next log yet": func(dir string) error { return os.RemoveAll(filepath.Join(dir, second)) },
+		"the next one is empty": func(dir string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, second)), os.Mkdir(filepath.Join(dir, second), 0o700))
+		},
 		"the old one is there": func(dir string) error {
-			return os.CopyFS(filepath.Join(dir, "log-000000000001"), os.DirFS(filepath.Join(dir, "log-000000000002")))
+			// The second report was sent, so the cursor is there now.
+			return os.CopyFS(filepath.Join(dir, "log-000000000000"), os.DirFS(filepath.Join(dir, "log-000000000001")))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGateway(t)
 			dir := t.TempDir()
 			cfg := config(g, dir)
-			cfg.MaxSpoolBytes = 200
+			cfg.MaxSpoolBytes = 2000 // a log has one report then
 			e := open(t, cfg)
 			must(t, e.Emit(t.Context(), 1, named("one")))
-			if err := e.Emit(t.Context(), 1, named("two")); !errors.Is(err, sdk.ErrSpoolFull) {
-				t.Fatal(err)
-			}
-			must(t, e.Deliver(t.Context(), nil))
-			must(t, e.Close())
-			must(t, crash(dir))
-			e = open(t, cfg)
+			before := photograph(t, dir)
 			must(t, e.Emit(t.Context(), 1, named("two")))
-			must(t, e.Deliver(t.Context(), nil))
-			if have := g.claims()[1]; !slices.Equal(have, []string{"one", "two"}) {
+			if logs := logsIn(t, dir); len(logs) != 2 || logs[1] != second {
+				t.Fatalf("the spool has the logs %q", logs)
+			}
+			must(t, crash(before))
+			must(t, e.Close())
+			cfg.SpoolDir = before
+			e = open(t, cfg)
+			must(t, e.Emit(t.Context(), 1, named("three")))
+			must(t, e.Deliver(t.Context()))
+			if have := g.claims()[1]; !slices.Equal(have, []string{"one", "three"}) {
 				t.Errorf("the gateway took %q", have)
 			}
-			if logs, _ := filepath.Glob(filepath.Join(dir, "log-*")); len(logs) != 1 {
-				t.Errorf("the spool has the logs %q", logs)
+			if logs := logsIn(t, before); len(logs) != 1 || logs[0] != second {
+				t.Errorf("the spool has the logs %q, want %s alone", logs, second)
 			}
 		})
+	}
+}
+
+func TestALogThatIsMissingIsNotPassedOver(t *testing.T) {
+	g := newGateway(t)
+	dir := t.TempDir()
+	cfg := config(g, dir)
+	cfg.MaxSpoolBytes = 2000
+	e := open(t, cfg)
+	for i := range 4 {
+		must(t, e.Emit(t.Context(), 1, named("claim %d", i)))
+	}
+	must(t, e.Close())
+	must(t, os.RemoveAll(filepath.Join(dir, "log-000000000002")))
+	if _, err := sdk.Open(t.Context(), cfg); !errors.Is(err, eventstore.ErrGap) {
+		t.Errorf("open: %v, want %v", err, eventstore.ErrGap)
 	}
 }
 
@@ -388,7 +432,7 @@ func TestASpoolIsOfOneNetwork(t *testing.T) {
 	other := newGateway(t)
 	other.id.ID = domain.NetworkID{9}
 	e = open(t, config(other, dir))
-	if err := e.Deliver(t.Context(), nil); !errors.Is(err, sdk.ErrOtherNetwork) || other.requests != 0 {
+	if err := e.Deliver(t.Context()); !errors.Is(err, sdk.ErrOtherNetwork) || other.requests != 0 {
 		t.Errorf("deliver elsewhere: %v after %d requests, want %v", err, other.requests, sdk.ErrOtherNetwork)
 	}
 	must(t, e.Close())
@@ -444,13 +488,19 @@ func TestWhatCanNotBeAReportIsNotTaken(t *testing.T) {
 func TestAnUnusableConfigurationIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*sdk.Config){
 		"no key":         func(c *sdk.Config) { c.Key = nil },
-		"no gateway":     func(c *sdk.Config) { c.Gateway = "" },
-		"no such scheme": func(c *sdk.Config) { c.Gateway = "ftp://gateway" },
+		"no gateway":     func(c *sdk.Config) { c.Gateway = nil },
+		"no spool":       func(c *sdk.Config) { c.SpoolDir = "" },
+		"a time below 0": func(c *sdk.Config) { c.Linger = -1 },
 	} {
 		cfg := config(newGateway(t), t.TempDir())
 		change(&cfg)
 		if _, err := sdk.Open(t.Context(), cfg); !errors.Is(err, sdk.ErrConfig) {
 			t.Errorf("%s: %v, want %v", name, err, sdk.ErrConfig)
+		}
+	}
+	for _, address := range []string{"", "gateway", "ftp://gateway", "http://"} {
+		if _, err := sdk.NewHTTP(address, nil); !errors.Is(err, sdk.ErrConfig) {
+			t.Errorf("gateway %q: %v, want %v", address, err, sdk.ErrConfig)
 		}
 	}
 }
@@ -465,7 +515,7 @@ func TestADamagedSpoolIsNotOpened(t *testing.T) {
 		dir := t.TempDir()
 		e := open(t, config(g, dir))
 		must(t, e.Emit(t.Context(), 1, named("one")))
-		must(t, e.Deliver(t.Context(), nil))
+		must(t, e.Deliver(t.Context()))
 		must(t, e.Close())
 		must(t, damage(dir))
 		if _, err := sdk.Open(t.Context(), config(g, dir)); !errors.Is(err, eventstore.ErrCorrupt) && !errors.Is(err, eventstore.ErrGap) {
@@ -479,7 +529,7 @@ func TestAClosedEmitterTakesNothing(t *testing.T) {
 	must(t, e.Emit(t.Context(), 1, named("one")))
 	must(t, e.Close())
 	for what, err := range map[string]error{
-		"emit": e.Emit(t.Context(), 1, named("two")), "flush": e.Flush(t.Context()), "deliver": e.Deliver(t.Context(), nil),
+		"emit": e.Emit(t.Context(), 1, named("two")), "flush": e.Flush(t.Context()), "deliver": e.Deliver(t.Context()),
 	} {
 		if err == nil {
 			t.Errorf("%s after close works", what)

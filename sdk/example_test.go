@@ -24,11 +24,15 @@ func meter(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(spool) }()
+	gateway, err := sdk.NewHTTP("http://127.0.0.1:8420", newGateway(nil).client()) // nil is a real client
+	if err != nil {
+		return err
+	}
 	emitter, err := sdk.Open(ctx, sdk.Config{
 		Key:      annsKey(), // sdk.ReadKey reads a key file
-		Gateway:  "http://127.0.0.1:8420",
+		Gateway:  gateway,
 		SpoolDir: spool,
-		HTTP:     newGateway(nil).client(), // plays the gateway; leave it out
+		Receipts: func(r sdk.Receipt) { fmt.Printf("%s: %d claim\n", r.Status, r.Claims) },
 	})
 	if err != nil {
 		return err
@@ -47,7 +51,5 @@ func meter(ctx context.Context) error {
 		return err
 	}
 	// From here on the claim is on disk, and reaches the ledger once, whatever crashes.
-	return emitter.Deliver(ctx, func(r sdk.Receipt) {
-		fmt.Printf("%s: %d claim\n", r.Status, r.Claims)
-	})
+	return emitter.Deliver(ctx)
 }

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/signing"
@@ -221,8 +220,16 @@ func named(format string, args ...any) *v1.Claim {
 	return &v1.Claim{Body: &v1.Claim_ListModel{ListModel: &v1.ListModel{Model: model[:], Name: name}}}
 }
 
+// overHTTP is the gateway as an emitter sees it.
+func overHTTP(t testing.TB, url string, client *http.Client) *sdk.HTTP {
+	t.Helper()
+	gateway, err := sdk.NewHTTP(url, client)
+	must(t, err)
+	return gateway
+}
+
 func config(g *gateway, dir string) sdk.Config {
-	return sdk.Config{Key: annsKey(), Gateway: "http://gateway.test", SpoolDir: dir, Now: time.Now, HTTP: g.client()}
+	return sdk.Config{Key: annsKey(), Gateway: overHTTP(g.t, "http://gateway.test", g.client()), SpoolDir: dir}
 }
 
 func open(t testing.TB, cfg sdk.Config) *sdk.Emitter {

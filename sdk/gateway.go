@@ -1,38 +1,35 @@
 package sdk
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"strings"
-	"time"
 
 	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
 const (
-	// MaxReports bounds one body, as the gateway does.
+	// MaxReports bounds one Submit.
 	MaxReports = 1000
-	// MaxBytes bounds the bytes of its reports, likewise.
+	// MaxBytes bounds the bytes of its reports.
 	MaxBytes = 4 << 20
-
-	// answerBytes bounds what is read of an answer: a thousand receipts of 500 bytes, twice.
-	answerBytes = 1 << 20
-	// requestTimeout is longer than the gateway takes for a body under load.
-	requestTimeout = 60 * time.Second
-
-	reportsType = "application/vnd.filature.reports"
 )
 
-// errTransient marks trouble that may pass: the gateway is down, restarting or busy. Whether it took the
-// reports is unknown; the same bytes may be sent again.
-var errTransient = errors.New("gateway can't be reached now")
+// Gateway takes signed reports into intake. HTTP is one; adapters/kafka.Direct goes to the log itself.
+//
+// Any error means that nobody knows what was kept, and that the same bytes may be sent again: a copy
+// counts once. An error that has a method Permanent() bool which says true needs a person (a wrong login,
+// a body that is not understood), and Deliver gives up on it at once. The emitter has one call under way
+// at a time, and needs no more.
+type Gateway interface {
+	// Network returns the network's id and the number of its data shards; a zero id says that the
+	// network has not begun. It is asked again after each error, before anything is sent.
+	Network(ctx context.Context) (domain.NetworkID, int, error)
+	// Submit takes encoded SignedReports, up to MaxReports and MaxBytes, and returns a receipt for each, in
+	// order, when all that it accepted is durable. Reports of a shard are kept in the order given. The
+	// records are not changed.
+	Submit(ctx context.Context, reports [][]byte) ([]*v1.Receipt, error)
+}
 
 // Network is what one has to know to report: the id goes under each signature, and accounts are spread
 // over the data shards.
@@ -46,107 +43,16 @@ func (n Network) ShardOf(account domain.AccountID) domain.Shard {
 	return domain.ShardOf(account, n.DataShards)
 }
 
-// gatewayClient speaks HTTP to one gateway.
-type gatewayClient struct {
-	base   *url.URL
-	client *http.Client
-}
+// mistakeError: trying again does not help before a person has looked.
+type mistakeError struct{ error }
 
-func newGatewayClient(base string, client *http.Client) (gatewayClient, error) {
-	parsed, err := url.Parse(base)
-	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" {
-		return gatewayClient{}, fmt.Errorf("%w: gateway %q, want a URL such as http://127.0.0.1:8420", ErrConfig, base)
-	}
-	if client == nil {
-		client = &http.Client{Timeout: requestTimeout}
-	}
-	return gatewayClient{parsed, client}, nil
-}
+// Permanent implements what Gateway's contract asks of an error.
+func (mistakeError) Permanent() bool { return true }
 
-// network asks which network this is.
-func (g gatewayClient) network(ctx context.Context) (Network, error) {
-	var answer struct {
-		Network    string `json:"network"`
-		DataShards int    `json:"data_shards"`
-	}
-	if err := g.do(ctx, http.MethodGet, "v1/network", nil, &answer); err != nil {
-		return Network{}, err
-	}
-	id, err := domain.ParseID[domain.NetworkID](answer.Network)
-	if err != nil {
-		return Network{}, fmt.Errorf("gateway %s: network: %w", g.base, err)
-	}
-	if id == (domain.NetworkID{}) || answer.DataShards == 0 {
-		return Network{}, fmt.Errorf("gateway %s: the network has not begun: %w", g.base, errTransient)
-	}
-	return Network{id, answer.DataShards}, nil
-}
+// Unwrap lets errors.Is look inside.
+func (e mistakeError) Unwrap() error { return e.error }
 
-// receipt is v1.Receipt in its JSON form.
-type receipt struct {
-	Status      string `json:"status"`
-	Shard       uint32 `json:"shard"`
-	Offset      int64  `json:"offset"`
-	FirstOffset int64  `json:"first_offset"`
-	Reason      string `json:"reason"`
-	Field       string `json:"field"`
-}
-
-// submit sends reports and returns a receipt for each, in order.
-func (g gatewayClient) submit(ctx context.Context, reports [][]byte) ([]receipt, error) {
-	var body []byte
-	for _, r := range reports {
-		body = v1.AppendFrame(body, r)
-	}
-	var answer struct {
-		Receipts []receipt `json:"receipts"`
-	}
-	if err := g.do(ctx, http.MethodPost, "v1/reports", body, &answer); err != nil {
-		return nil, err
-	}
-	if len(answer.Receipts) != len(reports) {
-		return nil, fmt.Errorf("gateway %s: %d receipts for %d reports", g.base, len(answer.Receipts), len(reports))
-	}
-	return answer.Receipts, nil
-}
-
-func (g gatewayClient) do(ctx context.Context, method, path string, body []byte, into any) (err error) {
-	request, err := http.NewRequestWithContext(ctx, method, g.base.JoinPath(path).String(), bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	if body != nil {
-		request.Header.Set("Content-Type", reportsType)
-	}
-	response, err := g.client.Do(request)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errTransient, err)
-	}
-	defer func() { err = errors.Join(err, response.Body.Close()) }()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, answerBytes))
-	if err != nil {
-		return fmt.Errorf("%w: read the answer of %s: %w", errTransient, request.URL, err)
-	}
-	switch {
-	case response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= http.StatusInternalServerError:
-		return fmt.Errorf("%w: %s %s: %s", errTransient, request.URL, response.Status, said(answer))
-	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("%s %s: %s", request.URL, response.Status, said(answer))
-	}
-	if err := json.Unmarshal(answer, into); err != nil {
-		return fmt.Errorf("%w: %s: not a gateway's answer: %w", errTransient, request.URL, err)
-	}
-	return nil
-}
-
-// said is the error in an answer, or the beginning of whatever it is.
-func said(answer []byte) string {
-	var body struct {
-		Error string `json:"error"`
-	}
-	if json.Unmarshal(answer, &body) == nil && body.Error != "" {
-		return body.Error
-	}
-	const most = 200
-	return strings.ToValidUTF8(string(answer[:min(len(answer), most)]), "?")
+func isPermanent(err error) bool {
+	var marked interface{ Permanent() bool }
+	return errors.As(err, &marked) && marked.Permanent()
 }

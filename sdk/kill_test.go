@@ -33,22 +33,22 @@ func emitUntilKilled(order string) {
 	if _, err := fmt.Sscan(order, &run, &spool, &gateway); err != nil {
 		panic(err)
 	}
-	ctx := context.Background()
-	e, err := sdk.Open(ctx, sdk.Config{Key: annsKey(), Gateway: gateway, SpoolDir: spool, MaxSpoolBytes: 20_000})
+	over, err := sdk.NewHTTP(gateway, nil)
 	if err != nil {
 		panic(err)
 	}
+	ctx := context.Background()
+	e, err := sdk.Open(ctx, sdk.Config{Key: annsKey(), Gateway: over, SpoolDir: spool, MaxSpoolBytes: 20_000})
+	if err != nil {
+		panic(err)
+	}
+	go func() { panic(e.Run(ctx)) }() // it ends with the process
 	for i := 0; ; i++ {
 		name := fmt.Sprintf("%s.%d", run, i)
-		if err := e.Emit(ctx, domain.Shard(i%3), named("%s", name)); err == nil {
-			fmt.Fprintln(os.Stdout, name)
-			if i%7 != 6 {
-				continue
-			}
-		}
-		if err := e.Deliver(ctx, nil); err != nil {
+		if err := e.Emit(ctx, domain.Shard(i%3), named("%s", name)); err != nil {
 			panic(err)
 		}
+		fmt.Fprintln(os.Stdout, name)
 	}
 }
 
@@ -79,8 +79,8 @@ func TestKillingTheProcessLosesAndDoublesNothing(t *testing.T) {
 		}
 		_ = victim.Wait() // it was killed
 	}
-	e := open(t, sdk.Config{Key: annsKey(), Gateway: server.URL, SpoolDir: spool})
-	must(t, e.Deliver(t.Context(), nil))
+	e := open(t, sdk.Config{Key: annsKey(), Gateway: overHTTP(t, server.URL, nil), SpoolDir: spool})
+	must(t, e.Deliver(t.Context()))
 	have := map[string]int{}
 	for _, claims := range g.claims() {
 		for _, name := range claims {

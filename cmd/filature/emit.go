@@ -63,21 +63,21 @@ func (c *emitCmd) Run(ctx context.Context, out *console) (err error) {
 			return usage("--account: %w", err)
 		}
 	}
-	emitter, err := sdk.Open(ctx, sdk.Config{Key: key, Gateway: c.Gateway, SpoolDir: c.Spool, Patience: max(c.Wait, 1)})
-	if errors.Is(err, sdk.ErrConfig) {
-		return usage("%w", err)
+	gateway, err := sdk.NewHTTP(c.Gateway, nil)
+	if err != nil {
+		return usage("--gateway: %w", err)
 	}
+	e := &emission{emitCmd: c, account: account, out: out, tally: newTally()}
+	e.emitter, err = sdk.Open(ctx, sdk.Config{Key: key, Gateway: gateway, SpoolDir: c.Spool, Patience: max(c.Wait, 1), Receipts: e.answered})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, emitter.Close()) }()
-	e := &emission{emitCmd: c, emitter: emitter, account: account, out: out, tally: newTally()}
+	defer func() { err = errors.Join(err, e.emitter.Close()) }()
 	readErr := e.read(ctx)
 	if ctx.Err() != nil { // told to stop: what was taken is kept, and waits
-		deliverErr := emitter.Flush(context.WithoutCancel(ctx))
-		return e.end(readErr, errors.Join(ctx.Err(), deliverErr))
+		return e.end(readErr, errors.Join(ctx.Err(), e.emitter.Flush(ctx)))
 	}
-	return e.end(readErr, e.deliver(ctx))
+	return e.end(readErr, e.emitter.Deliver(ctx))
 }
 
 // emission is one run of emit.
@@ -183,10 +183,10 @@ func (e *emission) take(ctx context.Context, text []byte) error {
 	if err != nil {
 		return &lineError{e.lines, err}
 	}
-	err = e.emitter.Add(ctx, shard, claim)
+	err = e.emitter.TryAdd(ctx, shard, claim)
 	if errors.Is(err, sdk.ErrSpoolFull) {
-		if err = e.deliver(ctx); err == nil {
-			err = e.emitter.Add(ctx, shard, claim)
+		if err = e.emitter.Deliver(ctx); err == nil {
+			err = e.emitter.TryAdd(ctx, shard, claim)
 		}
 	}
 	if err != nil {
@@ -280,7 +280,7 @@ func (e *emission) deliverSome(ctx context.Context, least int) error {
 	if e.away || e.emitter.Waiting() < least {
 		return nil
 	}
-	err := e.deliver(ctx)
+	err := e.emitter.Deliver(ctx)
 	if errors.Is(err, sdk.ErrUnreachable) {
 		e.away = true
 		return nil // it waits in the spool; the end says so
@@ -288,15 +288,14 @@ func (e *emission) deliverSome(ctx context.Context, least int) error {
 	return err
 }
 
-func (e *emission) deliver(ctx context.Context) error {
-	return e.emitter.Deliver(ctx, func(r sdk.Receipt) {
-		e.tally.add(r)
-		if e.JSON {
-			raw, _ := json.Marshal(r) // strings and numbers always have a JSON form
-			fmt.Fprintf(e.out.out, "%s\n", raw)
-		}
-		e.out.progressf("%s reports answered", count(e.tally.answered()))
-	})
+// answered shows a receipt. Deliver calls it.
+func (e *emission) answered(r sdk.Receipt) {
+	e.tally.add(r)
+	if e.JSON {
+		raw, _ := json.Marshal(r) // strings and numbers always have a JSON form
+		fmt.Fprintf(e.out.out, "%s\n", raw)
+	}
+	e.out.progressf("%s reports answered", count(e.tally.answered()))
 }
 
 // end says how it went, and with which exit code.
