@@ -260,7 +260,7 @@ func (e *Emitter) fail(err error) error {
 func (e *Emitter) Close() (err error) {
 	e.closing.Do(func() {
 		if e.broken() == nil {
-			err = e.Flush(context.Background())
+			err = e.Flush(e.life)
 		}
 		e.end(errClosed)
 		e.sending <- struct{}{} // and never out again: whoever sent has noticed, and nobody else will

@@ -40,20 +40,19 @@ func (e *Emitter) Run(ctx context.Context) error {
 
 // keepAll flushes a while after something was added, and once more when it is told to stop.
 func (e *Emitter) keepAll(ctx context.Context) error {
-	for {
+	for told := false; !told; {
 		select {
 		case <-e.life.Done():
 		case <-ctx.Done():
+			told = true
 		case <-e.added:
 			e.pause(ctx, e.cfg.Linger)
 		}
 		if err := e.Flush(ctx); err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
 // sendAll sends whatever is in the spool.
@@ -162,9 +161,8 @@ func (e *Emitter) alone(ctx context.Context, speak func(context.Context) error) 
 		return ctx.Err()
 	}
 	defer func() { <-e.sending }()
-	joined, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(e.life, func() { cancel(e.broken()) })()
+	joined, done := e.within(ctx)
+	defer done()
 	err := speak(joined)
 	if broken := e.broken(); broken != nil {
 		return broken
@@ -173,6 +171,16 @@ func (e *Emitter) alone(ctx context.Context, speak func(context.Context) error) 
 		e.greeted = false // whoever answers next may be another, and a small question costs less than a large body
 	}
 	return err
+}
+
+// within joins a caller's context to the life of the emitter.
+func (e *Emitter) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	joined, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(e.life, func() { cancel(e.broken()) })
+	return joined, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // greet sees to it that the gateway is of our network, and answers.
