@@ -213,7 +213,7 @@ func TestTheFileMapHasEveryPackage(t *testing.T) {
 }
 
 var (
-	commandPattern = regexp.MustCompile(`(?:^|\s)(?:bin/|go run \./cmd/)?filature ([a-z]+)(.*)`)
+	commandPattern = regexp.MustCompile(`(?:^|\s)(?:bin/|go run \./cmd/)?filature ([a-z]+)( [a-z]+)?(.*)`)
 	flagPattern    = regexp.MustCompile(`(?:^|\s)(--[a-z-]+)`)
 	makePattern    = regexp.MustCompile(`(?:^|\s)make ([a-z]+)(?:\s|$)`)
 	spanPattern    = regexp.MustCompile("`([^`\n]+)`")
@@ -230,13 +230,17 @@ func TestCommandsThatAreShownExist(t *testing.T) {
 		for _, line := range commandLines(d) {
 			if command := commandPattern.FindStringSubmatch(line); command != nil {
 				shown++
-				help, known := helpOf[command[1]]
-				if !known {
-					t.Errorf("%s: there is no command %q: %s", d.path, command[1], line)
+				name := command[1] + command[2] // config check
+				if _, two := helpOf[name]; !two {
+					name = command[1]
 				}
-				for _, flag := range flagPattern.FindAllStringSubmatch(command[2], -1) {
+				help, known := helpOf[name]
+				if !known {
+					t.Errorf("%s: there is no command %q: %s", d.path, name, line)
+				}
+				for _, flag := range flagPattern.FindAllStringSubmatch(command[3], -1) {
 					if known && flag[1] != "--help" && !slices.Contains(flagsOf(help), flag[1]) {
-						t.Errorf("%s: %s has no flag %s: %s", d.path, command[1], flag[1], line)
+						t.Errorf("%s: %s has no flag %s: %s", d.path, name, flag[1], line)
 					}
 				}
 			}
@@ -290,7 +294,7 @@ func commandLines(d document) []string {
 	return lines
 }
 
-var listedPattern = regexp.MustCompile(`(?m)^  ([a-z]+)  `)
+var listedPattern = regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)?)  `)
 
 // builtHelp builds the program and asks it for the help of each of its commands.
 func builtHelp(t *testing.T) map[string]string {
@@ -310,7 +314,7 @@ func builtHelp(t *testing.T) map[string]string {
 	}
 	all := map[string]string{}
 	for _, command := range listedPattern.FindAllStringSubmatch(help(), -1) {
-		all[command[1]] = help(command[1])
+		all[command[1]] = help(strings.Fields(command[1])...)
 	}
 	if len(all) < 7 {
 		t.Fatalf("the program lists %d commands only", len(all))

@@ -97,23 +97,19 @@ func checkServer(ctx context.Context, tx pgx.Tx) error {
 func migrate(ctx context.Context, tx pgx.Tx, migrations []migration) error {
 	const registry = `CREATE TABLE filature.migrations (
 		number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`
-	var there bool
-	if err := tx.QueryRow(ctx, "SELECT to_regclass('filature.migrations') IS NOT NULL").Scan(&there); err != nil {
+	have, registered, err := versionOf(ctx, tx)
+	if err != nil {
 		return fmt.Errorf("read schema version: %w", err)
 	}
-	if !there {
+	if have > len(migrations) {
+		return newerSchema(have, len(migrations))
+	}
+	if !registered {
 		for _, statement := range []string{"CREATE SCHEMA IF NOT EXISTS filature", registry} {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return fmt.Errorf("make schema filature: %w", err)
 			}
 		}
-	}
-	var have int
-	if err := tx.QueryRow(ctx, "SELECT coalesce(max(number), 0) FROM filature.migrations").Scan(&have); err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	if have > len(migrations) {
-		return fmt.Errorf("schema %d, this program knows %d: %w", have, len(migrations), ErrNewerSchema)
 	}
 	for _, m := range migrations[have:] {
 		// Without parameters a string may hold many statements.

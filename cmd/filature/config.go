@@ -123,17 +123,23 @@ func defaultConfig() *config {
 }
 
 // loadConfig reads a config file, lets environment variables (as os.Environ has them) take the place of
-// what it says, and reads the files that hold secrets. The error names everything that is wrong, and has
-// the exit code for bad input.
+// what it says, and reads the files that hold secrets. Without a file the environment says all, and relative
+// paths are taken from the working folder. The error names everything that is wrong, and has the exit code
+// for bad input.
 func loadConfig(file string, env []string) (*config, error) {
-	raw, err := readBounded(file)
-	if err != nil {
-		return nil, usage("config: %w", err)
+	var raw []byte
+	where := "of the environment"
+	if file != "" {
+		var err error
+		if raw, err = readBounded(file); err != nil {
+			return nil, usage("config: %w", err)
+		}
+		where = file
 	}
 	c := defaultConfig()
 	unknown, err := c.decode(raw)
 	if err != nil {
-		return nil, usage("config %s: %w", file, err)
+		return nil, usage("config %s: %w", where, err)
 	}
 	wrong := problems{c: c, found: unknown}
 	wrong.add(c.override(env))
@@ -141,7 +147,7 @@ func loadConfig(file string, env []string) (*config, error) {
 	wrong.add(c.readSecrets())
 	c.check(&wrong)
 	if err := errors.Join(wrong.found...); err != nil {
-		return nil, usage("config %s:\n%w", file, err)
+		return nil, usage("config %s:\n%w", where, err)
 	}
 	return c, nil
 }

@@ -35,6 +35,7 @@ type program struct {
 	Prove   proveCmd   `cmd:"" help:"Prove a payee's amount against a batch's payout root."`
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
 	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own, with a lite-server, to try things on."`
+	Config  configCmd  `cmd:"" help:"Look at a config file: config check."`
 	Keygen  keygenCmd  `cmd:"" help:"Make a signing key."`
 	Version versionCmd `cmd:"" help:"Say which program this is."`
 }
