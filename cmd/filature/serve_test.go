@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -23,15 +22,16 @@ import (
 // waitLimit is how long a test waits for what takes a second on an idle machine.
 const waitLimit = 30 * time.Second
 
-// served is one run of serve.
+// served is one run of serve, or of another command that runs until it is told to stop.
 type served struct {
+	out  *lines // its results
 	log  *lines
 	url  string
 	stop context.CancelFunc
 	code chan int
 }
 
-// lines is what serve logs, safe to read while it runs.
+// lines is what a command writes, safe to read while it runs.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -52,28 +52,47 @@ func (l *lines) String() string {
 // startServe runs serve on a folder until it is ready. It is stopped with the test, if not before.
 func startServe(t *testing.T, folder string) *served {
 	t.Helper()
+	s := launch(t, "serve", "--data", folder, "--listen", "127.0.0.1:0", "--shards", "2", "--delay", "1s")
+	s.awaitReady(t)
+	return s
+}
+
+// launch runs a command. It is stopped with the test, if not before.
+func launch(t *testing.T, args ...string) *served {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	s := &served{log: &lines{}, stop: stop, code: make(chan int, 1)}
-	go func() {
-		s.code <- run(ctx, []string{"serve", "--data", folder, "--listen", "127.0.0.1:0", "--shards", "2", "--delay", "1s"},
-			strings.NewReader(""), io.Discard, s.log)
-	}()
+	s := &served{out: &lines{}, log: &lines{}, stop: stop, code: make(chan int, 1)}
+	go func() { s.code <- run(ctx, args, strings.NewReader(""), s.out, s.log) }()
 	t.Cleanup(func() {
 		stop()
 		select {
 		case code := <-s.code:
 			s.code <- code
 		case <-time.After(waitLimit):
-			t.Errorf("serve did not end:\n%s", s.log)
+			t.Errorf("%s did not end:\n%s", args[0], s.log)
 		}
 	})
+	return s
+}
+
+// until waits for something that only a command that still runs can bring about.
+func (s *served) until(t *testing.T, holds func() bool) {
+	t.Helper()
 	eventually(t, func() bool {
 		select {
 		case code := <-s.code:
 			s.code <- code
-			t.Fatalf("serve ended with %d:\n%s", code, s.log)
+			t.Fatalf("it ended with %d:\n%s", code, s.log)
 		default:
 		}
+		return holds()
+	})
+}
+
+// awaitReady waits until serve says where it is, and that it is ready.
+func (s *served) awaitReady(t *testing.T) {
+	t.Helper()
+	s.until(t, func() bool {
 		for line := range strings.Lines(s.log.String()) {
 			var event struct {
 				Msg     string `json:"msg"`
@@ -85,10 +104,9 @@ func startServe(t *testing.T, folder string) *served {
 		}
 		return s.url != "" && s.answers(t, "/readyz", nil)
 	})
-	return s
 }
 
-// end stops serve, and wants it to end well and soon.
+// end stops a command, and wants it to end well and soon.
 func (s *served) end(t *testing.T) {
 	t.Helper()
 	began := time.Now()
@@ -97,10 +115,10 @@ func (s *served) end(t *testing.T) {
 	case code := <-s.code:
 		s.code <- code
 		if code != exitOK || time.Since(began) > shutdownGrace {
-			t.Errorf("serve ended with %d after %s:\n%s", code, time.Since(began), s.log)
+			t.Errorf("it ended with %d after %s:\n%s", code, time.Since(began), s.log)
 		}
 	case <-time.After(waitLimit):
-		t.Fatalf("serve did not end:\n%s", s.log)
+		t.Fatalf("it did not end:\n%s", s.log)
 	}
 }
 
@@ -257,6 +275,6 @@ func TestServeSaysWhichAddressItCannotListenAt(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
 	s := startServe(t, filepath.Join(t.TempDir(), "other"))
 	address := strings.TrimPrefix(s.url, "http://")
-	invoke(t, "serve", "--data", folder, "--listen", address).want(t, exitUsage, "--listen "+address, "address already in use")
+	invoke(t, "serve", "--data", folder, "--listen", address).want(t, exitUsage, "listen on "+address, "address already in use")
 	s.end(t)
 }
