@@ -57,6 +57,10 @@ type Config struct {
 	Entropy  io.Reader // for checking signatures in batches: see signing.Batch
 	Clock    Clock
 	Now      func() time.Time
+	// Decided is told of each entry that this clerk knows to stand in the ledger, in order, by the clerk's own
+	// goroutine, so it must not wait. It is for counting: an entry whose append was kept although it failed is never
+	// told. It may be nil.
+	Decided func(*v1.Entry)
 }
 
 // Clerk is the writer of one shard of the ledger. Run owns it.
@@ -321,6 +325,11 @@ func (c *Clerk) append(ctx context.Context, entries []*v1.Entry) error {
 	}
 	if int64(base) != entries[0].Offset {
 		return fmt.Errorf("append landed at %d, meant for %d: %w", base, entries[0].Offset, errLostRace)
+	}
+	if c.cfg.Decided != nil {
+		for _, entry := range entries {
+			c.cfg.Decided(entry)
+		}
 	}
 	// The state may have taken in one answer more than is in these entries.
 	if answer := entries[len(entries)-1].GetAnswer(); answer != nil {

@@ -3,12 +3,15 @@ package clerk_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/filature/filature/domain"
@@ -189,6 +192,39 @@ func TestAClerkThatWakesUpLateWritesWhatIsVoidAndGoesOn(t *testing.T) {
 	after, _ := log.End(ctx, shard)
 	if void := int(after) - len(w.entries(log, shard)); void != int(before) {
 		t.Errorf("%d entries are void, want the %d that came late", void, before)
+	}
+}
+
+func TestDecidedIsToldOfEachEntryThatStandsAndOfNoneThatIsVoid(t *testing.T) {
+	w := newWorld(t)
+	w.found()
+	w.live(20)
+	log := w.newLog()
+	w.answer(w.config(domain.Control, log))
+	var told []*v1.Entry
+	var mu sync.Mutex
+	listening := func(to eventstore.Log) clerk.Config {
+		cfg := w.config(shard, to)
+		cfg.Decided = func(entry *v1.Entry) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, entry)
+		}
+		return cfg
+	}
+	slow := late{log, make(chan struct{}), make(chan struct{}), new(atomic.Bool)}
+	zombie := start(listening(slow))
+	<-slow.entered
+	w.answer(listening(log))
+	close(slow.letGo)
+	w.live(5)
+	w.await(log, shard, w.said(shard), zombie.ended)
+	if err := zombie.stop(); err != nil {
+		t.Errorf("zombie: %v", err)
+	}
+	stand := w.entries(log, shard)
+	if !slices.EqualFunc(told, stand, func(a, b *v1.Entry) bool { return proto.Equal(a, b) }) {
+		t.Errorf("told of %d entries, %d stand", len(told), len(stand))
 	}
 }
 
