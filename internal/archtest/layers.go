@@ -27,8 +27,10 @@ var layers = map[string][]string{
 // signatures, the log that their spool is, and nothing that decides.
 var sdkKnows = []string{"domain", "domain/signing", "eventstore", "eventstore/seglog"}
 
-// testsKnow is what the tests of a layer may know besides: domain has bounds that must agree with the log's.
-var testsKnow = map[string][]string{"domain": {"eventstore"}}
+// testsKnow is what the tests of a layer may know besides: domain has bounds that must agree with the log's,
+// and a gateway of an adapter's is tested, and shown, with the emitter that it is for and the clerk that
+// reads what it wrote.
+var testsKnow = map[string][]string{"domain": {"eventstore"}, "adapters": {"sdk", "workers/clerk"}}
 
 // engines are implementations that live beside their port. Like an adapter, one is chosen in cmd.
 var engines = []string{"eventstore/seglog", "eventstore/memlog"}
