@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/filature/filature/internal/workload"
 )
 
 // moment is what the program is doing when it is killed.
@@ -47,21 +49,11 @@ const (
 	tornBytes = 40
 )
 
-// stream keeps what is drawn for one purpose from changing what is drawn for another.
-type stream uint64
-
-// Streams.
+// What is drawn here, besides the workload.
 const (
-	byPlan stream = iota + 1
-	byKiller
-	byPace
+	byKiller workload.Purpose = workload.Others + iota
 	byCradle
 )
-
-// drawn is what a seed decides.
-func drawn(seed uint64, by stream) *rand.Rand {
-	return rand.New(rand.NewPCG(seed, uint64(by)))
-}
 
 // drawKills draws the moments of n kills.
 func drawKills(lots *rand.Rand, n int) []kill {

@@ -11,31 +11,33 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/filature/filature/eventstore/seglog"
+	"github.com/filature/filature/internal/workload"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/sdk"
 )
 
 // outcome is what a run of a workload left.
 type outcome struct {
-	workload *workload
+	workload *workload.Workload
 	data     string
-	books    *books
-	acks     []acknowledged
+	books    *workload.Books
+	sent     workload.Sent
+	last     projections.Batch // once it was compared
 
-	sent, duplicates int64
-	torn, repairs    int // ends of logs that were torn, and repairs that were logged
-	kills            map[moment]int
-	phases           map[phase]int // in which kills were
-	lives            int
-	took             time.Duration
-	progress         io.Writer
+	torn, repairs int // ends of logs that were torn, and repairs that were logged
+	kills         map[moment]int
+	phases        map[phase]int // in which kills were
+	lives         int
+	took          time.Duration
+	progress      io.Writer
 }
 
 // live runs a workload against the program, kills it as planned, and then lets it end in peace: when all is
 // answered, matured, sealed, activated and paid.
 func live(ctx context.Context, out io.Writer, program, dir string, seed uint64, slices int, kills []kill) (_ *outcome, err error) {
 	began := time.Now()
-	w, err := newWorkload(seed, slices)
+	w, err := workload.New(seed, slices)
 	if err != nil {
 		return nil, err
 	}
@@ -50,33 +52,35 @@ func live(ctx context.Context, out io.Writer, program, dir string, seed uint64, 
 	defer output.Close()
 	v := &victim{program: program, data: data, output: output}
 	defer v.slay()
-	l := &loader{url: v.url, lots: pacing(seed), gate: newGate(2)}
-	o := &outcome{progress: out, workload: w, data: data, books: newBooks(data), kills: make(map[moment]int), phases: make(map[phase]int)}
+	gate := workload.NewGate(2)
+	sender := workload.NewSender(seed, v.url, paceUpTo, gate)
+	o := &outcome{progress: out, workload: w, data: data, books: booksOf(data), kills: make(map[moment]int), phases: make(map[phase]int)}
 
 	flowing, said := make(chan struct{}), make(chan struct{})
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(said)
-		return o.load(groupCtx, l, flowing)
+		deposit := func(ctx context.Context, l *workload.Lane) error { return l.Deposit(ctx, chainOf(data, w)) }
+		return w.Say(groupCtx, sender, booksOf(data), deposit, flowing) // with books of this goroutine
 	})
-	group.Go(func() error { return o.haunt(groupCtx, v, l.gate, kills, flowing, said) })
+	group.Go(func() error { return o.haunt(groupCtx, v, gate, kills, flowing, said) })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	if err := o.books.refresh(ctx); err != nil {
+	if err := o.books.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	o.acks, o.sent, o.duplicates, o.repairs = l.acks, l.sent, l.duplicates, v.repairs
+	o.sent, o.repairs = sender.Sent(), v.repairs
 	o.took = time.Since(began)
 	return o, nil
 }
 
 // prepare makes what must be there before the first start.
-func prepare(ctx context.Context, data string, w *workload) error {
+func prepare(ctx context.Context, data string, w *workload.Workload) error {
 	if err := os.MkdirAll(filepath.Join(data, "keys"), 0o700); err != nil {
 		return err
 	}
-	for name, key := range w.operatorKeys() {
+	for name, key := range w.Keys() {
 		if err := sdk.WriteKey(filepath.Join(data, "keys", name+".key"), key); err != nil {
 			return err
 		}
@@ -84,58 +88,15 @@ func prepare(ctx context.Context, data string, w *workload) error {
 	return endow(ctx, data, w)
 }
 
-// load says all that there is to say. flowing is closed when jobs begin to flow.
-func (o *outcome) load(ctx context.Context, l *loader, flowing chan<- struct{}) error {
-	w := o.workload
-	var err error
-	if l.network, err = askNetwork(ctx, l.url); err != nil {
-		return fmt.Errorf("ask for the network: %w", err)
-	}
-	books := newBooks(o.data) // of this goroutine
-	if err := books.await(ctx, "the network is set up", func(view projections.View) (bool, error) {
-		for network, err := range projections.RowsOf(ctx, view, projections.TheNetwork) {
-			if err != nil || network.ParametersSet.AtMs != 0 {
-				return true, err
-			}
-		}
-		return false, nil
-	}); err != nil {
-		return err
-	}
-	if err := l.run(ctx, &w.founding, 0, 1); err != nil {
-		return err
-	}
-	if err := books.await(ctx, "everybody is registered", func(view projections.View) (bool, error) {
-		reports, _, _, err := w.reported(ctx, view)
-		return reports == int64(len(w.founding.slices[0])), err
-	}); err != nil {
-		return err
-	}
-	opening, openingCtx := errgroup.WithContext(ctx)
-	for _, lane := range w.lanes {
-		opening.Go(func() error { return l.run(openingCtx, lane, 0, 1) })
-		opening.Go(func() error { return lane.deposit(openingCtx, o.data, w) })
-	}
-	if err := opening.Wait(); err != nil {
-		return err
-	}
-	if err := books.await(ctx, "all deposits are booked", func(view projections.View) (bool, error) {
-		_, booked, err := depositsOf(ctx, view)
-		return booked >= len(w.lanes), err
-	}); err != nil {
-		return err
-	}
-	close(flowing)
-	lanes, lanesCtx := errgroup.WithContext(ctx)
-	for _, lane := range w.lanes {
-		lanes.Go(func() error { return l.run(lanesCtx, lane, 1, len(lane.slices)) })
-	}
-	return lanes.Wait()
+// booksOf folds the ledger in a folder. Reading changes nothing in it, so that the program finds there what its
+// predecessor left.
+func booksOf(data string) *workload.Books {
+	return workload.NewBooks(func() (workload.Reader, error) { return seglog.OpenReadOnly(filepath.Join(data, "ledger")) })
 }
 
 // haunt kills the program as planned, starts it a last time, and ends it when all is settled. After the
 // foundation and quietKills more, kills wait until jobs flow.
-func (o *outcome) haunt(ctx context.Context, v *victim, gate *gate, kills []kill, flowing, said <-chan struct{}) error {
+func (o *outcome) haunt(ctx context.Context, v *victim, gate *workload.Gate, kills []kill, flowing, said <-chan struct{}) error {
 	const quietKills = 2
 	for i := 0; i < len(kills); {
 		if err := v.start(ctx); err != nil {
@@ -162,10 +123,10 @@ func (o *outcome) haunt(ctx context.Context, v *victim, gate *gate, kills []kill
 			}
 			o.torn++
 		}
-		if err := o.books.refresh(ctx); err != nil {
+		if err := o.books.Refresh(ctx); err != nil {
 			return fmt.Errorf("after kill %d, %s: %w", i+1, k.Moment, err)
 		}
-		at, err := o.books.phase(ctx)
+		at, err := phaseOf(ctx, o.books.Store())
 		if err != nil {
 			return err
 		}
@@ -173,23 +134,23 @@ func (o *outcome) haunt(ctx context.Context, v *victim, gate *gate, kills []kill
 		o.phases[at]++
 		fmt.Fprint(o.progress, ".")
 		if i++; i >= foundationKills {
-			gate.admit(1)
+			gate.Admit(1)
 		}
 	}
 	if err := v.start(ctx); err != nil {
 		return err
 	}
 	o.lives++
-	gate.admit(len(o.workload.lanes[0].slices))
+	gate.Admit(o.workload.Slices())
 	if err := v.whileAlive(ctx, said); err != nil {
 		return err
 	}
-	if err := o.books.await(ctx, "all is paid", func(view projections.View) (bool, error) {
+	if err := o.books.Await(ctx, "all is paid", func(ctx context.Context, view projections.View) (bool, error) {
 		select {
 		case <-v.process.ended:
 			return false, errors.Join(errDied, v.process.err)
 		default:
-			return o.workload.isSettled(ctx, view)
+			return o.workload.IsSettled(ctx, view)
 		}
 	}); err != nil {
 		return err

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/filature/filature/internal/workload"
 )
 
 // minSlices of load are sent however few kills there are.
@@ -83,13 +85,13 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 // trial runs the workload with and without kills, prints what happened, and returns all that is wrong.
 func trial(ctx context.Context, out io.Writer, program, dir string, seed uint64, kills int) ([]string, error) {
 	slices := max(minSlices, kills-foundationKills)
-	inCradle, err := rock(ctx, program, dir, drawn(seed, byCradle))
+	inCradle, err := rock(ctx, program, dir, workload.Drawn(seed, byCradle))
 	if err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(out, "%d kills of %d new folders in their first moments: each got ready afterwards\n", inCradle, cradles)
 	fmt.Fprint(out, "the run with kills, a dot for each ")
-	killed, err := live(ctx, out, program, filepath.Join(dir, "killed"), seed, slices, drawKills(drawn(seed, byKiller), kills))
+	killed, err := live(ctx, out, program, filepath.Join(dir, "killed"), seed, slices, drawKills(workload.Drawn(seed, byKiller), kills))
 	if err != nil {
 		return nil, fmt.Errorf("the run with kills: %w", err)
 	}

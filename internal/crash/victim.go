@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/filature/filature/internal/workload"
 )
 
 const (
@@ -22,6 +24,8 @@ const (
 	// endLimit is how long it may take to end when it is told to: its own grace is ten seconds.
 	endLimit = 15 * time.Second
 	lookAt   = 5 * time.Millisecond
+	// paceUpTo is waited at random between two requests of a lane, so that a slice lasts about as long as a life.
+	paceUpTo = 80 * time.Millisecond
 )
 
 // victim is the program under test: at most one process at a time, in a group of its own. Its methods
@@ -66,7 +70,7 @@ func (v *victim) serveAt(address string) {
 func (v *victim) start(ctx context.Context) error {
 	// Without the cancellation: a run that is broken off kills the program by slay, its whole group.
 	command := exec.CommandContext(context.WithoutCancel(ctx), v.program, "serve", "--data", v.data, "--listen", "127.0.0.1:0",
-		"--shards", fmt.Sprint(dataShards), "--dispute-window", "1s", "--bucket", "1s", "--threshold", "0.000000001",
+		"--shards", fmt.Sprint(workload.DataShards), "--dispute-window", "1s", "--bucket", "1s", "--threshold", "0.000000001",
 		"--batch-every", "1s", "--delay", "1s", "--verbose")
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	stderr, err := command.StderrPipe()

@@ -1,10 +1,17 @@
-package main
+// Package workload knows what the people of a small network say, how they go on saying it whatever happens to
+// those who listen, and what has to come of it.
+//
+// It is for programs that disturb Filature and look for what that lost. A workload is drawn from a seed: jobs
+// from their submission to their end, disputes, and lies. What it comes to, to the nanoton, is worked out while
+// it is drawn, and not by Filature's ledger.
+package workload
 
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/signing"
@@ -13,7 +20,9 @@ import (
 
 // What a workload is made of.
 const (
-	dataShards    = 4
+	// DataShards is how many shards the network has to have besides control.
+	DataShards = 4
+
 	laneCount     = 8 // two in each shard, so that they share appends
 	providerCount = 5
 	wavesPerSlice = 2
@@ -23,6 +32,8 @@ const (
 	maxCompletion = 1000
 	// deposit per account is far more than its jobs can cost: what a wave reserves at once, too.
 	deposit = 3 * domain.Coin
+	// Endowment is what a client's wallet has to hold to begin with: its deposit, and something for fees.
+	Endowment = deposit + domain.Coin
 	// operatorFirst is the operator's first sequence number here. The program numbers its own reports by
 	// the clock in microseconds, and a number may only grow.
 	operatorFirst = uint64(1) << 62
@@ -32,6 +43,21 @@ const (
 var card = &v1.RateCard{
 	Rule: v1.RateRule_RATE_RULE_COCOON_V1, PricePerTokenNano: 20, WorkerFeePerTokenNano: 19,
 	PromptMultiplier: 10_000, CachedMultiplier: 1_000, CompletionMultiplier: 80_000, ReasoningMultiplier: 80_000,
+}
+
+// Purpose keeps what is drawn for one purpose from changing what is drawn for another.
+type Purpose uint64
+
+// What this package draws; programs have purposes of their own, from Others on.
+const (
+	plans  Purpose = 1
+	paces  Purpose = 3
+	Others Purpose = 100
+)
+
+// Drawn is what a seed decides.
+func Drawn(seed uint64, purpose Purpose) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, uint64(purpose)))
 }
 
 // party is somebody with a key. It speaks in one shard only, and from one lane.
@@ -50,19 +76,18 @@ type utterance struct {
 // So a dispute stands right behind the completion that it is about, however late the request gets through.
 type body []utterance
 
-// lane is a sequence of requests, each sent when the one before was answered.
-type lane struct {
+// Lane is a sequence of requests, each sent when the one before was answered.
+type Lane struct {
 	shard domain.Shard
-	// slices are parts of about equal length; one more may be sent with each kill, so that there is load
-	// whenever there is a kill.
+	// slices are parts of about equal length, for a Gate to admit.
 	slices [][]body
 
 	account domain.AccountID
 	client  *party
 }
 
-// expected is what has to come out, to the nanoton.
-type expected struct {
+// Expected is what has to come out, to the nanoton.
+type Expected struct {
 	Completed, Failed, Cancelled   int64
 	Prompt, Cached                 int64
 	Completion, Reasoning          int64
@@ -71,26 +96,38 @@ type expected struct {
 	Refunded, Slashed              domain.Nano
 	AcceptedClaims, RejectedClaims int64 // of lanes and founding
 	Reports                        int64
-	owed                           map[domain.ProviderID]domain.Nano
+	Owed                           map[domain.ProviderID]domain.Nano
 }
 
-// workload is all that is said, by whom, and what has to become of it. The same seed gives the same one,
+// Workload is all that is said, by whom, and what has to become of it. The same seed gives the same one,
 // whatever happens to the program meanwhile: nothing in it depends on time.
-type workload struct {
+type Workload struct {
 	seed      uint64
 	operator  party
-	founding  lane // control
-	lanes     []*lane
-	providers []domain.ProviderID
+	founding  Lane // control
+	Lanes     []*Lane
+	Providers []domain.ProviderID
 	signers   map[domain.KeyID]bool
-	want      expected
+	Want      Expected
 }
 
-func (w *workload) digest(format string, args ...any) [32]byte {
+// Slices is how many parts each lane has. The first opens the account; the others are jobs.
+func (w *Workload) Slices() int { return len(w.Lanes[0].slices) }
+
+// Keys are the operator's keys that must be the same whenever the workload is run, by the names of their files.
+// Filature makes the others.
+func (w *Workload) Keys() map[string]ed25519.PrivateKey {
+	return map[string]ed25519.PrivateKey{"operator": w.operator.key, "treasury": w.key("treasury"), "guardian": w.key("guardian")}
+}
+
+// Key is the key of a lane's client, and of its wallet.
+func (l *Lane) Key() ed25519.PrivateKey { return l.client.key }
+
+func (w *Workload) digest(format string, args ...any) [32]byte {
 	return sha256.Sum256(append(binary.BigEndian.AppendUint64(nil, w.seed), fmt.Sprintf(format, args...)...))
 }
 
-func (w *workload) key(format string, args ...any) ed25519.PrivateKey {
+func (w *Workload) key(format string, args ...any) ed25519.PrivateKey {
 	seed := w.digest("key/"+format, args...)
 	return ed25519.NewKeyFromSeed(seed[:])
 }
@@ -107,12 +144,12 @@ type worker struct {
 	provider int // place in providers
 }
 
-// newWorkload draws a workload of a number of slices.
-func newWorkload(seed uint64, slices int) (*workload, error) {
-	w := &workload{seed: seed, signers: map[domain.KeyID]bool{}, want: expected{owed: map[domain.ProviderID]domain.Nano{}}}
+// New draws a workload of a number of slices.
+func New(seed uint64, slices int) (*Workload, error) {
+	w := &Workload{seed: seed, signers: map[domain.KeyID]bool{}, Want: Expected{Owed: map[domain.ProviderID]domain.Nano{}}}
 	w.operator = party{key: w.key("operator"), sequence: operatorFirst}
 	model := domain.ModelID(w.digest("model"))
-	lots := drawn(seed, byPlan)
+	lots := Drawn(seed, plans)
 
 	found := []*v1.Claim{{Body: &v1.Claim_ListModel{ListModel: &v1.ListModel{Model: model[:], Name: "deepseek-ai/DeepSeek-V3.1"}}}}
 	owners := make([]*party, providerCount)
@@ -120,14 +157,14 @@ func newWorkload(seed uint64, slices int) (*workload, error) {
 	for i := range owners {
 		owners[i] = &party{key: w.key("provider/%d", i)}
 		id, key := domain.ProviderID(w.digest("payee/%d", i)), signing.KeyOf(owners[i].key)
-		w.providers = append(w.providers, id)
+		w.Providers = append(w.Providers, id)
 		found = append(found, &v1.Claim{Body: &v1.Claim_RegisterProvider{RegisterProvider: &v1.RegisterProvider{
 			Provider: id[:], Key: key[:], Name: fmt.Sprintf("provider %d", i),
 		}}})
 	}
 	for i := range laneCount {
-		l := &lane{shard: domain.Shard(1 + i%dataShards), client: &party{key: w.key("client/%d", i)}}
-		for n := 0; n == 0 || domain.ShardOf(l.account, dataShards) != l.shard; n++ {
+		l := &Lane{shard: domain.Shard(1 + i%DataShards), client: &party{key: w.key("client/%d", i)}}
+		for n := 0; n == 0 || domain.ShardOf(l.account, DataShards) != l.shard; n++ {
 			l.account = w.digest("account/%d/%d", i, n)
 		}
 		client, key := domain.ClientID(w.digest("client/%d", i)), signing.KeyOf(l.client.key)
@@ -141,11 +178,11 @@ func newWorkload(seed uint64, slices int) (*workload, error) {
 				party: party{key: w.key("worker/%d/%d", i, j)}, id: w.digest("worker/%d/%d", i, j), provider: (i + 2*j) % providerCount,
 			}
 			p := f.workers[j].provider
-			staff[p] = append(staff[p], f.workers[j].hired(w.providers[p], model)...)
+			staff[p] = append(staff[p], f.workers[j].hired(w.Providers[p], model)...)
 		}
 		open := &v1.Claim{Body: &v1.Claim_OpenAccount{OpenAccount: &v1.OpenAccount{Account: l.account[:], Client: client[:]}}}
 		l.slices = append(l.slices, []body{{{l.client, []*v1.Claim{open}}}})
-		j := jobs{want: &w.want, lots: lots, lane: l, fleet: f, model: model, providers: w.providers}
+		j := jobs{want: &w.Want, lots: lots, lane: l, fleet: f, model: model, providers: w.Providers}
 		for range slices {
 			slice, err := j.slice()
 			if err != nil {
@@ -153,7 +190,7 @@ func newWorkload(seed uint64, slices int) (*workload, error) {
 			}
 			l.slices = append(l.slices, slice)
 		}
-		w.lanes = append(w.lanes, l)
+		w.Lanes = append(w.Lanes, l)
 	}
 	// One request for each report: a key that is registered in one may only sign in the next.
 	w.founding.slices = [][]body{{{{&w.operator, found}}}}
@@ -173,19 +210,19 @@ func (k *worker) hired(provider domain.ProviderID, model domain.ModelID) []*v1.C
 }
 
 // count adds up what is said. What is not rejected is accepted.
-func (w *workload) count() {
-	for _, l := range append([]*lane{&w.founding}, w.lanes...) {
+func (w *Workload) count() {
+	for _, l := range append([]*Lane{&w.founding}, w.Lanes...) {
 		for _, slice := range l.slices {
 			for _, b := range slice {
 				for _, u := range b {
 					w.signers[signing.KeyOf(u.who.key)] = true
-					w.want.Reports++
-					w.want.AcceptedClaims += int64(len(u.claims))
+					w.Want.Reports++
+					w.Want.AcceptedClaims += int64(len(u.claims))
 				}
 			}
 		}
 	}
-	w.want.AcceptedClaims -= w.want.RejectedClaims
+	w.Want.AcceptedClaims -= w.Want.RejectedClaims
 }
 
 // reports signs a body, each report with its signer's next number.

@@ -1,4 +1,4 @@
-package main
+package workload
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,46 +23,60 @@ const (
 	requestLimit = 5 * time.Second
 	// retryAfter is short, so that reports arrive as soon as the program is back.
 	retryAfter = 10 * time.Millisecond
-	// paceUpTo is waited at random between two requests of a lane, so that a slice lasts about as long as
-	// a life.
-	paceUpTo = 80 * time.Millisecond
 )
 
-// place is where a report was acknowledged.
-type place struct {
-	shard  domain.Shard
-	offset domain.Offset
+// Acknowledged is a report that Filature said it has for ever.
+type Acknowledged struct {
+	At     domain.Position
+	Record []byte
 }
 
-// acknowledged is a report that the program said it has for ever.
-type acknowledged struct {
-	place
-	record []byte
-}
-
-// loader sends a workload. Each lane is a goroutine.
-type loader struct {
+// Sender sends a workload, as a client does that means to be heard: each request again and again, with the same
+// bytes, until it is acknowledged. Each lane is a goroutine.
+type Sender struct {
 	url     func() string
+	pace    func() time.Duration // pause between two requests
+	gate    *Gate
 	network domain.NetworkID
-	lots    func() time.Duration // pause between two requests
-	gate    *gate
 
-	mu         sync.Mutex
-	acks       []acknowledged
-	sent       int64 // reports, each sending counted
-	duplicates int64 // of them answered as a copy
+	mu   sync.Mutex
+	sent Sent
 }
 
-// gate opens slice by slice.
-type gate struct {
+// Sent is what became of what was sent.
+type Sent struct {
+	Acks       []Acknowledged
+	Reports    int64 // each sending counted
+	Duplicates int64 // of them answered as a copy
+}
+
+// NewSender returns a sender that waits a while up to a pace between two requests of a lane. It asks for the URL
+// to send to before each attempt; an empty one means that nobody is there now.
+func NewSender(seed uint64, url func() string, upTo time.Duration, gate *Gate) *Sender {
+	return &Sender{url: url, pace: pacing(seed, upTo), gate: gate}
+}
+
+// Sent returns what became of it, so far.
+func (s *Sender) Sent() Sent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sent := s.sent
+	sent.Acks = slices.Clip(sent.Acks)
+	return sent
+}
+
+// Gate opens slice by slice.
+type Gate struct {
 	mu     sync.Mutex
 	open   int
 	opened chan struct{}
 }
 
-func newGate(open int) *gate { return &gate{open: open, opened: make(chan struct{})} }
+// NewGate returns a gate that has admitted the first slices.
+func NewGate(open int) *Gate { return &Gate{open: open, opened: make(chan struct{})} }
 
-func (g *gate) admit(more int) {
+// Admit admits more slices of each lane.
+func (g *Gate) Admit(more int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open += more
@@ -69,7 +84,7 @@ func (g *gate) admit(more int) {
 	g.opened = make(chan struct{})
 }
 
-func (g *gate) await(ctx context.Context, slice int) error {
+func (g *Gate) await(ctx context.Context, slice int) error {
 	for {
 		g.mu.Lock()
 		open, opened := g.open, g.opened
@@ -86,40 +101,40 @@ func (g *gate) await(ctx context.Context, slice int) error {
 }
 
 // pacing returns pauses for one workload; safe for many goroutines.
-func pacing(seed uint64) func() time.Duration {
+func pacing(seed uint64, upTo time.Duration) func() time.Duration {
 	var mu sync.Mutex
-	lots := drawn(seed, byPace)
+	lots := Drawn(seed, paces)
 	return func() time.Duration {
 		mu.Lock()
 		defer mu.Unlock()
-		return time.Duration(lots.Int64N(int64(paceUpTo)))
+		return time.Duration(lots.Int64N(int64(upTo)))
 	}
 }
 
 // run sends slices of a lane from one on, each request until it is acknowledged.
-func (l *loader) run(ctx context.Context, lane *lane, from, to int) error {
+func (s *Sender) run(ctx context.Context, lane *Lane, from, to int) error {
 	var last [][]byte
 	for n := from; n < to; n++ {
-		if err := l.gate.await(ctx, n); err != nil {
+		if err := s.gate.await(ctx, n); err != nil {
 			return err
 		}
 		for _, body := range lane.slices[n] {
-			reports, err := body.reports(l.network, lane.shard)
+			reports, err := body.reports(s.network, lane.shard)
 			if err != nil {
 				return err
 			}
-			interrupted, err := l.deliver(ctx, reports)
+			interrupted, err := s.deliver(ctx, reports)
 			if err != nil {
 				return fmt.Errorf("lane of shard %d, slice %d: %w", lane.shard, n, err)
 			}
 			// After a crash, what was acknowledged in the life before must be known as well.
 			if interrupted && last != nil {
-				if _, err := l.deliver(ctx, last); err != nil {
+				if _, err := s.deliver(ctx, last); err != nil {
 					return fmt.Errorf("lane of shard %d, slice %d, sent again: %w", lane.shard, n, err)
 				}
 			}
 			last = reports
-			if err := pause(ctx, l.lots()); err != nil {
+			if err := Pause(ctx, s.pace()); err != nil {
 				return err
 			}
 		}
@@ -129,21 +144,21 @@ func (l *loader) run(ctx context.Context, lane *lane, from, to int) error {
 
 // deliver sends the same bytes until they are acknowledged, and remembers where. It tells whether it took
 // more than one attempt.
-func (l *loader) deliver(ctx context.Context, reports [][]byte) (interrupted bool, err error) {
+func (s *Sender) deliver(ctx context.Context, reports [][]byte) (interrupted bool, err error) {
 	var request []byte
 	for _, report := range reports {
 		request = v1.AppendFrame(request, report)
 	}
 	for {
-		receipts, err := l.post(ctx, request, len(reports))
+		receipts, err := s.post(ctx, request, len(reports))
 		if err == nil {
-			return interrupted, l.note(reports, receipts)
+			return interrupted, s.note(reports, receipts)
 		}
 		if !errors.Is(err, errAgain) {
 			return interrupted, err
 		}
 		interrupted = true
-		if err := pause(ctx, retryAfter); err != nil {
+		if err := Pause(ctx, retryAfter); err != nil {
 			return interrupted, err
 		}
 	}
@@ -161,14 +176,14 @@ type receipt struct {
 // errAgain: nothing is known of what became of a request.
 var errAgain = errors.New("send it again")
 
-func (l *loader) post(ctx context.Context, body []byte, reports int) ([]receipt, error) {
-	url := l.url()
+func (s *Sender) post(ctx context.Context, body []byte, reports int) ([]receipt, error) {
+	url := s.url()
 	if url == "" {
 		return nil, errAgain
 	}
-	l.mu.Lock()
-	l.sent += int64(reports)
-	l.mu.Unlock()
+	s.mu.Lock()
+	s.sent.Reports += int64(reports)
+	s.mu.Unlock()
 	var answer struct {
 		Receipts []receipt `json:"receipts"`
 	}
@@ -183,18 +198,19 @@ func (l *loader) post(ctx context.Context, body []byte, reports int) ([]receipt,
 
 // note takes receipts in. A report that was acknowledged before must be a copy, at the same place; note
 // leaves that to the comparison at the end, which has all places.
-func (l *loader) note(reports [][]byte, receipts []receipt) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (s *Sender) note(reports [][]byte, receipts []receipt) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i, r := range receipts {
 		switch r.Status {
 		case "accepted":
 		case "duplicate":
-			l.duplicates++
+			s.sent.Duplicates++
 		default:
 			return fmt.Errorf("report was %s: %s %s", r.Status, r.Reason, r.Field)
 		}
-		l.acks = append(l.acks, acknowledged{place{domain.Shard(r.Shard), domain.Offset(r.Offset)}, reports[i]})
+		at := domain.Position{Shard: domain.Shard(r.Shard), Offset: domain.Offset(r.Offset)}
+		s.sent.Acks = append(s.sent.Acks, Acknowledged{at, reports[i]})
 	}
 	return nil
 }
@@ -240,13 +256,14 @@ func askNetwork(ctx context.Context, url func() string) (domain.NetworkID, error
 		if err != nil && !errors.Is(err, errAgain) {
 			return domain.NetworkID{}, err
 		}
-		if err := pause(ctx, retryAfter); err != nil {
+		if err := Pause(ctx, retryAfter); err != nil {
 			return domain.NetworkID{}, err
 		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits, or returns why the context ended.
+func Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -1,4 +1,4 @@
-package main
+package workload
 
 import (
 	"math/rand/v2"
@@ -12,9 +12,9 @@ const jobTimeout = 3_600_000
 
 // jobs draws the jobs of a lane, and adds what each has to come to.
 type jobs struct {
-	want      *expected
+	want      *Expected
 	lots      *rand.Rand
-	lane      *lane
+	lane      *Lane
 	fleet     *fleet
 	model     domain.ModelID
 	providers []domain.ProviderID
@@ -79,7 +79,7 @@ func (j *jobs) wave() ([]body, error) {
 				}}})
 				earned = j.dispute(charge, verdict.refundPermille, verdict.slashed)
 			}
-			j.want.owed[j.providers[worker.provider]] += earned
+			j.want.Owed[j.providers[worker.provider]] += earned
 		}
 	}
 	// Lies, for which there is an answer as well: a job dearer than the account can pay, a job given to a
