@@ -47,17 +47,17 @@ func Kafka(t testing.TB) (brokers []string) {
 }
 
 // sharedKafka is ended by the end of the process: see newLeash.
-var sharedKafka = sync.OnceValues(func() (*KafkaCluster, error) { return startKafka(1) })
+var sharedKafka = sync.OnceValues(func() (*KafkaCluster, error) { return StartKafka(1) })
 
 // OwnKafka starts a cluster that nobody else uses, so that a test may kill its brokers. It is stopped
 // with the test.
 func OwnKafka(t testing.TB, brokers int) *KafkaCluster {
 	t.Helper()
-	cluster, err := startKafka(brokers)
+	cluster, err := StartKafka(brokers)
 	if err != nil {
 		t.Fatalf("start Kafka: %v", err)
 	}
-	t.Cleanup(cluster.stop)
+	t.Cleanup(cluster.Stop)
 	return cluster
 }
 
@@ -112,45 +112,63 @@ func (c *KafkaCluster) Roots() *x509.CertPool { return c.roots }
 // Kill ends a broker with SIGKILL and waits until it is gone. Brokers are numbered from 0.
 func (c *KafkaCluster) Kill(t testing.TB, number int) {
 	t.Helper()
-	c.signal(t, number, syscall.SIGKILL)
-	<-c.brokers[number].ended
+	c.must(t, c.Signal(number, syscall.SIGKILL))
 }
 
 // Freeze stops a broker in the middle of whatever it does, until Thaw.
 func (c *KafkaCluster) Freeze(t testing.TB, number int) {
 	t.Helper()
-	c.signal(t, number, syscall.SIGSTOP)
+	c.must(t, c.Signal(number, syscall.SIGSTOP))
 }
 
 // Thaw lets a frozen broker go on, as if no time had passed for it.
 func (c *KafkaCluster) Thaw(t testing.TB, number int) {
 	t.Helper()
-	c.signal(t, number, syscall.SIGCONT)
-}
-
-func (c *KafkaCluster) signal(t testing.TB, number int, signal syscall.Signal) {
-	t.Helper()
-	if err := c.brokers[number].process.Process.Signal(signal); err != nil {
-		t.Fatalf("%s to broker %d: %v", signal, number, err)
-	}
+	c.must(t, c.Signal(number, syscall.SIGCONT))
 }
 
 // Restart starts a broker again that was killed, with the disk that it had, and waits until the cluster
 // knows it.
 func (c *KafkaCluster) Restart(t testing.TB, number int) {
 	t.Helper()
-	b := c.brokers[number]
-	if err := b.start(); err != nil {
-		t.Fatalf("restart broker %d: %v", number, err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	if err := b.await(ctx, len(c.brokers)); err != nil {
-		t.Fatalf("restart broker %d: %v", number, err)
+	c.must(t, c.Revive(t.Context(), number))
+}
+
+func (c *KafkaCluster) must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
-func (c *KafkaCluster) stop() {
+// Signal sends a signal to a broker, and waits until it is gone if that was SIGKILL.
+func (c *KafkaCluster) Signal(number int, signal syscall.Signal) error {
+	b := c.brokers[number]
+	if err := b.process.Process.Signal(signal); err != nil {
+		return fmt.Errorf("%s to broker %d: %w", signal, number, err)
+	}
+	if signal == syscall.SIGKILL {
+		<-b.ended
+	}
+	return nil
+}
+
+// Revive is Restart for a program that is no test.
+func (c *KafkaCluster) Revive(ctx context.Context, number int) error {
+	b := c.brokers[number]
+	if err := b.start(); err != nil { //nolint:contextcheck // a server outlives the call that starts it
+		return fmt.Errorf("restart broker %d: %w", number, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := b.await(ctx, len(c.brokers)); err != nil {
+		return fmt.Errorf("restart broker %d: %w", number, err)
+	}
+	return nil
+}
+
+// Stop ends all brokers and throws their disks away.
+func (c *KafkaCluster) Stop() {
 	c.leash.release()
 	for _, b := range c.brokers {
 		if b.ended != nil {
@@ -159,8 +177,9 @@ func (c *KafkaCluster) stop() {
 	}
 }
 
-// startKafka tries again with other ports where a broker ended at once.
-func startKafka(brokers int) (cluster *KafkaCluster, err error) {
+// StartKafka starts a cluster, for a program that is no test. It ends with Stop, or with this process. Where a
+// broker ended at once it is tried again with other ports.
+func StartKafka(brokers int) (cluster *KafkaCluster, err error) {
 	classpath, err := kafkaJars()
 	if err != nil {
 		return nil, err
@@ -184,7 +203,7 @@ func tryKafka(classpath string, brokers int) (*KafkaCluster, error) {
 	}
 	cluster := &KafkaCluster{folder: folder, leash: held}
 	if err := cluster.begin(classpath, brokers); err != nil {
-		cluster.stop()
+		cluster.Stop()
 		return nil, err
 	}
 	return cluster, nil
@@ -273,31 +292,3 @@ func brokersKnownTo(ctx context.Context, address string) (int, error) {
 }
 
 func localhost(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// leash is a shell that waits for the end of its input, which is ours: when we let go, or this process
-// ends in whatever way, it kills each process whose number stands in <folder>/*/pid, and removes the folder.
-type leash struct {
-	shell *exec.Cmd
-	let   func() error
-}
-
-func newLeash(folder string) (*leash, error) {
-	const script = `read -r _
-cat "$1"/*/pid 2>/dev/null | xargs -r kill -9 2>/dev/null
-rm -rf "$1"`
-	shell := exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "sh", folder) //nolint:gosec // a folder that we made
-	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true}                                    // what is typed at the terminal is for us
-	input, err := shell.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := shell.Start(); err != nil {
-		return nil, err
-	}
-	return &leash{shell, input.Close}, nil
-}
-
-func (l *leash) release() {
-	_ = l.let()
-	_ = l.shell.Wait() // how the servers ended says nothing about the test
-}

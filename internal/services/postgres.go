@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -47,7 +48,7 @@ func Postgres(t testing.TB) (dsn string) {
 		if err != nil {
 			t.Fatalf("start PostgreSQL: %v", err)
 		}
-		server = shared.dsn
+		server = shared.url
 	}
 	name := "test_" + randomHex()
 	admin(t, server, "CREATE DATABASE "+name)
@@ -60,12 +61,12 @@ func Postgres(t testing.TB) (dsn string) {
 // postgresql.conf: "shared_buffers=1GB".
 func OwnPostgres(t testing.TB, settings ...string) (dsn string) {
 	t.Helper()
-	server, stop, err := startPostgres(settings...)
+	server, err := StartPostgres(settings...)
 	if err != nil {
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
-	t.Cleanup(stop)
-	return server
+	t.Cleanup(server.Stop)
+	return server.url
 }
 
 // PostgresTool returns the path of one of the programs that come with the server: "pgbench".
@@ -78,94 +79,166 @@ func PostgresTool(t testing.TB, name string) string {
 	return filepath.Join(programs, name)
 }
 
-// postgresServer is a server that was started here. Its life is an open file, which stop holds.
-type postgresServer struct {
-	dsn  string
-	stop func()
+// PostgresServer is a running server. Its methods are for one goroutine.
+type PostgresServer struct {
+	url     string
+	folder  string // data, and all that is about it
+	program string
+	args    []string
+	owner   *syscall.SysProcAttr
+	process *exec.Cmd
+	ended   chan struct{} // closed when the process is gone
+	leash   *leash
 }
 
 // sharedSettings make a server that many tests use at once.
 var sharedSettings = []string{"fsync=off", "max_connections=300"}
 
-// sharedPostgres is ended by the end of the process: see supervise.
-var sharedPostgres = sync.OnceValues(func() (*postgresServer, error) {
-	dsn, stop, err := startPostgres(sharedSettings...)
-	return &postgresServer{dsn, stop}, err
-})
+// sharedPostgres is ended by the end of the process: see newLeash.
+var sharedPostgres = sync.OnceValues(func() (*PostgresServer, error) { return StartPostgres(sharedSettings...) })
 
-func startPostgres(settings ...string) (dsn string, stop func(), err error) {
+// StartPostgres is OwnPostgres for a program that is no test. The server ends with Stop, or with this process.
+func StartPostgres(settings ...string) (*PostgresServer, error) {
 	programs, err := postgresPrograms()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	folder, err := os.MkdirTemp("", "filature-postgres-")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	owner, err := serverUser(folder)
+	held, err := newLeash(folder)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	password := filepath.Join(folder, "password")
+	s := &PostgresServer{folder: folder, program: filepath.Join(programs, "postgres"), leash: held}
+	if err := s.begin(filepath.Join(programs, "initdb"), settings); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *PostgresServer) begin(initdb string, settings []string) (err error) {
+	if s.owner, err = serverUser(s.folder); err != nil {
+		return err
+	}
+	s.owner.Setsid = true // what is typed at the terminal is for us
+	password := filepath.Join(s.folder, "password")
 	if err := os.WriteFile(password, []byte(PostgresPassword), 0o644); err != nil { //nolint:gosec // no secret
-		return "", nil, err
+		return err
 	}
-	data := filepath.Join(folder, "data")
+	data := filepath.Join(s.folder, "data")
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	//nolint:gosec // the program is the one that we found, in a folder that we made
-	initialize := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "--pgdata="+data, "--username="+PostgresUser,
+	initialize := exec.CommandContext(ctx, initdb, "--pgdata="+data, "--username="+PostgresUser,
 		"--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
-	initialize.SysProcAttr, initialize.Dir = owner, folder
+	initialize.SysProcAttr, initialize.Dir = s.owner, s.folder
 	if out, err := initialize.CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	port, err := freePort()
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	args := []string{"-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", folder}
+	s.args = []string{"-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", s.folder}
 	for _, setting := range settings {
-		args = append(args, "-c", setting)
+		s.args = append(s.args, "-c", setting)
 	}
-	stop, err = supervise(folder, owner, filepath.Join(programs, "postgres"), args...)
-	if err != nil {
-		return "", nil, err
-	}
-	dsn = (&url.URL{
+	s.url = (&url.URL{
 		Scheme: "postgres", User: url.UserPassword(PostgresUser, PostgresPassword),
-		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/postgres", RawQuery: "sslmode=disable",
+		Host: localhost(port), Path: "/postgres", RawQuery: "sslmode=disable",
 	}).String()
-	if err := awaitPostgres(ctx, dsn); err != nil {
-		stop()
-		return "", nil, fmt.Errorf("%w\n%s", err, logOf(folder))
-	}
-	return dsn, stop, nil
+	return s.Revive(ctx)
 }
 
-// supervise starts a server that ends when stop is called, or when this process ends in whatever way: a
-// shell waits for the end of its input, which is ours, then stops the server and removes the folder.
-func supervise(folder string, owner *syscall.SysProcAttr, program string, args ...string) (stop func(), err error) {
-	const script = `folder=$1; shift
-"$@" >"$folder/log" 2>&1 </dev/null & server=$!
-read -r _
-kill -INT $server; wait $server
-rm -rf "$folder"`
-	//nolint:gosec // nothing of it comes from outside
-	shell := exec.CommandContext(context.Background(), "/bin/sh", slices.Concat([]string{"-c", script, "sh", folder, program}, args)...)
-	shell.SysProcAttr, shell.Dir = owner, folder
-	shell.SysProcAttr.Setsid = true // what is typed at the terminal is for us, and we tell the shell
-	life, err := shell.StdinPipe()
+// URL is the address of an empty database on the server.
+func (s *PostgresServer) URL() string { return s.url }
+
+// Kill ends the server with SIGKILL and waits until it is gone. The processes that it had for its clients end by
+// themselves when they notice.
+func (s *PostgresServer) Kill() error {
+	if err := s.process.Process.Kill(); err != nil {
+		return fmt.Errorf("kill PostgreSQL: %w", err)
+	}
+	<-s.ended
+	return nil
+}
+
+// Revive starts the server, also one that was killed, with the disk that it had, and waits until it answers. A
+// server does not start while processes of the one before are left, so it is tried again.
+func (s *PostgresServer) Revive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		if err := s.start(); err != nil { //nolint:contextcheck // a server outlives the call that starts it
+			return fmt.Errorf("start PostgreSQL: %w", err)
+		}
+		err := s.await(ctx)
+		if !errors.Is(err, errEnded) || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// start starts the process, with its output in <folder>/log, and notes its number for the leash.
+func (s *PostgresServer) start() error {
+	output, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := shell.Start(); err != nil {
-		return nil, err
+	defer output.Close()
+	process := exec.CommandContext(context.Background(), s.program, s.args...) //nolint:gosec // nothing of it comes from outside
+	process.SysProcAttr, process.Dir = s.owner, s.folder
+	process.Stdout, process.Stderr = output, output
+	if err := process.Start(); err != nil {
+		return err
 	}
-	return sync.OnceFunc(func() {
-		_ = life.Close()
-		_ = shell.Wait() // how the server ended says nothing about the test
-	}), nil
+	ended := make(chan struct{})
+	go func() {
+		_ = process.Wait() // how the server ended says nothing about the test
+		close(ended)
+	}()
+	s.process, s.ended = process, ended
+	note := filepath.Join(s.folder, "server", "pid")
+	if err := os.MkdirAll(filepath.Dir(note), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(note, []byte(strconv.Itoa(process.Process.Pid)+"\n"), 0o600)
+}
+
+// await waits until the server answers.
+func (s *PostgresServer) await(ctx context.Context) error {
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		conn, err := pgx.Connect(ctx, s.url)
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-retry.C:
+		case <-s.ended:
+			return fmt.Errorf("PostgreSQL: %w\n%s", errEnded, logOf(s.folder))
+		case <-ctx.Done():
+			return fmt.Errorf("PostgreSQL is not ready after %s: %w\n%s", startTimeout, err, logOf(s.folder))
+		}
+	}
+}
+
+// Stop ends the server and throws its disk away.
+func (s *PostgresServer) Stop() {
+	if s.ended != nil {
+		_ = s.process.Process.Signal(syscall.SIGINT) // "fast": it waits for no client; it may be gone already
+		<-s.ended
+	}
+	s.leash.release()
 }
 
 // serverUser gives the folder to a user who may run a server: PostgreSQL refuses to be root's.
@@ -232,22 +305,6 @@ func freePort() (int, error) {
 	}
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port, nil
-}
-
-func awaitPostgres(ctx context.Context, dsn string) error {
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
-	for {
-		conn, err := pgx.Connect(ctx, dsn)
-		if err == nil {
-			return conn.Close(ctx)
-		}
-		select {
-		case <-retry.C:
-		case <-ctx.Done():
-			return fmt.Errorf("server is not ready after %s: %w", startTimeout, err)
-		}
-	}
 }
 
 func logOf(folder string) string {

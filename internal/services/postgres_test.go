@@ -40,6 +40,31 @@ func TestAServerEndsWithItsTest(t *testing.T) {
 	}
 }
 
+func TestAServerThatWasKilledComesBackWithItsDisk(t *testing.T) {
+	server, err := services.StartPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	if _, err := connect(t, server.URL()).Exec(t.Context(), "CREATE TABLE mine AS SELECT 7 AS x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := pgx.Connect(t.Context(), server.URL()); err == nil {
+		t.Error("the server still answers")
+		_ = conn.Close(t.Context())
+	}
+	if err := server.Revive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var x int
+	if err := connect(t, server.URL()).QueryRow(t.Context(), "SELECT x FROM mine").Scan(&x); err != nil || x != 7 {
+		t.Errorf("it has %d (%v); want the 7 that was committed", x, err)
+	}
+}
+
 func TestTheServerAsksForThePassword(t *testing.T) {
 	t.Parallel()
 	address, err := url.Parse(services.Postgres(t))

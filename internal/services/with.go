@@ -24,7 +24,7 @@ func With(ctx context.Context, command []string) (err error) {
 		if err != nil {
 			return fmt.Errorf("start Kafka: %w", err)
 		}
-		defer cluster.stop()
+		defer cluster.Stop()
 		program.Env = append(program.Env, kafkaEnv+"="+strings.Join(cluster.Brokers(), ","))
 	}
 	if os.Getenv(postgresEnv) == "" {
@@ -32,8 +32,8 @@ func With(ctx context.Context, command []string) (err error) {
 		if err != nil {
 			return fmt.Errorf("start PostgreSQL: %w", err)
 		}
-		defer server.stop()
-		program.Env = append(program.Env, postgresEnv+"="+server.dsn)
+		defer server.Stop()
+		program.Env = append(program.Env, postgresEnv+"="+server.url)
 	}
 	// An interrupt goes to the command too, if it comes from a terminal; it then ends, and so do we.
 	program.Cancel = func() error { return program.Process.Signal(os.Interrupt) }
