@@ -243,13 +243,17 @@ var lastingErrors = []error{
 // keep does work until the context ends, and takes it up again when what stopped it may pass: whatever work
 // does, it begins from what the log and the projections say. It returns the error that does not pass.
 func (e *engine) keep(ctx context.Context, name string, work func(context.Context) error) error {
+	e.log.Info("work taken on", "work", name)
+	defer func() {
+		e.health.ends(name) // also while it rests: whoever has it now says how it goes
+		e.log.Info("work left", "work", name)
+	}()
 	rest := firstRest
 	for {
 		began := time.Now()
 		e.health.works(name)
 		err := work(ctx)
 		if ctx.Err() != nil {
-			e.health.ends(name)
 			return nil //nolint:nilerr // it was told to stop
 		}
 		if err == nil || e.isLasting(err) {
