@@ -246,7 +246,15 @@ func open(t testing.TB, cfg sdk.Config) *sdk.Emitter {
 	return e
 }
 
-func must(t testing.TB, err error) {
+// failer is what *testing.T and *rapid.T have in common, as far as these tests need it.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func must(t failer, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -66,6 +66,9 @@ func NewDirect(cluster Cluster, prefix string) (*Direct, error) {
 	if !nameRule.MatchString(prefix) {
 		return nil, fmt.Errorf("kafka topics: prefix is %q; want 1 to 200 letters, digits, dots and hyphens", prefix)
 	}
+	if err := IntakeTopic(prefix, 1).check(); err != nil {
+		return nil, err
+	}
 	client, err := Attach(cluster)
 	if err != nil {
 		return nil, err
