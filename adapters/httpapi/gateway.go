@@ -4,16 +4,19 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/eventstore"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
@@ -50,44 +53,66 @@ type Gateway interface {
 	Network(ctx context.Context) (id domain.NetworkID, dataShards int, err error)
 }
 
-// Config says what a server answers from.
+// Config says what a server answers from. What is nil has no path.
 type Config struct {
 	Gateway Gateway
-	// Ready tells whether reports can be taken now; its error says why not.
-	Ready func(context.Context) error
 	// Explain answers why a job, report or provider stands as it does; see the why subcommand.
 	Explain func(ctx context.Context, kind, id string) (any, error)
-	// Status is the HTTP status for an error of Gateway or Explain; 0 is for one it does not know.
+	// Completions is the ledger, of which the ends of jobs are told. Its Shards count control.
+	Completions eventstore.Reader
+	// Ready tells whether the others can do their work now; its error says why not.
+	Ready func(context.Context) error
+	// Status is the HTTP status for an error of Gateway, Explain or Completions; 0 is for one it does not know.
 	Status func(error) int
 }
 
-// NewServer returns an HTTP server with bounded bodies, headers and times. The caller runs it.
+// NewServer returns an HTTP server with bounded bodies, headers and times. The caller runs it. Its Shutdown ends
+// the streams at once and waits for all other requests.
 func NewServer(cfg Config) *http.Server {
-	return &http.Server{
-		Handler: NewHandler(cfg), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+	stopping := make(chan struct{})
+	server := &http.Server{
+		Handler: newHandler(cfg, stopping), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
 	}
+	server.RegisterOnShutdown(sync.OnceFunc(func() { close(stopping) }))
+	return server
 }
 
 // NewHandler returns the paths:
 //
-//	POST /v1/reports           signed reports in, receipts out, in order
-//	GET  /v1/network           the network's id and number of shards
+//	POST /v1/reports           signed reports in, receipts out, in order    (with a Gateway)
+//	GET  /v1/network           the network's id and number of shards        (with a Gateway)
 //	GET  /v1/why/{kind}/{id}   why a job, report or provider is paid, held, rejected or pending
-//	GET  /healthz, /readyz     the process lives; it takes reports
-func NewHandler(cfg Config) http.Handler {
+//	                                                                        (with Explain)
+//	GET  /v1/completions       the ends of jobs, as server-sent events      (with Completions)
+//	GET  /healthz, /readyz     the process lives; it can do its work
+//
+// Streams of a handler without NewServer end with their requests.
+func NewHandler(cfg Config) http.Handler { return newHandler(cfg, nil) }
+
+// newHandler is NewHandler, and streams end when stopping is closed.
+func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
-	bodies := semaphore.NewWeighted(MaxBodiesBytes)
-	mux.HandleFunc("POST /v1/reports", func(w http.ResponseWriter, r *http.Request) { cfg.reports(w, r, bodies) })
-	mux.HandleFunc("GET /v1/network", cfg.network)
-	mux.HandleFunc("GET /v1/why/{kind}/{id}", cfg.why)
+	if cfg.Gateway != nil {
+		bodies := semaphore.NewWeighted(MaxBodiesBytes)
+		mux.HandleFunc("POST /v1/reports", func(w http.ResponseWriter, r *http.Request) { cfg.reports(w, r, bodies) })
+		mux.HandleFunc("GET /v1/network", cfg.network)
+	}
+	if cfg.Explain != nil {
+		mux.HandleFunc("GET /v1/why/{kind}/{id}", cfg.why)
+	}
+	if cfg.Completions != nil {
+		mux.Handle("GET /v1/completions", newCompletions(cfg, stopping))
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "alive"})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := cfg.Ready(r.Context()); err != nil {
-			fail(w, http.StatusServiceUnavailable, err)
-			return
+		if cfg.Ready != nil {
+			if err := cfg.Ready(r.Context()); err != nil {
+				fail(w, http.StatusServiceUnavailable, err)
+				return
+			}
 		}
 		answer(w, http.StatusOK, map[string]string{"status": "ready"})
 	})
@@ -164,9 +189,9 @@ func (cfg Config) why(w http.ResponseWriter, r *http.Request) {
 }
 
 func (cfg Config) failed(w http.ResponseWriter, err error) {
-	status := cfg.Status(err)
-	if status == 0 {
-		status = http.StatusInternalServerError
+	status := http.StatusInternalServerError
+	if cfg.Status != nil {
+		status = cmp.Or(cfg.Status(err), status)
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfterSeconds)
