@@ -13,8 +13,8 @@ const (
 	commitAfter = 500
 )
 
-// place is how far a partition was dealt with.
-type place struct {
+// mark is how far a partition was dealt with.
+type mark struct {
 	partition int
 	next      int64
 }
@@ -22,7 +22,7 @@ type place struct {
 // commit tells the group how far we got, now and then, and once more when the readers are through and acked
 // is closed. A generation that was cut off is refused by the broker, so it can't undo what its successor
 // committed. What could not be committed is delivered again, to us or to another.
-func (s *subscription) commit(generation *kafkago.Generation, acked <-chan place) {
+func (s *subscription) commit(generation *kafkago.Generation, acked <-chan mark) {
 	pending, count := map[int]int64{}, 0
 	flush := func() {
 		if len(pending) == 0 {

@@ -85,13 +85,13 @@ func decode(topic string, partition int, record kafka.Message) *message.Message 
 		m.UUID = m.Metadata[idHeader]
 	}
 	if m.UUID == "" {
-		m.UUID = Position(m)
+		m.UUID = Place(m)
 	}
 	return m
 }
 
-// Position says where a received message stands: topic/partition/offset. It is empty for any other.
-func Position(m *message.Message) string {
+// Place says where a received message stands: topic/partition/offset. It is empty for any other.
+func Place(m *message.Message) string {
 	if m.Metadata[Topic] == "" {
 		return ""
 	}

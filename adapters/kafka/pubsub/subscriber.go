@@ -150,7 +150,7 @@ func (s *subscription) takePart(ctx context.Context, member *kafkago.ConsumerGro
 // work reads our partitions for as long as the generation lasts. The group waits for all that is started
 // here before it goes on.
 func (s *subscription) work(generation *kafkago.Generation) {
-	acked := make(chan place)
+	acked := make(chan mark)
 	var readers sync.WaitGroup
 	for _, assigned := range generation.Assignments[s.topic] {
 		readers.Add(1)
@@ -158,7 +158,7 @@ func (s *subscription) work(generation *kafkago.Generation) {
 		generation.Start(func(over context.Context) {
 			defer s.readers.Done()
 			defer readers.Done()
-			s.read(over, assigned.ID, assigned.Offset, func(next int64) { acked <- place{assigned.ID, next} })
+			s.read(over, assigned.ID, assigned.Offset, func(next int64) { acked <- mark{assigned.ID, next} })
 		})
 	}
 	s.readers.Add(1)
