@@ -330,6 +330,11 @@ func TestAFullSpoolTakesNothingUntilSomeIsDelivered(t *testing.T) {
 	if err := e.Add(ctx, 1, named("not now")); !errors.Is(err, sdk.ErrSpoolFull) || !errors.Is(err, context.Canceled) {
 		t.Errorf("add, with nobody who makes room: %v, want %v", err, sdk.ErrSpoolFull)
 	}
+	must(t, e.Close())
+	e = open(t, cfg)
+	if err := e.TryAdd(t.Context(), 1, named("not now")); !errors.Is(err, sdk.ErrSpoolFull) {
+		t.Errorf("add after it was opened again: %v, want %v", err, sdk.ErrSpoolFull)
+	}
 	must(t, e.Deliver(t.Context()))
 	must(t, e.TryAdd(t.Context(), 1, named("claim %d", taken)))
 	must(t, e.Deliver(t.Context()))
@@ -521,6 +526,17 @@ func TestADamagedSpoolIsNotOpened(t *testing.T) {
 		if _, err := sdk.Open(t.Context(), config(g, dir)); !errors.Is(err, eventstore.ErrCorrupt) && !errors.Is(err, eventstore.ErrGap) {
 			t.Errorf("%s: open: %v", name, err)
 		}
+	}
+}
+
+func TestCloseKeepsWhatWasAdded(t *testing.T) {
+	g := newGateway(t)
+	dir := t.TempDir()
+	e := open(t, config(g, dir))
+	must(t, e.Add(t.Context(), 1, named("one")))
+	must(t, e.Close())
+	if n := open(t, config(g, dir)).Waiting(); n != 1 {
+		t.Errorf("%d reports wait, want 1", n)
 	}
 }
 

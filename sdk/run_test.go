@@ -211,6 +211,23 @@ func TestCloseEndsWhateverWaits(t *testing.T) {
 	})
 }
 
+func TestCloseCutsOffADelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(newGateway(t))
+		w.fate = []fate{{slow: time.Hour}}
+		e := open(t, sdk.Config{Key: annsKey(), Gateway: w, SpoolDir: t.TempDir()})
+		must(t, e.Emit(t.Context(), 1, named("one")))
+		ended := make(chan error, 1)
+		go func() { ended <- e.Deliver(context.Background()) }()
+		synctest.Wait()
+		begun := time.Now()
+		must(t, e.Close())
+		if err := <-ended; err == nil || time.Since(begun) > 0 {
+			t.Errorf("deliver: %v, %v after close", err, time.Since(begun))
+		}
+	})
+}
+
 func TestPausesDoubleUpToTenSecondsAndAreSpread(t *testing.T) {
 	for failures := 1; failures < 100; failures++ {
 		most := min(10*time.Second, 100*time.Millisecond<<min(failures-1, 20))

@@ -52,21 +52,25 @@ func newNetwork(t testing.TB, cluster kafka.Cluster) (prefix string) {
 	return prefix
 }
 
-// begin writes the genesis, as the first clerk of control does.
-func begin(t testing.TB, cluster kafka.Cluster, prefix string) domain.NetworkID {
-	t.Helper()
+// writeGenesis does what the first clerk of control does.
+func writeGenesis(ctx context.Context, cluster kafka.Cluster, prefix string) error {
 	entry, err := v1.Encode(&v1.Entry{Body: &v1.Entry_Genesis{Genesis: genesis(prefix)}})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	log := open(t, cluster, kafka.LedgerTopic(prefix, directShards))
-	if _, err := log.Append(t.Context(), domain.Control, [][]byte{entry}); err != nil {
-		t.Fatal(err)
-	}
-	id, err := ledger.NetworkIDOf(genesis(prefix))
+	log, err := kafka.Open(ctx, cluster, kafka.LedgerTopic(prefix, directShards))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
+	_, err = log.Append(ctx, domain.Control, [][]byte{entry})
+	return errors.Join(err, log.Close())
+}
+
+func begin(t testing.TB, cluster kafka.Cluster, prefix string) domain.NetworkID {
+	t.Helper()
+	must(t, writeGenesis(t.Context(), cluster, prefix))
+	id, err := ledger.NetworkIDOf(genesis(prefix))
+	must(t, err)
 	return id
 }
 
