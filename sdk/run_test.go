@@ -37,6 +37,20 @@ func TestWhatIsAddedLingersAndThenGoesTogether(t *testing.T) {
 	})
 }
 
+func TestARunThatIsStoppedLeavesAllInTheSpool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(newGateway(t))
+		w.set(true)
+		l := live(t, w, sdk.Config{SpoolDir: t.TempDir(), Linger: time.Hour})
+		must(t, l.Add(t.Context(), 1, named("one")))
+		l.stop()
+		if err := <-l.ended; err != nil || l.Waiting() != 1 {
+			t.Errorf("run: %v, and %d reports wait", err, l.Waiting())
+		}
+		must(t, l.Close())
+	})
+}
+
 func TestNobodyWhoEmitsWaitsForTheNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGateway(t)
@@ -183,11 +197,11 @@ func TestCloseEndsWhateverWaits(t *testing.T) {
 		w := newWire(g)
 		w.fate = []fate{{slow: time.Hour}}
 		dir := t.TempDir()
-		l := live(t, w, sdk.Config{SpoolDir: dir, MaxSpoolBytes: 300, Linger: time.Minute})
-		must(t, l.Emit(t.Context(), 1, named("one"))) // fills the spool, and is on its way for an hour
-		must(t, l.Add(t.Context(), 1, named("two")))  // lingers
+		l := live(t, w, sdk.Config{SpoolDir: dir, MaxSpoolBytes: 500, Linger: time.Minute})
+		must(t, l.Emit(t.Context(), 1, fat("one"))) // is on its way for an hour
+		must(t, l.Add(t.Context(), 1, fat("two")))  // lingers, and leaves no room
 		adds, delivers := make(chan error, 1), make(chan error, 1)
-		go func() { adds <- l.Add(context.Background(), 1, named("three")) }()
+		go func() { adds <- l.Add(context.Background(), 1, fat("three")) }()
 		go func() { delivers <- l.Deliver(context.Background()) }()
 		synctest.Wait()
 		begun := time.Now()
@@ -205,7 +219,7 @@ func TestCloseEndsWhateverWaits(t *testing.T) {
 		l = live(t, newWire(g), sdk.Config{SpoolDir: dir})
 		must(t, l.Deliver(t.Context()))
 		l.end(t)
-		if have := g.claims()[1]; len(have) != 2 || have[1] != "two" {
+		if have := g.claims()[1]; len(have) != 2 || slim(have[1]) != "two" {
 			t.Errorf("the gateway took %q, want one and two", have)
 		}
 	})

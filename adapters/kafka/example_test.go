@@ -24,7 +24,7 @@ func ExampleDirect() {
 	if err != nil {
 		fmt.Println(err)
 	}
-	// Output: accepted: 1 claim, in shard 1 at 0
+	// Output: accepted: 1 claim, in shard 2 at 0
 }
 
 func meter(ctx context.Context, brokers []string) (err error) {
