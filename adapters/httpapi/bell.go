@@ -59,14 +59,14 @@ func (b *bell) begin(ctx context.Context, shard domain.Shard) *watch {
 	w := &watch{shard: shard, followers: map[*ringing]struct{}{}, stop: stop, ended: make(chan struct{})}
 	go func() {
 		defer close(w.ended)
-		if err := b.listen(ctx, w); err != nil && ctx.Err() == nil {
+		if err := b.listen(ctx, w); ctx.Err() == nil {
 			b.fail(w, err)
 		}
 	}()
 	return w
 }
 
-// listen rings each time that the shard has grown.
+// listen rings each time that the shard has grown, and returns why it can't go on.
 func (b *bell) listen(ctx context.Context, w *watch) error {
 	for {
 		end, err := b.log.End(ctx, w.shard)

@@ -222,10 +222,10 @@ var closedChannel = func() chan struct{} {
 
 // unlessGone is an error, but nil where the reader has left: nobody is there to be told.
 func unlessGone(ctx context.Context, err error) error {
-	if ctx.Err() != nil || errors.Is(err, errGone) {
-		return nil
+	if ctx.Err() == nil && !errors.Is(err, errGone) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // advance reads on in one shard, if there is something to read, and says whether there may be more.

@@ -246,13 +246,13 @@ func TestAQueryThatIsWrongIsToldTheFieldAndTheRule(t *testing.T) {
 }
 
 // follow runs a stream on a page, until the context ends or the handler ends it.
-func follow(ctx context.Context, h http.Handler, p *page, ask string) (ended chan struct{}) {
-	ended = make(chan struct{})
+func follow(ctx context.Context, h http.Handler, p *page, ask string) chan struct{} {
+	over := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(over)
 		h.ServeHTTP(p, httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/completions?"+ask, http.NoBody))
 	}()
-	return ended
+	return over
 }
 
 func TestAQuietStreamBeatsAndMovesTheCursor(t *testing.T) {
@@ -260,7 +260,7 @@ func TestAQuietStreamBeatsAndMovesTheCursor(t *testing.T) {
 		ledger := jobsOf(t, 2)
 		ctx, leave := context.WithCancel(t.Context())
 		p := newPage()
-		ended1 := follow(ctx, httpapi.NewHandler(httpapi.Config{Completions: ledger}), p, "account="+hexOf(accountIn(1, 2, 0)))
+		over := follow(ctx, httpapi.NewHandler(httpapi.Config{Completions: ledger}), p, "account="+hexOf(accountIn(1, 2, 0)))
 		synctest.Wait()
 		opened := p.take()
 		time.Sleep(httpapi.Heartbeat - time.Second) //nolint:forbidigo // in a bubble it is a condition
@@ -276,7 +276,7 @@ func TestAQuietStreamBeatsAndMovesTheCursor(t *testing.T) {
 			t.Errorf("opened with %q, and beat %q", opened, beat)
 		}
 		leave()
-		<-ended1
+		<-over
 	})
 }
 
@@ -305,10 +305,13 @@ func TestStreamsAreBoundedAndTheirPlacesComeBack(t *testing.T) {
 		for range 2 {
 			ctx, leave := context.WithCancel(t.Context())
 			var over []chan struct{}
-			for range httpapi.MaxFollowers {
-				over = append(over, follow(ctx, h, newPage(), ""))
+			for i := range httpapi.MaxFollowers {
+				p := newPage()
+				over = append(over, follow(ctx, h, p, ""))
+				if synctest.Wait(); p.status != http.StatusOK {
+					t.Fatalf("stream %d: status %d", i, p.status)
+				}
 			}
-			synctest.Wait()
 			w := ask(h, http.MethodGet, "/v1/completions", nil)
 			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "128 streams are open") {
 				t.Errorf("one too many: %d, %s", w.Code, w.Body)
@@ -450,9 +453,30 @@ func TestTroubleWithTheLedgerEndsStreamsAndNotTheServer(t *testing.T) {
 		if n := strings.Count(p.take(), "event: completion"); n != 2 {
 			t.Errorf("after all that a reader gets %d events, want 2", n)
 		}
+		ledger.Answer(1, "w1", 1, ended("job", accountIn(1, 2, 0), "tg"))
+		synctest.Wait()
+		if n := strings.Count(p.take(), "event: completion"); n != 1 {
+			t.Errorf("and then %d events, want 1", n)
+		}
 		leave()
 		<-over
 	})
+}
+
+// A reader who was away for long gets everything without anything happening meanwhile.
+func TestALongHistoryIsReadToItsEnd(t *testing.T) {
+	ledger := jobsOf(t, 2)
+	const jobs = 3000
+	for range jobs {
+		ledger.Answer(1, "w1", 1, ended("job", accountIn(1, 2, 0), "tg"))
+	}
+	r := connect(t, serve(t, ledger), "after=start", "")
+	defer r.leave()
+	for i := range jobs {
+		if at := r.event(t).completion(t).Position.Offset; at != int64(i) {
+			t.Fatalf("event %d is of entry %d", i, at)
+		}
+	}
 }
 
 func TestBeforeTheNetworkBeginsThereIsNoStream(t *testing.T) {

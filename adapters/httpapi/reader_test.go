@@ -52,7 +52,7 @@ func connect(t projectionstest.Fataler, server, query, lastID string) *reader {
 	if lastID != "" {
 		request.Header.Set("Last-Event-ID", lastID)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request) //nolint:bodyclose // leave closes it
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}
@@ -138,7 +138,9 @@ func hexOf(name string) string { return projectionstest.ID[domain.AccountID](nam
 
 // ended is the end of a job.
 func ended(name, account, client string) *v1.Fact {
-	return projectionstest.Job{Name: name, Account: account, Client: client, Model: "qwen", Worker: "w1", Provider: "prov-a", Reserve: 9, Charge: 6, Part: 5}.Completed()
+	return projectionstest.Job{
+		Name: name, Account: account, Client: client, Model: "qwen", Worker: "w1", Provider: "prov-a", Reserve: 9, Charge: 6, Part: 5,
+	}.Completed()
 }
 
 // all is what a ledger tells of completions, by shard.
