@@ -36,7 +36,7 @@ func TestAFolderSettlesOnTheNetworkThatAGlobalConfigNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := newEngine(ctx, p, slog.New(slog.DiscardHandler), allRoles(), settleOptions{every: time.Hour},
+		e, err := newEngine(ctx, p, slog.New(slog.DiscardHandler), embeddedRoles(), settleOptions{every: time.Hour},
 			&founding{name: "elsewhere", terms: defaultTerms(), delay: time.Second, vaultFloat: domain.Coin})
 		if err != nil {
 			t.Fatal(err)

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/filature/filature/adapters/ton"
@@ -22,6 +22,7 @@ import (
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/clerk"
 	"github.com/filature/filature/workers/gateway"
+	"github.com/filature/filature/workers/relay"
 	"github.com/filature/filature/workers/reporter"
 	"github.com/filature/filature/workers/settler"
 	"github.com/filature/filature/workers/watcher"
@@ -39,6 +40,8 @@ type parts struct {
 	// faucet makes coins, on a local chain. It is nil on any other network.
 	faucet func(account [32]byte, amount domain.Nano) error
 	keys   *keys
+	// streams is where a relay publishes; nil where there is none.
+	streams *outlet
 	// pollChain is how often watcher and settler look at the chain.
 	pollChain time.Duration
 	// share calls work for each shard that falls to this process, in a goroutine of its own, until the context
@@ -58,6 +61,14 @@ func (p *parts) close() error {
 		p.closers = p.closers[:last]
 	}
 	return errors.Join(errs...)
+}
+
+// outlet is the topics that others consume.
+type outlet struct {
+	publisher message.Publisher
+	tail      relay.Tail
+	prefix    string // what the names of all topics begin with
+	source    string // the CloudEvents source of all messages
 }
 
 // closing notes what close has to close.
@@ -82,11 +93,12 @@ type engine struct {
 	verifier *signing.Verifier
 	gateway  *gateway.Gateway
 	books    books
+	metrics  *metrics
 	operator *reporter.Reporter
 
-	vault  atomic.Pointer[ton.Vault] // known once the network is set up, to a process with a chain
-	ready  chan struct{}             // closed then
-	health health
+	vault atomic.Pointer[ton.Vault] // known once the network is set up, to a process with a chain
+	ready chan struct{}             // closed then
+	works works
 }
 
 // newEngine returns an engine that does nothing yet. The parts are its own from here on: closing the engine
@@ -103,7 +115,22 @@ func newEngine(ctx context.Context, p parts, log *slog.Logger, r roles, pace set
 		Intake: e.intake, Ledger: e.ledger, Reports: reports{e.store}, Verifier: e.verifier, Entropy: rand.Reader,
 	})
 	e.operator = e.reporter("operator")
+	look := sources{intake: e.intake, ledger: e.ledger, tables: e.store, clerks: e.works.answered, works: e.works.all}
+	if e.chain != nil {
+		look.vault = e.lookAtVault
+	}
+	e.metrics = newMetrics(look, time.Now)
 	return e, nil
+}
+
+var errNoVault = errors.New("the network has no vault yet")
+
+func (e *engine) lookAtVault(ctx context.Context) (settlement.Seen, error) {
+	vault := e.vault.Load()
+	if vault == nil {
+		return settlement.Seen{}, errNoVault
+	}
+	return (&ton.Treasury{Vault: vault}).Look(ctx)
 }
 
 var errNoNetwork = errors.New("no network was founded on this log: run filature init first")
@@ -141,6 +168,9 @@ func (e *engine) run(ctx context.Context) error {
 	if e.roles[roleClerk] {
 		group.Go(func() error { return e.share(ctx, string(roleClerk), e.decide) })
 	}
+	if e.roles[roleRelay] {
+		group.Go(func() error { return e.share(ctx, string(roleRelay), e.relay) })
+	}
 	group.Go(func() error {
 		address, err := e.founded(ctx)
 		if ctx.Err() != nil {
@@ -172,19 +202,30 @@ func (e *engine) lead(ctx context.Context, r role, work func(context.Context) er
 			<-ctx.Done()
 			return nil
 		}
-		return e.keep(ctx, string(r), work)
+		return e.keep(ctx, r, shard, work)
 	})
 }
 
 // decide is the work of a clerk on one shard.
 func (e *engine) decide(ctx context.Context, shard domain.Shard) error {
 	clock := reporter.Clock{Reporter: e.reporter("clock")}
-	return e.keep(ctx, fmt.Sprintf("%s of shard %d", roleClerk, shard), func(ctx context.Context) error {
-		return clerk.New(clerk.Config{
+	return e.keep(ctx, roleClerk, shard, func(ctx context.Context) error {
+		c := clerk.New(clerk.Config{
 			Shard: shard, Intake: e.intake, Ledger: e.ledger, Genesis: e.genesis,
-			Verifier: e.verifier, Entropy: rand.Reader, Clock: clock, Now: time.Now,
-		}).Run(ctx)
+			Verifier: e.verifier, Entropy: rand.Reader, Clock: clock, Now: time.Now, Decided: e.metrics.decided,
+		})
+		e.works.answers(shard, c.Answered)
+		return c.Run(ctx)
 	})
+}
+
+// relay is the work of a relay on one shard.
+func (e *engine) relay(ctx context.Context, shard domain.Shard) error {
+	return e.keep(ctx, roleRelay, shard, relay.New(relay.Config{
+		Ledger: e.ledger, Shard: shard, Publisher: e.streams.publisher, Tail: e.streams.tail,
+		Prefix: e.streams.prefix, Source: e.streams.source,
+		Trouble: func(err error) { e.log.Warn("relay", "error", err) },
+	}).Run)
 }
 
 func (e *engine) project(ctx context.Context) error {
@@ -216,6 +257,7 @@ func (e *engine) settle(ctx context.Context) error {
 		Reporter: e.reporter("settler"), Every: e.pace.every, Poll: e.pollChain,
 		ClaimFor: e.pace.claimFor, Now: time.Now,
 		Notice: func(d settlement.Decision, err error) {
+			e.metrics.settled(d, err)
 			switch {
 			case err != nil:
 				e.log.Warn("settlement", "error", err)
@@ -242,17 +284,18 @@ var lastingErrors = []error{
 
 // keep does work until the context ends, and takes it up again when what stopped it may pass: whatever work
 // does, it begins from what the log and the projections say. It returns the error that does not pass.
-func (e *engine) keep(ctx context.Context, name string, work func(context.Context) error) error {
+func (e *engine) keep(ctx context.Context, r role, shard domain.Shard, do func(context.Context) error) error {
+	name := workName(r, shard)
 	e.log.Info("work taken on", "work", name)
 	defer func() {
-		e.health.ends(name) // also while it rests: whoever has it now says how it goes
+		e.works.ends(r, shard) // also while it rests: whoever has it now says how it goes
 		e.log.Info("work left", "work", name)
 	}()
 	rest := firstRest
 	for {
 		began := time.Now()
-		e.health.works(name)
-		err := work(ctx)
+		e.works.goes(r, shard)
+		err := do(ctx)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was told to stop
 		}
@@ -262,7 +305,7 @@ func (e *engine) keep(ctx context.Context, name string, work func(context.Contex
 		if time.Since(began) > lastRest {
 			rest = firstRest
 		}
-		e.health.fails(name, err)
+		e.works.fails(r, shard, err)
 		e.log.Warn("work stopped, and is taken up again", "work", name, "error", err, "rest", rest.String())
 		if pause(ctx, rest) != nil {
 			return nil
@@ -284,46 +327,4 @@ func (e *engine) isLasting(err error) bool {
 		}
 	}
 	return false
-}
-
-// health is what this process's works say of themselves. The zero value is ready.
-type health struct {
-	mu      sync.Mutex
-	trouble map[string]error // by work; nil: it runs
-	falls   map[string]int   // how often a work stopped
-}
-
-func (h *health) works(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.trouble == nil {
-		h.trouble, h.falls = map[string]error{}, map[string]int{}
-	}
-	h.trouble[name] = nil
-}
-
-func (h *health) fails(name string, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.trouble[name] = err
-	h.falls[name]++
-}
-
-func (h *health) ends(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.trouble, name)
-}
-
-// check says what is wrong, if something is.
-func (h *health) check() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var errs []error
-	for name, err := range h.trouble {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"golang.org/x/sync/errgroup"
@@ -71,7 +72,8 @@ func openInit(ctx context.Context, cfg *config, out *console) (*engine, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
-	e, err := newEngine(ctx, p, cfg.logger(out.err), rolesOf(roleClerk, roleProjector), settleOptions{}, &founding{
+	log := slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	e, err := newEngine(ctx, p, log, rolesOf(roleClerk, roleProjector), settleOptions{}, &founding{
 		name: cfg.Network.Name, terms: cfg.terms(), delay: cfg.Network.Delay.Duration, vaultFloat: cfg.Network.VaultFloat.Nano,
 	})
 	if err != nil {

@@ -7,10 +7,13 @@ import (
 	"path/filepath"
 
 	"github.com/filature/filature/adapters/kafka"
+	"github.com/filature/filature/adapters/kafka/pubsub"
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/stream"
 	"github.com/filature/filature/projections"
+	"github.com/filature/filature/workers/relay"
 )
 
 // openProduction opens what a process with some roles works on: logs in Kafka, tables in PostgreSQL, and a TON
@@ -28,9 +31,34 @@ func openProduction(ctx context.Context, c *config, r roles) (p parts, err error
 		return p, usage("keys.dir %s: %w", c.Keys.Dir, err)
 	}
 	if r[roleSettler] || r[roleWatcher] {
-		err = p.reachChain(ctx, c)
+		if err := p.reachChain(ctx, c); err != nil {
+			return p, err
+		}
+	}
+	if r[roleRelay] {
+		err = p.openStreams(ctx, c)
 	}
 	return p, err
+}
+
+// openStreams opens the topics that a relay publishes to.
+func (p *parts) openStreams(ctx context.Context, c *config) error {
+	cluster, err := c.cluster()
+	if err != nil {
+		return err
+	}
+	publisher, err := pubsub.NewPublisher(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	p.closing(publisher.Close)
+	tail, err := pubsub.NewTail(ctx, cluster, c.Kafka.DataShards)
+	if err != nil {
+		return err
+	}
+	p.closing(func() error { tail.Close(); return nil })
+	p.streams = &outlet{publisher: publisher, tail: tail, prefix: c.Kafka.Topics, source: "/" + c.Kafka.Topics}
+	return nil
 }
 
 // openServers opens both logs and the tables.
@@ -49,7 +77,7 @@ func openServers(ctx context.Context, c *config) (p parts, err error) {
 	}
 	p = parts{
 		pollChain: c.TON.Poll.Duration,
-		lasting:   []error{kafka.ErrTopic, kafka.ErrLogin, postgres.ErrNewerSchema},
+		lasting:   []error{kafka.ErrTopic, kafka.ErrLogin, postgres.ErrNewerSchema, relay.ErrStranger},
 		share: func(ctx context.Context, task string, work func(context.Context, domain.Shard) error) error {
 			return kafka.Own(ctx, cluster, c.ledgerTopic(), c.stream(task), work)
 		},
@@ -130,7 +158,7 @@ func openServersAndFolder(ctx context.Context, c *config, dir string) (p parts, 
 	return p, nil
 }
 
-// createTopics makes the topics of both logs where they are missing.
+// createTopics makes the topics of both logs and of the streams where they are missing.
 func createTopics(ctx context.Context, c *config) error {
 	cluster, err := c.cluster()
 	if err != nil {
@@ -141,5 +169,15 @@ func createTopics(ctx context.Context, c *config) error {
 			return err
 		}
 	}
-	return nil
+	// Streams can be made again from the ledger, but a reader who was away for long should not have to ask for
+	// that, and the relay has to see what it published last: they are kept for ever, too.
+	var streams []kafka.Stream
+	for _, name := range []stream.Name{stream.Completions, stream.Settlement, stream.Attestation} {
+		partitions := 1
+		if name == stream.Completions {
+			partitions = c.Kafka.DataShards
+		}
+		streams = append(streams, kafka.Stream{Name: relay.Topic(c.Kafka.Topics, name), Partitions: partitions, Replicas: c.Kafka.Replicas})
+	}
+	return pubsub.Create(ctx, cluster, streams...)
 }

@@ -26,6 +26,13 @@ type roles map[role]bool
 
 func allRoles() roles { return rolesOf(everyRole...) }
 
+// embeddedRoles is all but the relay: a folder has no topics.
+func embeddedRoles() roles {
+	r := allRoles()
+	delete(r, roleRelay)
+	return r
+}
+
 func rolesOf(some ...role) roles {
 	r := roles{}
 	for _, one := range some {

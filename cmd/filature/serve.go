@@ -110,7 +110,7 @@ func (c *serveCmd) openFolder(ctx context.Context, log *slog.Logger) (*engine, e
 	if err != nil {
 		return nil, err
 	}
-	return newEngine(ctx, p, log, allRoles(), settleOptions{every: c.BatchEvery, claimFor: true}, &founding{
+	return newEngine(ctx, p, log, embeddedRoles(), settleOptions{every: c.BatchEvery, claimFor: true}, &founding{
 		name: c.Name, terms: rules, delay: c.Delay, vaultFloat: 10 * domain.Coin, treasuryFloat: 1000 * domain.Coin,
 	})
 }
@@ -165,9 +165,7 @@ func checkShards(n int) error {
 // serve runs the workers and the HTTP server until the context ends: first no new requests, then, when
 // those under way are answered, no more work.
 func (e *engine) serve(ctx context.Context, listener net.Listener) error {
-	server := httpapi.NewServer(httpapi.Config{
-		Gateway: e.gateway, Ready: e.isReady, Explain: e.explain, Status: statusOf,
-	})
+	server := e.server()
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	group, groupCtx := errgroup.WithContext(working)
@@ -192,11 +190,23 @@ func (e *engine) serve(ctx context.Context, listener net.Listener) error {
 	return group.Wait()
 }
 
+// server answers what the roles of this process have answers to; how it is doing, in any role.
+func (e *engine) server() *http.Server {
+	cfg := httpapi.Config{Ready: e.isReady, Status: statusOf, Metrics: e.metrics.handler()}
+	if e.roles[roleGateway] {
+		cfg.Gateway = e.metrics.gateway(e.gateway)
+	}
+	if e.roles[roleAPI] {
+		cfg.Explain, cfg.Completions = e.explain, e.ledger
+	}
+	return httpapi.NewServer(cfg)
+}
+
 // isReady tells whether the network is set up, so that claims can be accepted, and all work goes on.
 func (e *engine) isReady(context.Context) error {
 	select {
 	case <-e.ready:
-		return e.health.check()
+		return e.works.check()
 	default:
 		return errors.New("the network is being set up")
 	}
