@@ -60,6 +60,8 @@ type Config struct {
 	Explain func(ctx context.Context, kind, id string) (any, error)
 	// Completions is the ledger, of which the ends of jobs are told. Its Shards count control.
 	Completions eventstore.Reader
+	// Metrics answers a scrape of Prometheus.
+	Metrics http.Handler
 	// Ready tells whether the others can do their work now; its error says why not.
 	Ready func(context.Context) error
 	// Status is the HTTP status for an error of Gateway, Explain or Completions; 0 is for one it does not know.
@@ -85,6 +87,7 @@ func NewServer(cfg Config) *http.Server {
 //	GET  /v1/why/{kind}/{id}   why a job, report or provider is paid, held, rejected or pending
 //	                                                                        (with Explain)
 //	GET  /v1/completions       the ends of jobs, as server-sent events      (with Completions)
+//	GET  /metrics              what Prometheus counts                       (with Metrics)
 //	GET  /healthz, /readyz     the process lives; it can do its work
 //
 // Streams of a handler without NewServer end with their requests.
@@ -103,6 +106,9 @@ func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
 	}
 	if cfg.Completions != nil {
 		mux.Handle("GET /v1/completions", newCompletions(cfg, stopping))
+	}
+	if cfg.Metrics != nil {
+		mux.Handle("GET /metrics", cfg.Metrics)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "alive"})
