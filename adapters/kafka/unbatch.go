@@ -24,7 +24,7 @@ type batch struct {
 	base, last domain.Offset
 	time       time.Time // the broker's, or the first record's
 	brokers    bool      // time is the broker's
-	producer   producer // who sent it, and with which sequence number
+	producer   producer  // who sent it, and with which sequence number
 	codec      compress.Compression
 	control    bool
 	count      int

@@ -128,7 +128,7 @@ func New(config Config) (*Courier, error) {
 }
 
 // quieter makes Watermill's news about its own work ours to look for, not ours to read.
-var quieter = map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug}
+var quieter = map[slog.Level]slog.Level{slog.LevelInfo: slog.LevelDebug} //nolint:exhaustive // the others stay as they are
 
 // Handle has a handler called for each message of a topic. Its name is unique, and stays the same for as long as
 // messages of its are in the poison topic: they come back to it by name. The subscriber belongs to a

@@ -295,7 +295,8 @@ func TestAMessageThatWasBroughtBackIsHandledByWhoPutItAside(t *testing.T) {
 
 func TestWhatWasNotPutAsideCantBeBroughtBack(t *testing.T) {
 	t.Parallel()
-	if _, _, err := courier.Revive(message.NewMessage("stranger", nil), "test.poison/0/7"); err == nil || !strings.Contains(err.Error(), "stranger at test.poison/0/7") {
+	_, _, err := courier.Revive(message.NewMessage("stranger", nil), "test.poison/0/7")
+	if err == nil || !strings.Contains(err.Error(), "stranger at test.poison/0/7") {
 		t.Errorf("revive: %v", err)
 	}
 }

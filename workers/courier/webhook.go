@@ -90,7 +90,7 @@ func (c *Caller) Deliver(ctx context.Context, m *message.Message) error {
 		"webhook-id":        m.UUID,
 		"webhook-timestamp": strconv.FormatInt(at.Unix(), 10),
 		"webhook-signature": signature(c.key, m.UUID, at, body),
-		"filature-topic":    message.SubscribeTopicFromCtx(m.Context()),
+		"filature-topic":    message.SubscribeTopicFromCtx(ctx),
 		"filature-position": m.Metadata["position"],
 		"filature-about":    m.Metadata[middleware.CorrelationIDMetadataKey],
 	} {

@@ -186,7 +186,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		answer, r.script = r.script[0], r.script[1:]
 	}
 	r.mu.Unlock()
-	r.got <- request.Header.Get("webhook-id")
+	r.got <- request.Header.Get("Webhook-Id")
 	if answer != nil {
 		answer(w)
 	}
@@ -235,7 +235,7 @@ func (r *receiver) want(t *testing.T, ids ...string) {
 // TestAReceiverThatComesBackGetsTheMessage: at first nobody listens, then it is not ready.
 func TestAReceiverThatComesBackGetsTheMessage(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestAReceiverThatComesBackGetsTheMessage(t *testing.T) {
 	<-tries
 	<-tries // so the first has failed
 	r := &receiver{got: make(chan string, 10), script: []func(http.ResponseWriter){func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }}}
-	if listener, err = net.Listen("tcp", address); err != nil {
+	if listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", address); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(r)

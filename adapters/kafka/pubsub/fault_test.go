@@ -148,7 +148,8 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("to a topic that is not there: %v", err)
 	}
 	topic := newStream(t, cluster, 1)
-	if err := p.Publish(topic, numbered("", 1), message.NewMessage("2", make([]byte, 2<<20))); err == nil || !strings.Contains(err.Error(), "messages[1]: payload") {
+	large := message.NewMessage("2", make([]byte, 2<<20))
+	if err := p.Publish(topic, numbered("", 1), large); err == nil || !strings.Contains(err.Error(), "messages[1]: payload") {
 		t.Errorf("too large: %v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

@@ -126,7 +126,7 @@ func (p *Poison) scan(ctx context.Context, partition int, visit func(kafka.Messa
 // two do the same at once, it is replayed once more: who counts ids has it once.
 func (p *Poison) Replay(ctx context.Context, poisoned Poisoned, topic string, again *message.Message) error {
 	again.SetContext(ctx)
-	if err := p.publisher.Publish(topic, again); err != nil {
+	if err := p.publisher.Publish(topic, again); err != nil { //nolint:contextcheck // it is in the message
 		return fmt.Errorf("replay %s: %w", poisoned.Place(), err)
 	}
 	note := kafka.Message{Headers: []kafka.Header{{Name: replayedMark, Value: strconv.AppendInt(nil, poisoned.offset, 10)}}}

@@ -21,10 +21,10 @@ const (
 	drainTime = 3 * time.Second
 )
 
-// read delivers the messages of a partition, one after the other, until over ends. acked hears how far it got.
-func (s *subscription) read(over context.Context, partition int, next int64, acked func(next int64)) {
-	// over may be kafka-go's own kind of context, whose end has no cause that others understand.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(s.base))
+// read delivers the messages of a partition, one after the other, until over ends: a context of kafka-go's own
+// kind, which holds none of the subscriber's values, as ctx does. acked hears how far it got.
+func (s *subscription) read(ctx, over context.Context, partition int, next int64, acked func(next int64)) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(over, cancel)()
 	defer s.config.Metrics.forget(s.config.Group, s.topic, partition)
@@ -76,7 +76,7 @@ func (*subscription) stumble(ctx context.Context, say func()) {
 
 // deliver hands a message over until it is acknowledged. It returns false if ctx ends before.
 func (s *subscription) deliver(ctx context.Context, partition int, record kafka.Message) bool {
-	handling, cancel := context.WithCancel(s.base)
+	handling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	for ctx.Err() == nil {
 		m := decode(s.topic, partition, record)

@@ -76,7 +76,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, ErrClosed)
 	}
 	sub := &subscription{
-		Subscriber: s, topic: topic, out: make(chan *message.Message), base: context.WithoutCancel(ctx),
+		Subscriber: s, topic: topic, out: make(chan *message.Message),
 		log: s.config.Log.With("topic", topic, "group", s.config.Group),
 	}
 	run := func(ctx context.Context) { sub.readAll(ctx, partitions) }
@@ -88,7 +88,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		run = func(ctx context.Context) { sub.takePart(ctx, member) }
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.life, cancel)
+	stop := context.AfterFunc(s.life, cancel) //nolint:contextcheck // it ends with either
 	s.subscriptions.Go(func() {
 		defer close(sub.out)
 		defer cancel()
@@ -116,7 +116,6 @@ type subscription struct {
 
 	topic   string
 	out     chan *message.Message
-	base    context.Context //nolint:containedctx // the subscriber's values for the messages' contexts, which end later
 	log     *slog.Logger
 	readers sync.WaitGroup // each sends to out, which is closed after them
 }
@@ -124,7 +123,7 @@ type subscription struct {
 // readAll reads all partitions from the first message on, until the context ends.
 func (s *subscription) readAll(ctx context.Context, partitions int) {
 	for partition := range partitions {
-		s.readers.Go(func() { s.read(ctx, partition, kafkago.FirstOffset, func(int64) {}) })
+		s.readers.Go(func() { s.read(context.WithoutCancel(ctx), ctx, partition, kafkago.FirstOffset, func(int64) {}) })
 	}
 }
 
@@ -139,7 +138,7 @@ func (s *subscription) takePart(ctx context.Context, member *kafkago.ConsumerGro
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			s.work(generation)
+			s.work(context.WithoutCancel(ctx), generation)
 		case errors.Is(err, kafkago.RebalanceInProgress): // it goes on with the next
 		default:
 			s.log.Error("member of the group no more; trying again", "error", err)
@@ -148,8 +147,8 @@ func (s *subscription) takePart(ctx context.Context, member *kafkago.ConsumerGro
 }
 
 // work reads our partitions for as long as the generation lasts. The group waits for all that is started
-// here before it goes on.
-func (s *subscription) work(generation *kafkago.Generation) {
+// here before it goes on, and ends it.
+func (s *subscription) work(ctx context.Context, generation *kafkago.Generation) {
 	acked := make(chan mark)
 	var readers sync.WaitGroup
 	for _, assigned := range generation.Assignments[s.topic] {
@@ -158,7 +157,7 @@ func (s *subscription) work(generation *kafkago.Generation) {
 		generation.Start(func(over context.Context) {
 			defer s.readers.Done()
 			defer readers.Done()
-			s.read(over, assigned.ID, assigned.Offset, func(next int64) { acked <- mark{assigned.ID, next} })
+			s.read(ctx, over, assigned.ID, assigned.Offset, func(next int64) { acked <- mark{assigned.ID, next} })
 		})
 	}
 	s.readers.Add(1)
