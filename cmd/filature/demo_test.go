@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -90,21 +91,26 @@ func checkBooks(t *testing.T, result *demoResult) {
 		}
 		paid += p.PaidOnChain
 	}
-	checkAudit(t, result.Audit)
+	if result.Topics == "" {
+		checkAudit(t, result.Audit)
+	} else {
+		checkAudit(t, result.Audit, "files") // which there are none of
+	}
 	last := result.Audit.Batches[len(result.Audit.Batches)-1]
 	if last.TotalNano != paid {
 		t.Errorf("all batches promise %s, paid on chain is %s", last.TotalNano, paid)
 	}
 }
 
-// checkAudit wants a report without blemish, and each batch the same in log and chain.
-func checkAudit(t *testing.T, report *auditor.Report) {
+// checkAudit wants a report without blemish, and each batch the same in log and chain. Only the steps that are
+// named may have been left out.
+func checkAudit(t *testing.T, report *auditor.Report, leftOut ...string) {
 	t.Helper()
 	if report.Verdict != auditor.Pass || len(report.Offences) != 0 {
 		t.Fatalf("verdict %s: %+v", report.Verdict, report.Offences)
 	}
 	for _, step := range report.Steps {
-		if step.State != auditor.StepDone {
+		if step.State != auditor.StepDone && (step.State != auditor.StepSkipped || !slices.Contains(leftOut, step.Name)) {
 			t.Errorf("step %s is %s: %s", step.Name, step.State, step.Why)
 		}
 	}

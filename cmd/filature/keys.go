@@ -84,7 +84,7 @@ func readKeys(dir string, r roles) (*keys, error) {
 			}
 			key, err := sdk.ReadKey(filepath.Join(dir, name+keySuffix))
 			if err != nil {
-				errs = append(errs, fmt.Errorf("key %s, which a %s speaks with: %w", name, one, err))
+				errs = append(errs, fmt.Errorf("key %s, which a %s speaks with: copy it from the folder where filature init made it: %w", name, one, err))
 			}
 			k.held[name] = key
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 // waitLimit is how long a test waits for what takes a second on an idle machine.
-const waitLimit = 30 * time.Second
+const waitLimit = time.Minute
 
 // served is one run of serve, or of another command that runs until it is told to stop.
 type served struct {
