@@ -71,7 +71,11 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	if err != nil {
 		return err
 	}
-	e, err := newEngine(ctx, p, log, embeddedRoles(), settleOptions{every: demoWindow + demoBucket, claimFor: true}, &founding{
+	all := embeddedRoles()
+	if c.Production {
+		all = allRoles()
+	}
+	e, err := newEngine(ctx, p, log, all, settleOptions{every: demoWindow + demoBucket, claimFor: true}, &founding{
 		name: "demo", terms: rules, delay: demoDelay, vaultFloat: domain.Coin, treasuryFloat: 100 * domain.Coin,
 	})
 	if err != nil {

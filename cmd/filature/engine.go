@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/filature/filature/adapters/ton"
@@ -22,7 +21,6 @@ import (
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/clerk"
 	"github.com/filature/filature/workers/gateway"
-	"github.com/filature/filature/workers/relay"
 	"github.com/filature/filature/workers/reporter"
 	"github.com/filature/filature/workers/settler"
 	"github.com/filature/filature/workers/watcher"
@@ -61,14 +59,6 @@ func (p *parts) close() error {
 		p.closers = p.closers[:last]
 	}
 	return errors.Join(errs...)
-}
-
-// outlet is the topics that others consume.
-type outlet struct {
-	publisher message.Publisher
-	tail      relay.Tail
-	prefix    string // what the names of all topics begin with
-	source    string // the CloudEvents source of all messages
 }
 
 // closing notes what close has to close.
@@ -170,6 +160,9 @@ func (e *engine) run(ctx context.Context) error {
 	}
 	if e.roles[roleRelay] {
 		group.Go(func() error { return e.share(ctx, string(roleRelay), e.relay) })
+		if len(e.streams.webhooks) > 0 {
+			group.Go(func() error { return e.callWebhooks(ctx) })
+		}
 	}
 	group.Go(func() error {
 		address, err := e.founded(ctx)
@@ -217,15 +210,6 @@ func (e *engine) decide(ctx context.Context, shard domain.Shard) error {
 		e.works.answers(shard, c.Answered)
 		return c.Run(ctx)
 	})
-}
-
-// relay is the work of a relay on one shard.
-func (e *engine) relay(ctx context.Context, shard domain.Shard) error {
-	return e.keep(ctx, roleRelay, shard, relay.New(relay.Config{
-		Ledger: e.ledger, Shard: shard, Publisher: e.streams.publisher, Tail: e.streams.tail,
-		Prefix: e.streams.prefix, Source: e.streams.source,
-		Trouble: func(err error) { e.log.Warn("relay", "error", err) },
-	}).Run)
 }
 
 func (e *engine) project(ctx context.Context) error {

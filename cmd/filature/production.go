@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/kafka/pubsub"
@@ -13,8 +18,13 @@ import (
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/stream"
 	"github.com/filature/filature/projections"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+	"github.com/filature/filature/workers/courier"
 	"github.com/filature/filature/workers/relay"
 )
+
+// poisonTopic holds messages that could not be dealt with.
+const poisonTopic = "poison"
 
 // openProduction opens what a process with some roles works on: logs in Kafka, tables in PostgreSQL, and a TON
 // network behind its lite-servers. Any number of processes do so; Kafka shares the work among them.
@@ -57,7 +67,21 @@ func (p *parts) openStreams(ctx context.Context, c *config) error {
 		return err
 	}
 	p.closing(func() error { tail.Close(); return nil })
-	p.streams = &outlet{publisher: publisher, tail: tail, prefix: c.Kafka.Topics, source: "/" + c.Kafka.Topics}
+	p.streams = &outlet{
+		publisher: publisher, tail: tail, prefix: c.Kafka.Topics, source: "/" + c.Kafka.Topics,
+		poison: c.stream(poisonTopic), place: pubsub.Place,
+		subscribers: func(counted prometheus.Registerer, log *slog.Logger) (subscribers, error) {
+			metrics, err := pubsub.NewMetrics(counted)
+			return func(ctx context.Context, group string) (message.Subscriber, error) {
+				return pubsub.NewSubscriber(ctx, cluster, pubsub.SubscriberConfig{Group: group, Log: log, Metrics: metrics})
+			}, err
+		},
+	}
+	for _, w := range c.Webhooks {
+		p.streams.webhooks = append(p.streams.webhooks, webhook{
+			courier.Webhook{Name: w.Name, URL: w.URL, Secret: string(w.Secret), JSON: jsonOf[stream.Name(w.Stream)]}, c.stream(w.Stream),
+		})
+	}
 	return nil
 }
 
@@ -116,6 +140,25 @@ func (p *parts) reachChain(ctx context.Context, c *config) error {
 	return nil
 }
 
+// jsonOf makes of a stream's messages what webhooks are sent.
+var jsonOf = map[stream.Name]func([]byte) ([]byte, error){
+	stream.Completions: inJSON[v1.Completion],
+	stream.Settlement:  inJSON[v1.SettlementStep],
+	stream.Attestation: inJSON[v1.AttestationRequest],
+}
+
+func inJSON[T any, M interface {
+	*T
+	v1.Message
+	proto.Message
+}](payload []byte) ([]byte, error) {
+	m := M(new(T))
+	if err := v1.Decode(payload, m); err != nil {
+		return nil, err
+	}
+	return v1.AppendJSON(nil, m), nil
+}
+
 // errNotEmpty: the demo founds a network, and the tables know one already.
 var errNotEmpty = errors.New("the database holds a network already; make an empty one: CREATE DATABASE")
 
@@ -155,7 +198,7 @@ func openServersAndFolder(ctx context.Context, c *config, dir string) (p parts, 
 	}
 	p.pollChain = localPoll
 	p.joinChain(client, own)
-	return p, nil
+	return p, p.openStreams(ctx, c)
 }
 
 // createTopics makes the topics of both logs and of the streams where they are missing.
@@ -179,5 +222,6 @@ func createTopics(ctx context.Context, c *config) error {
 		}
 		streams = append(streams, kafka.Stream{Name: relay.Topic(c.Kafka.Topics, name), Partitions: partitions, Replicas: c.Kafka.Replicas})
 	}
+	streams = append(streams, kafka.Stream{Name: c.stream(poisonTopic), Partitions: 1, Replicas: c.Kafka.Replicas})
 	return pubsub.Create(ctx, cluster, streams...)
 }
