@@ -463,6 +463,38 @@ func TestTroubleWithTheLedgerEndsStreamsAndNotTheServer(t *testing.T) {
 	})
 }
 
+// A watch that failed is not left to those who come while somebody has not heard of it yet.
+func TestWhoComesAfterTroubleDoesNotInheritIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := jobsOf(t, 1)
+		log := &away{Reader: ledger}
+		h := httpapi.NewHandler(httpapi.Config{Completions: log})
+		ctx, leave := context.WithCancel(t.Context())
+		busy := newPage()
+		first := follow(ctx, h, busy, "")
+		synctest.Wait()
+		busy.mu.Lock()
+		busy.stuck = true
+		busy.mu.Unlock()
+		for range 2 { // the first one keeps the reader busy, the second wakes up who waits
+			ledger.Answer(1, "w1", 1, ended("job", accountIn(1, 1, 0), "tg"))
+			synctest.Wait()
+			log.wait.Store(!log.wait.Load())
+		}
+		p := newPage()
+		second := follow(ctx, h, p, "")
+		synctest.Wait()
+		ledger.Answer(1, "w1", 1, ended("job", accountIn(1, 1, 0), "tg"))
+		synctest.Wait()
+		if n := strings.Count(p.take(), "event: completion"); n != 1 {
+			t.Errorf("who came later got %d events, want 1", n)
+		}
+		leave()
+		<-first
+		<-second
+	})
+}
+
 // A reader who was away for long gets everything without anything happening meanwhile.
 func TestALongHistoryIsReadToItsEnd(t *testing.T) {
 	ledger := jobsOf(t, 2)
