@@ -137,8 +137,10 @@ func (e *engine) openGenesis(ctx context.Context) (err error) {
 		key := e.keys.id("operator")
 		e.genesis = &v1.Genesis{Name: e.found.name, Shards: uint32(e.dataShards()), Operator: key[:], CreatedAtMs: time.Now().UnixMilli()}
 	}
-	e.network, err = ledger.NetworkIDOf(e.genesis)
-	return err
+	if e.network, err = ledger.NetworkIDOf(e.genesis); err != nil {
+		return err
+	}
+	return e.checkTables(ctx)
 }
 
 func (e *engine) dataShards() int { return e.intake.Shards() - 1 }

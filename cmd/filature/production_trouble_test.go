@@ -70,7 +70,7 @@ func TestWhatKeepsProductionFromStartingSaysWhatToDo(t *testing.T) {
 			func(t *testing.T, s *site) {
 				s.database = services.Postgres(t)
 				foldGenesis(t, s.database)
-			}, "", exitUsage, []string{"postgres.url", "is of network", "CREATE DATABASE"},
+			}, "", exitUsage, []string{"the tables are of network", "postgres.url", "CREATE DATABASE"},
 		},
 		"a settler lacks its keys": {
 			func(_ *testing.T, s *site) { s.keys = "nowhere" }, "settler", exitUsage,

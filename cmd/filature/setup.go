@@ -37,6 +37,22 @@ func readGenesis(ctx context.Context, log eventstore.Reader) (*v1.Genesis, error
 	return entry.GetGenesis(), nil
 }
 
+// checkTables refuses tables of another network: a ledger would be folded into them behind the other's.
+func (e *engine) checkTables(ctx context.Context) error {
+	return e.store.View(ctx, func(view projections.View) error {
+		for row, err := range projections.RowsOf(ctx, view, projections.TheNetwork) {
+			if err != nil {
+				return err
+			}
+			if row.ID != e.network {
+				return usage("the tables are of network %s, the ledger is of network %s: give it tables of its own: CREATE DATABASE and name "+
+					"that in postgres.url; or, in a folder, delete %s while nothing runs", row.ID, e.network, projectionFile)
+			}
+		}
+		return nil
+	})
+}
+
 // founding is what a new network is set up with.
 type founding struct {
 	name  string
