@@ -47,6 +47,10 @@ bench: ## all benchmarks with allocations (PKG=, BENCH=, BENCHTIME=)
 crash: ## kill -9 the program at random under load, and look for what it lost
 	scripts/crash.sh
 
+.PHONY: chaos
+chaos: ## disturb production mode on three real brokers in every way, and look for what it lost
+	scripts/chaos.sh
+
 # A whole trace takes about twenty seconds; make test runs a small one.
 TRACE ?= ../shared/data/AzureLLMInferenceTrace_conv.csv
 

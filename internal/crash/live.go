@@ -53,7 +53,7 @@ func live(ctx context.Context, out io.Writer, program, dir string, seed uint64, 
 	v := &victim{program: program, data: data, output: output}
 	defer v.slay()
 	gate := workload.NewGate(2)
-	sender := workload.NewSender(seed, v.url, paceUpTo, gate)
+	sender := workload.NewSender(v.url, workload.Pacing(seed, paceUpTo), gate)
 	o := &outcome{progress: out, workload: w, data: data, books: booksOf(data), kills: make(map[moment]int), phases: make(map[phase]int)}
 
 	flowing, said := make(chan struct{}), make(chan struct{})

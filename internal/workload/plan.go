@@ -192,10 +192,10 @@ func New(seed uint64, slices int) (*Workload, error) {
 		}
 		w.Lanes = append(w.Lanes, l)
 	}
-	// One request for each report: a key that is registered in one may only sign in the next.
-	w.founding.slices = [][]body{{{{&w.operator, found}}}}
+	// A key that is registered in one report may sign when that is decided.
+	w.founding.slices = [][]body{{{{&w.operator, found}}}, nil}
 	for i, owner := range owners {
-		w.founding.slices[0] = append(w.founding.slices[0], body{{owner, staff[i]}})
+		w.founding.slices[1] = append(w.founding.slices[1], body{{owner, staff[i]}})
 	}
 	w.count()
 	return w, nil

@@ -19,14 +19,18 @@ func (w *Workload) Say(ctx context.Context, s *Sender, books *Books, deposit fun
 	if err := books.Await(ctx, "the network is set up", isSetUp); err != nil {
 		return err
 	}
-	if err := s.run(ctx, &w.founding, 0, 1); err != nil {
-		return err
-	}
-	if err := books.Await(ctx, "everybody is registered", func(ctx context.Context, view projections.View) (bool, error) {
-		reports, _, _, err := w.reported(ctx, view)
-		return reports == int64(len(w.founding.slices[0])), err
-	}); err != nil {
-		return err
+	said := int64(0)
+	for n, slice := range w.founding.slices {
+		if err := s.run(ctx, &w.founding, n, n+1); err != nil {
+			return err
+		}
+		said += int64(len(slice))
+		if err := books.Await(ctx, "everybody is registered", func(ctx context.Context, view projections.View) (bool, error) {
+			reports, _, _, err := w.reported(ctx, view)
+			return reports == said, err
+		}); err != nil {
+			return err
+		}
 	}
 	opening, openingCtx := errgroup.WithContext(ctx)
 	for _, lane := range w.Lanes {

@@ -50,10 +50,10 @@ type Sent struct {
 	Duplicates int64 // of them answered as a copy
 }
 
-// NewSender returns a sender that waits a while up to a pace between two requests of a lane. It asks for the URL
-// to send to before each attempt; an empty one means that nobody is there now.
-func NewSender(seed uint64, url func() string, upTo time.Duration, gate *Gate) *Sender {
-	return &Sender{url: url, pace: pacing(seed, upTo), gate: gate}
+// NewSender returns a sender that waits for a pace between two requests of a lane. It asks for the URL to send to
+// before each attempt; an empty one means that nobody is there now.
+func NewSender(url func() string, pace func() time.Duration, gate *Gate) *Sender {
+	return &Sender{url: url, pace: pace, gate: gate}
 }
 
 // Sent returns what became of it, so far.
@@ -100,8 +100,8 @@ func (g *Gate) await(ctx context.Context, slice int) error {
 	}
 }
 
-// pacing returns pauses for one workload; safe for many goroutines.
-func pacing(seed uint64, upTo time.Duration) func() time.Duration {
+// Pacing returns pauses for one workload, drawn from a seed; safe for many goroutines.
+func Pacing(seed uint64, upTo time.Duration) func() time.Duration {
 	var mu sync.Mutex
 	lots := Drawn(seed, paces)
 	return func() time.Duration {
