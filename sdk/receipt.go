@@ -63,8 +63,8 @@ func readReceipt(answer *v1.Receipt, report *v1.Report) (Receipt, error) {
 	return r, nil
 }
 
-// refusal is one line of the RefusedFile.
-type refusal struct {
+// refusedLine is one line of the RefusedFile.
+type refusedLine struct {
 	At time.Time `json:"at"`
 	Receipt
 	ClaimsJSON []json.RawMessage `json:"said"`
@@ -72,7 +72,7 @@ type refusal struct {
 }
 
 func appendRefusal(buf []byte, at time.Time, r Receipt, report *v1.Report, record []byte) ([]byte, error) {
-	line := refusal{At: at.UTC(), Receipt: r, Report: hex.EncodeToString(record)}
+	line := refusedLine{At: at.UTC(), Receipt: r, Report: hex.EncodeToString(record)}
 	for _, c := range report.Claims {
 		line.ClaimsJSON = append(line.ClaimsJSON, v1.AppendJSON(nil, c))
 	}

@@ -180,9 +180,6 @@ func (d *Direct) Submit(ctx context.Context, reports [][]byte) ([]*v1.Receipt, e
 func (d *Direct) open(ctx context.Context) (*Log, domain.NetworkID, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
-		return nil, domain.NetworkID{}, eventstore.ErrClosed
-	}
 	if d.intake != nil {
 		return d.intake, d.network, nil
 	}

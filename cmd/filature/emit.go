@@ -297,7 +297,7 @@ func (e *emission) deliverSome(ctx context.Context, least int) error {
 func (e *emission) answered(r sdk.Receipt) {
 	e.tally.add(r)
 	if e.JSON {
-		raw, _ := json.Marshal(r) // strings and numbers always have a JSON form
+		raw, _ := json.Marshal(r) //nolint:errchkjson // strings and numbers always have a JSON form
 		fmt.Fprintf(e.out.out, "%s\n", raw)
 	}
 	e.out.progressf("%s reports answered", count(e.tally.answered()))
