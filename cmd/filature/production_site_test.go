@@ -35,7 +35,7 @@ type site struct {
 	keys     string
 }
 
-func newSite(t *testing.T) site {
+func newSite(t testing.TB) site {
 	t.Helper()
 	return site{
 		dir: t.TempDir(), brokers: services.Kafka(t)[0], topics: "site-" + lot(t), shards: 2,
@@ -44,7 +44,7 @@ func newSite(t *testing.T) site {
 }
 
 // lot is a name that nobody else has.
-func lot(t *testing.T) string {
+func lot(t testing.TB) string {
 	t.Helper()
 	var raw [6]byte
 	_, _ = rand.Read(raw[:]) // never fails
@@ -53,7 +53,7 @@ func lot(t *testing.T) string {
 
 // config writes the config of the site as it is now, and returns the file. The network's times are as short as
 // the demo's.
-func (s site) config(t *testing.T) string {
+func (s site) config(t testing.TB) string {
 	t.Helper()
 	file := filepath.Join(s.dir, lot(t)+".toml")
 	text := fmt.Sprintf(`
@@ -121,7 +121,7 @@ func (s site) serve(t *testing.T, some ...role) *served {
 }
 
 // open opens the site's logs and tables for the test to look at.
-func (s site) open(t *testing.T) parts {
+func (s site) open(t testing.TB) parts {
 	t.Helper()
 	c, err := loadConfig(s.config(t), nil)
 	if err != nil {
@@ -154,7 +154,7 @@ func (s site) audit(t *testing.T) {
 }
 
 // answeredTo is up to which intake offset a shard is answered, by the ledger itself.
-func answeredTo(t *testing.T, log eventstore.Reader, shard domain.Shard) (next domain.Offset) {
+func answeredTo(t testing.TB, log eventstore.Reader, shard domain.Shard) (next domain.Offset) {
 	t.Helper()
 	end, err := log.End(t.Context(), shard)
 	if err != nil {
@@ -229,7 +229,9 @@ func post(ctx context.Context, url string, reports [][]byte) ([]httpReceipt, err
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("status %d: %w", response.StatusCode, errNotTaken)
 	}
-	var answer struct{ Receipts []httpReceipt }
+	var answer struct {
+		Receipts []httpReceipt `json:"receipts"`
+	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
 		return nil, err
 	}

@@ -23,12 +23,12 @@ import (
 func demoPair(t *testing.T, args ...string) (embedded, production demoResult) {
 	t.Helper()
 	s := newSite(t)
+	args = append([]string{"demo", "--json"}, args...)
+	there := append(slices.Clone(args), "--data", filepath.Join(s.dir, "servers"), "--production", "--config", s.config(t))
 	var said answer
 	var running sync.WaitGroup
-	running.Go(func() {
-		said = invokeWith(t.Context(), append([]string{"demo", "--data", filepath.Join(s.dir, "servers"), "--production", "--config", s.config(t), "--json"}, args...)...)
-	})
-	here := invoke(t, append([]string{"demo", "--data", filepath.Join(s.dir, "folder"), "--json"}, args...)...)
+	running.Go(func() { said = invokeWith(t.Context(), there...) })
+	here := invoke(t, append(args, "--data", filepath.Join(s.dir, "folder"))...)
 	running.Wait()
 	return decoded[demoResult](t, here.want(t, exitOK)), decoded[demoResult](t, said.want(t, exitOK))
 }

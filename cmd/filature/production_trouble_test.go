@@ -160,7 +160,7 @@ password = "` + wrongPassword + `"
 }
 
 // create makes the site's topics.
-func (s *site) create(t *testing.T) *config {
+func (s *site) create(t testing.TB) *config {
 	t.Helper()
 	c, err := loadConfig(s.config(t), nil)
 	if err != nil {
