@@ -120,7 +120,7 @@ func closedPort(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func changed(t *testing.T, dsn string, change func(*url.URL)) string {
+func changed(t testing.TB, dsn string, change func(*url.URL)) string {
 	t.Helper()
 	u, err := url.Parse(dsn)
 	if err != nil {

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/internal/services"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+// buildProgram builds the program, for processes of its own.
+func buildProgram(b *testing.B) string {
+	b.Helper()
+	program := filepath.Join(b.TempDir(), "filature")
+	//nolint:gosec // nothing of it comes from outside
+	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		b.Fatalf("build: %v\n%s", err, out)
+	}
+	return program
+}
+
+// child is the program in a process of its own.
+type child struct {
+	command *exec.Cmd
+	log     *lines
+	ended   chan struct{}
+}
+
+// spawn starts a process with a role, which uses one core at most. It is killed with the benchmark, if it has not
+// ended before.
+func (p *plant) spawn(b *testing.B, program string, r role) *child {
+	b.Helper()
+	//nolint:gosec // the program is ours
+	c := &child{command: exec.CommandContext(b.Context(), program, "serve", "--config", p.config(b), "--role", string(r)), log: &lines{}, ended: make(chan struct{})}
+	c.command.Env = append(os.Environ(), "GOMAXPROCS=1")
+	c.command.Stderr = c.log
+	if err := c.command.Start(); err != nil {
+		b.Fatal(err)
+	}
+	go func() {
+		defer close(c.ended)
+		_ = c.command.Wait() // most are killed
+	}()
+	b.Cleanup(func() { c.end(b, syscall.SIGKILL) })
+	return c
+}
+
+// signal sends a signal, to a process that has not ended.
+func (c *child) signal(b *testing.B, signal syscall.Signal) {
+	b.Helper()
+	if err := c.command.Process.Signal(signal); err != nil {
+		b.Errorf("%s: %v", signal, err)
+	}
+}
+
+// end ends a process by a signal, and waits for it.
+func (c *child) end(b *testing.B, signal syscall.Signal) {
+	b.Helper()
+	select {
+	case <-c.ended:
+	default:
+		c.signal(b, signal)
+		<-c.ended
+	}
+}
+
+// works is how many works of a role the process says that it has.
+func (c *child) works(r role) (n int) {
+	for line := range strings.Lines(c.log.String()) {
+		var event struct {
+			Msg  string `json:"msg"`
+			Work string `json:"work"`
+		}
+		if json.Unmarshal([]byte(line), &event) != nil || !strings.HasPrefix(event.Work, string(r)) {
+			continue
+		}
+		switch event.Msg {
+		case "work taken on":
+			n++
+		case "work left":
+			n--
+		}
+	}
+	return n
+}
+
+// until waits for something that processes bring about.
+func until(b *testing.B, children []*child, holds func() bool) {
+	b.Helper()
+	const lookEvery = 5 * time.Millisecond
+	deadline := time.Now().Add(2 * waitLimit)
+	for !holds() {
+		if time.Now().After(deadline) {
+			for _, c := range children {
+				b.Log(c.log)
+			}
+			b.Fatalf("does not hold after %s", 2*waitLimit)
+		}
+		_ = pause(b.Context(), lookEvery)
+	}
+}
+
+// shared tells whether all shards are taken, and no process has two more than another.
+func shared(children []*child) bool {
+	all, least, most := 0, benchShards+1, 0
+	for _, c := range children {
+		n := c.works(roleClerk)
+		all, least, most = all+n, min(least, n), max(most, n)
+	}
+	return all == benchShards+1 && most-least <= 1
+}
+
+// answered tells whether the ledger of each shard ends behind the answer to an intake record.
+func (p *plant) answered(b *testing.B, last map[domain.Shard]domain.Offset) bool {
+	b.Helper()
+	for shard, at := range last {
+		end, err := p.Ledger.End(b.Context(), shard)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if end <= at { // each record has its own answer
+			return false
+		}
+		records, err := p.Ledger.Read(b.Context(), shard, end-1, 1)
+		if err != nil || len(records) != 1 {
+			b.Fatalf("read ledger %d/%d: %d records, %v", shard, end-1, len(records), err)
+		}
+		entry, err := eventstore.DecodeEntry(shard, records[0])
+		if err != nil {
+			b.Fatal(err)
+		}
+		if answer := entry.GetAnswer(); answer == nil || domain.Offset(answer.IntakeOffset) < at {
+			return false
+		}
+	}
+	return true
+}
+
+// put appends reports to intake, as a gateway does, and returns where the last of each shard stands.
+func (p *plant) put(b *testing.B, all map[domain.Shard][][]byte) map[domain.Shard]domain.Offset {
+	b.Helper()
+	const together = 4096
+	last := map[domain.Shard]domain.Offset{}
+	for shard, reports := range all {
+		for len(reports) > 0 {
+			n := min(together, len(reports))
+			first, err := p.Intake.Append(b.Context(), shard, reports[:n])
+			if err != nil {
+				b.Fatal(err)
+			}
+			last[shard], reports = first+domain.Offset(n-1), reports[n:]
+		}
+	}
+	return last
+}
+
+// everywhere says something to all shards that the ledger answers and that changes nothing.
+func (p *plant) everywhere() map[domain.Shard][][]byte {
+	all := map[domain.Shard][][]byte{}
+	for shard := range domain.Shard(benchShards + 1) {
+		all[shard] = [][]byte{p.Sign(p.Proxy, shard, &v1.Claim{Body: &v1.Claim_CancelJob{CancelJob: &v1.CancelJob{Job: make([]byte, 32)}}})}
+	}
+	return all
+}
+
+// BenchmarkClerkProcesses is how fast clerks answer what stands in intake already, in one process, two and three, of
+// one core each. Reports have one claim, so that each has a signature to be checked. The processes share the shards
+// before the clock starts, and are stopped while intake is filled. x-one is over what one process does.
+func BenchmarkClerkProcesses(b *testing.B) {
+	const jobsPerShard = 5_000
+	program := buildProgram(b)
+	var one float64
+	for _, processes := range []int{1, 2, 3} {
+		b.Run(fmt.Sprintf("processes=%d", processes), func(b *testing.B) {
+			claims := 0
+			for b.Loop() {
+				b.StopTimer()
+				p := newPlant(b, services.Postgres(b))
+				work := p.work(jobsPerShard, 1)
+				var children []*child
+				for range processes {
+					children = append(children, p.spawn(b, program, roleClerk))
+				}
+				until(b, children, func() bool { return shared(children) })
+				greeted := p.put(b, p.everywhere())
+				until(b, children, func() bool { return p.answered(b, greeted) })
+				for _, c := range children {
+					c.signal(b, syscall.SIGSTOP)
+				}
+				last := p.put(b, work)
+				b.StartTimer()
+				for _, c := range children {
+					c.signal(b, syscall.SIGCONT)
+				}
+				until(b, children, func() bool { return p.answered(b, last) })
+				b.StopTimer()
+				claims += benchShards * jobsPerShard * claimsPerJob
+				if !shared(children) {
+					b.Error("the shards moved meanwhile: somebody was stopped for too long")
+				}
+				for _, c := range children {
+					c.end(b, syscall.SIGKILL)
+				}
+				b.StartTimer()
+			}
+			rate := float64(claims) / b.Elapsed().Seconds()
+			if processes == 1 {
+				one = rate
+			}
+			b.ReportMetric(rate, "claims/s")
+			if one > 0 {
+				b.ReportMetric(rate/one, "x-one")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkTakeover is from the end of one of two processes to when the other has done what the first had to do:
+// answered all shards, or folded the answers into the tables. A process that is told to stop gives its shards away;
+// one that is killed keeps them until its session with Kafka ends.
+func BenchmarkTakeover(b *testing.B) {
+	program := buildProgram(b)
+	for _, how := range []struct {
+		name   string
+		signal syscall.Signal
+	}{{"told to stop", syscall.SIGTERM}, {"killed", syscall.SIGKILL}} {
+		b.Run("clerk "+how.name, func(b *testing.B) {
+			p := newPlant(b, services.Postgres(b))
+			children := []*child{p.spawn(b, program, roleClerk), p.spawn(b, program, roleClerk)}
+			for b.Loop() {
+				b.StopTimer()
+				until(b, children, func() bool { return shared(children) })
+				last := p.put(b, p.everywhere())
+				until(b, children, func() bool { return p.answered(b, last) })
+				b.StartTimer()
+				children[0].signal(b, how.signal)
+				last = p.put(b, p.everywhere())
+				until(b, children, func() bool { return p.answered(b, last) })
+				b.StopTimer()
+				<-children[0].ended
+				children = []*child{children[1], p.spawn(b, program, roleClerk)}
+				b.StartTimer()
+			}
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/takeover")
+			b.ReportMetric(0, "ns/op")
+		})
+		b.Run("projector "+how.name, func(b *testing.B) {
+			p := newPlant(b, services.Postgres(b))
+			clerk := p.spawn(b, program, roleClerk)
+			leader, standby := p.spawn(b, program, roleProjector), p.spawn(b, program, roleProjector)
+			look := books{p.server.store, p.Ledger}
+			for b.Loop() {
+				b.StopTimer()
+				until(b, []*child{clerk, leader, standby}, func() bool { return leader.works(roleProjector)+standby.works(roleProjector) == 1 })
+				if standby.works(roleProjector) == 1 {
+					leader, standby = standby, leader
+				}
+				p.await(b, look, clerk)
+				b.StartTimer()
+				leader.signal(b, how.signal)
+				p.await(b, look, clerk)
+				b.StopTimer()
+				<-leader.ended
+				leader = p.spawn(b, program, roleProjector)
+				b.StartTimer()
+			}
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/takeover")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// await says something to all shards and waits until the tables have the answers.
+func (p *plant) await(b *testing.B, look books, clerk *child) {
+	b.Helper()
+	last := p.put(b, p.everywhere())
+	until(b, []*child{clerk}, func() bool { return p.answered(b, last) })
+	for shard, at := range last {
+		if err := look.answered(b.Context(), shard, at); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
