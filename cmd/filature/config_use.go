@@ -51,16 +51,9 @@ func (c *config) cluster() (kafka.Cluster, error) {
 	return cluster, nil
 }
 
-func (c *config) intakeTopic() kafka.Topic { return c.topic("intake", "filature.v1.SignedReport") }
+func (c *config) intakeTopic() kafka.Topic { return kafka.IntakeTopic(c.Kafka.Topics, c.Kafka.DataShards) }
 
-func (c *config) ledgerTopic() kafka.Topic { return c.topic("ledger", "filature.v1.Entry") }
-
-func (c *config) topic(log, event string) kafka.Topic {
-	return kafka.Topic{
-		Name: c.stream(log), DataShards: c.Kafka.DataShards,
-		Event: kafka.Event{Type: event, Source: "/" + c.Kafka.Topics + "/" + log},
-	}
-}
+func (c *config) ledgerTopic() kafka.Topic { return kafka.LedgerTopic(c.Kafka.Topics, c.Kafka.DataShards) }
 
 // stream is the name of one of our topics: completions, settlement, attestation, poison.
 func (c *config) stream(name string) string { return c.Kafka.Topics + "." + name }
