@@ -151,6 +151,7 @@ func TestEachProblemNamesItsKeyValueAndRule(t *testing.T) {
 		{`kafka.login.user = "u"`, `kafka.login.mechanism = "": want SCRAM-SHA-512 or PLAIN, as a user or password is set`},
 		{`kafka.login.password_file = "absent"`, `kafka.login.password_file: open `},
 		{`postgres.url_file = "/x"`, `postgres.url_file = "/x": want it or postgres.url, not both`},
+		{`postgres.reader = "` + strings.Repeat("r", 64) + `"`, `rrr": want the name of a role, at most 63 bytes`},
 		{`ton.poll = "soon"`, `ton.poll = "soon": want a duration such as "90s" or "1h30m", from 100ms to 10m`},
 		{`ton.poll = "1ms"`, `ton.poll = "1ms": want a duration`},
 		{`ton.unverified = true`, `ton.unverified = true: says how to read ton.config_file, which is missing`},
@@ -184,6 +185,18 @@ func TestEachProblemNamesItsKeyValueAndRule(t *testing.T) {
 	}
 }
 
+func TestADatabaseIsNamedByAURL(t *testing.T) {
+	for _, good := range []string{"postgres://h/d", "postgresql://u:geheim@h:1/d?sslmode=disable", "postgres:///d?host=/run/postgresql"} {
+		mustLoad(t, "", "FILATURE_KAFKA_BROKERS=h:1", "FILATURE_POSTGRES_URL="+good)
+	}
+	for _, bad := range []string{"postgres://u:geheim@h", "postgres://u:geheim@h/", "mysql://u:geheim@h/d", "host=h password=geheim", "postgres://u:geheim@h:x/d"} {
+		_, err := loadConfig(writeConfig(t, ""), []string{"FILATURE_KAFKA_BROKERS=h:1", "FILATURE_POSTGRES_URL=" + bad})
+		if err == nil || !strings.Contains(err.Error(), "(FILATURE_POSTGRES_URL): want postgres://") || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s says %v", bad, err)
+		}
+	}
+}
+
 func TestEachProblemOfAWebhookNamesItsPlace(t *testing.T) {
 	const good = `
 [[webhooks]]
@@ -197,6 +210,7 @@ secret = "0123456789abcdef01234567"
 		{`"good"`, `"Good"`, `webhooks[1].name = "Good": want 1 to 63 small letters`},
 		{`"good"`, `"first"`, `webhooks[1].name = "first": webhooks[0] has this name already`},
 		{`http://127.0.0.1:9/x`, `http://example.org/x`, `webhooks[1].url = "http://example.org/x": want https://`},
+		{`http://127.0.0.1:9/x`, `https://user@example.org/x`, `webhooks[1].url = "https://user@example.org/x": want https://`},
 		{`http://127.0.0.1:9/x`, `ftp://127.0.0.1/x`, `webhooks[1].url = "ftp://127.0.0.1/x": want https://`},
 		{`"settlement"`, `"ledger"`, `webhooks[1].stream = "ledger": want one of completions, settlement, attestation`},
 		{`0123456789abcdef01234567`, `geheim`, `webhooks[1].secret = "xxxxx": has 6 bytes; want 24 or more`},

@@ -97,12 +97,14 @@ func TestAScrapeTellsWhatLogsTablesAndVaultSay(t *testing.T) {
 	w.Live(60)
 	w.Work()
 	w.Mature()
+	w.Work()
 	if w.Settle() == nil {
 		t.Fatal("nobody was owed anything")
 	}
 	w.Live(60)
 	w.Work()
 	w.Mature()
+	w.Work()
 	if w.Seal() == nil {
 		t.Fatal("nobody was owed anything the second time")
 	}
@@ -192,6 +194,27 @@ func TestAScrapeTellsWhatLogsTablesAndVaultSay(t *testing.T) {
 	}
 }
 
+func TestTheLagIsThatOfTheRearmostTable(t *testing.T) {
+	w, tables := openWorld(t)
+	w.Live(20)
+	w.Work()
+	w.Fold()
+	if err := tables.Forget(t.Context(), projections.Jobs.Table()); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []domain.Offset{0, 2} {
+		if err := projections.FoldTo(t.Context(), w.Ledger, tables, []domain.Offset{at, at, at}, projections.Jobs); err != nil {
+			t.Fatal(err)
+		}
+		have := scrape(t, newMetrics(sources{intake: w.Intake, ledger: w.Ledger, tables: tables}, w.Now))
+		for shard, end := range w.Ends() {
+			if name := fmt.Sprintf(`filature_projection_lag_records{shard="%d"}`, shard); have[name] != float64(end-at) || end <= at {
+				t.Errorf("%s is %v, want %d: one table stands at %d", name, have[name], end-at, at)
+			}
+		}
+	}
+}
+
 func TestWhatAProcessDoesNotHaveIsNotTold(t *testing.T) {
 	for name := range scrape(t, newMetrics(sources{}, time.Now)) {
 		for _, absent := range []string{"filature_intake", "filature_ledger", "filature_vault", "filature_batch", "filature_balance", "filature_look"} {
@@ -255,9 +278,10 @@ func TestEachAnswerOfAClerkIsCounted(t *testing.T) {
 	w.Live(80)
 	w.Work()
 	w.Mature()
+	w.Work()
 	w.Fold()
 	m := newMetrics(sources{}, func() time.Time { return w.Now().Add(time.Second) })
-	accepted, answers := 0.0, 0.0
+	accepted, answers, byTime := 0.0, 0.0, 0
 	for shard, end := range w.Ends() {
 		err := eventstore.Each(t.Context(), w.Ledger, domain.Shard(shard), 0, end, func(rec eventstore.Record) error {
 			entry, err := eventstore.DecodeEntry(domain.Shard(shard), rec)
@@ -269,7 +293,10 @@ func TestEachAnswerOfAClerkIsCounted(t *testing.T) {
 				answers++
 			}
 			for _, fact := range entry.GetAnswer().GetFacts() {
-				if fact.Claim > 0 && fact.GetRejection() == nil {
+				switch {
+				case fact.Claim == 0:
+					byTime++
+				case fact.GetRejection() == nil:
 					accepted++
 				}
 			}
@@ -278,6 +305,9 @@ func TestEachAnswerOfAClerkIsCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	if byTime == 0 {
+		t.Error("time did nothing in this world")
 	}
 	have := scrape(t, m)
 	if got := have[`filature_clerk_decisions_total{outcome="accepted",reason=""}`]; got != accepted || accepted == 0 {
