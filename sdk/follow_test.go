@@ -49,19 +49,10 @@ type server struct {
 	plan    []mishap // of the next connections
 	asked   []string // by the connections: query and Last-Event-ID
 	when    []time.Time
-	grown   chan struct{}
 	variant func(n int, completion *v1.Completion) string // the data; nil: as it is
 }
 
-func newServer(events int) *server { return &server{events: events, grown: make(chan struct{})} }
-
-func (s *server) grow(events int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.events += events
-	close(s.grown)
-	s.grown = make(chan struct{})
-}
+func newServer(events int) *server { return &server{events: events} }
 
 func ofOthers(n int) bool { return n%3 == 2 }
 
@@ -147,9 +138,6 @@ func (b *body) Read(p []byte) (int, error) {
 			b.text = b.text[n:]
 			return n, nil
 		}
-		b.server.mu.Lock()
-		more, grown := b.next < b.server.events, b.server.grown
-		b.server.mu.Unlock()
 		switch {
 		case b.m == endless:
 			b.text = strings.Repeat("x", 100)
@@ -159,20 +147,16 @@ func (b *body) Read(p []byte) (int, error) {
 			continue
 		case b.sent == 3:
 			return 0, fmt.Errorf("end: %w", errNobody)
-		case b.m == numb || !more:
-			select {
-			case <-b.ctx.Done():
-				return 0, b.ctx.Err()
-			case <-grown:
-				continue
-			}
+		case b.m == numb || b.next >= b.server.events:
+			<-b.ctx.Done()
+			return 0, b.ctx.Err()
 		}
 		b.text = b.server.block(b.next)
 		if b.next++; b.m != well {
 			b.sent++
 		}
 		if b.sent == 2 && b.m == cut {
-			b.text, b.sent, b.m = b.text[:len(b.text)-1], 3, well // all but the empty line
+			b.text, b.sent, b.m = b.text[:len(b.text)/2], 3, well
 		}
 	}
 }
@@ -278,7 +262,7 @@ func liveAndDie(t *testing.T, s *server, beside bool, deaths []int) (handled []i
 
 func TestPausesGrowAndAreBoundedAndTheServersWishIsHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(1)
+		s := newServer(3)
 		s.plan = append(slices.Repeat([]mishap{refused}, 9), full, cut, well)
 		s.plan[0] = full
 		var troubles []string
@@ -294,8 +278,8 @@ func TestPausesGrowAndAreBoundedAndTheServersWishIsHeard(t *testing.T) {
 			pauses = append(pauses, s.when[i+1].Sub(s.when[i]))
 		}
 		ms := time.Millisecond
-		want := []time.Duration{5000 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 8000 * ms, 15000 * ms, 15000 * ms, 15000 * ms, 15000 * ms}
-		if !slices.Equal(pauses[:10], want) {
+		want := []time.Duration{5000 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 8000 * ms, 15000 * ms, 15000 * ms, 15000 * ms, 15000 * ms, 250 * ms}
+		if !slices.Equal(pauses[:11], want) {
 			t.Errorf("pauses are %v, want %v", pauses, want)
 		}
 		if !strings.Contains(troubles[0], "follow completions: 503 Service Unavailable: 128 streams are open") ||
@@ -479,22 +463,5 @@ func TestAFileKeepsTheCursorOverALife(t *testing.T) {
 		if got, err := sdk.FileCursor(path).Load(t.Context()); err == nil {
 			t.Errorf("a damaged file is the cursor %.20q", got)
 		}
-	}
-}
-
-func BenchmarkFollowing(b *testing.B) {
-	s := newServer(0)
-	ctx, stop := context.WithCancel(b.Context())
-	handled := 0
-	b.ReportAllocs()
-	s.grow(b.N)
-	err := sdk.Follow(ctx, s.config(&memory{}), func(_ context.Context, c sdk.Completion) error {
-		if handled = int(c.Position.Offset); handled >= len(mine(b.N))-1 {
-			stop()
-		}
-		return nil
-	})
-	if err != nil {
-		b.Fatal(err)
 	}
 }
