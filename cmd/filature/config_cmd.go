@@ -154,6 +154,9 @@ func (c *config) contact(ctx context.Context) []finding {
 	for _, topic := range []kafka.Topic{c.intakeTopic(), c.ledgerTopic()} {
 		try("Kafka: "+topic.Name, func(ctx context.Context) (string, error) { return c.contactKafka(ctx, topic) })
 	}
+	if allOK(findings) { // whatever keeps us from the logs would be said again for each stream
+		try("Kafka: streams", c.contactStreams)
+	}
 	try("PostgreSQL", c.contactPostgres)
 	if c.TON.ConfigFile != "" {
 		try("TON", c.contactTON)
@@ -167,13 +170,43 @@ func (c *config) contactKafka(ctx context.Context, topic kafka.Topic) (string, e
 		return "", err
 	}
 	log, err := kafka.Open(ctx, cluster, topic)
-	if errors.Is(err, kafka.ErrTopic) {
-		return "", fmt.Errorf("%w; filature init makes topics that are missing", err)
+	if err != nil {
+		return "", initMakes(err)
 	}
+	return fmt.Sprintf("%d data shards and control, set as a log needs", c.Kafka.DataShards), log.Close()
+}
+
+// contactStreams looks for the topics of what others are told.
+func (c *config) contactStreams(ctx context.Context) (string, error) {
+	cluster, err := c.cluster()
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d data shards and control, set as a log needs", c.Kafka.DataShards), log.Close()
+	client, err := kafka.Dial(ctx, cluster)
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	var names []string
+	for _, one := range c.streams() {
+		have, err := client.Partitions(ctx, one.Name)
+		if err != nil {
+			return "", initMakes(err)
+		}
+		if have != one.Partitions {
+			return "", fmt.Errorf("topic %s has %d partitions; want %d, as an account's place depends on their number", one.Name, have, one.Partitions)
+		}
+		names = append(names, one.Name)
+	}
+	return strings.Join(names, ", ") + " are there", nil
+}
+
+// initMakes adds what to do to an error of a topic that may be missing.
+func initMakes(err error) error {
+	if errors.Is(err, kafka.ErrTopic) {
+		return fmt.Errorf("%w; filature init makes topics that are missing", err)
+	}
+	return err
 }
 
 func (c *config) contactPostgres(ctx context.Context) (string, error) {

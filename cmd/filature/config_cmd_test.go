@@ -11,7 +11,6 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/adapters/ton/localchain"
 	"github.com/filature/filature/internal/services"
@@ -125,21 +124,16 @@ ton = {config_file = %q, unverified = true}
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := cfg.cluster()
-	if err != nil {
+	if err := createTopics(t.Context(), cfg); err != nil {
 		t.Fatal(err)
-	}
-	for _, topic := range []kafka.Topic{cfg.intakeTopic(), cfg.ledgerTopic()} {
-		if err := kafka.Create(t.Context(), cluster, topic, cfg.Kafka.Replicas); err != nil {
-			t.Fatal(err)
-		}
 	}
 	store, err := postgres.Open(t.Context(), cfg.postgres())
 	if err != nil {
 		t.Fatal(err)
 	}
 	store.Close()
-	said := invoke(t, "config", "check", file, "--connect").want(t, exitOK, "2 data shards and control, set as a log needs", "which is this program's")
+	said := invoke(t, "config", "check", file, "--connect").want(t, exitOK,
+		"2 data shards and control, set as a log needs", "# ✓ Kafka: streams: check-", ".poison are there", "which is this program's")
 	if strings.Contains(said.stdout, services.PostgresPassword) {
 		t.Errorf("shows the password: %s", said.stdout)
 	}

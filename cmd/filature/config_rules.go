@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/stream"
 )
 
 // Bounds of a config. Those of a network are the ledger's, which would refuse the claims later.
@@ -29,8 +31,8 @@ const (
 	leastPoll, mostPoll = 100 * time.Millisecond, 10 * time.Minute
 	// maxThreshold: more is a slip in the unit.
 	maxThreshold = 1_000_000 * domain.Coin
-	// leastSecret is what Standard Webhooks wants of a secret, in bytes.
-	leastSecret = 24
+	// leastSecret and mostSecret are what Standard Webhooks wants of a secret, in bytes.
+	leastSecret, mostSecret = 24, 64
 	// maxWebhooks bounds the consumers that one relay runs.
 	maxWebhooks = 64
 )
@@ -38,7 +40,7 @@ const (
 var (
 	topicRule   = regexp.MustCompile(`^[a-zA-Z0-9.-]+$`)
 	webhookRule = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	streams     = []string{"completions", "settlement", "attestation"}
+	toldOf      = []string{string(stream.Completions), string(stream.Settlement), string(stream.Attestation)}
 	levels      = []string{"debug", "info", "warn", "error"}
 	formats     = []string{formatJSON, formatText}
 	mechanisms  = []string{"", string(kafka.SCRAM), string(kafka.PLAIN)}
@@ -193,14 +195,24 @@ func (c *config) checkWebhooks(p *problems) {
 			names[w.Name] = i
 		}
 		p.webhookURL(at("url"), w.URL)
-		p.oneOf(at("stream"), w.Stream, streams)
+		p.oneOf(at("stream"), w.Stream, toldOf)
 		switch {
 		case w.Secret == "" && w.SecretFile == "":
 			p.say(at("secret"), "", "want %d bytes or more, or secret_file: deliveries are signed with it", leastSecret)
-		case w.Secret != "" && len(w.Secret) < leastSecret:
-			p.say(at("secret"), w.Secret, "has %d bytes; want %d or more", len(w.Secret), leastSecret)
+		case w.Secret != "" && !signsWell(string(w.Secret)):
+			p.say(at("secret"), w.Secret, "want %d bytes or more, or whsec_ and %d to %d bytes in base64", leastSecret, leastSecret, mostSecret)
 		}
 	}
+}
+
+// signsWell tells whether a courier would take a secret.
+func signsWell(text string) bool {
+	encoded, is := strings.CutPrefix(text, "whsec_")
+	if !is {
+		return len(text) >= leastSecret
+	}
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
+	return err == nil && len(decoded) >= leastSecret && len(decoded) <= mostSecret
 }
 
 // webhookURL wants TLS, but for a receiver on this machine.

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/workers/courier"
 )
 
 const exampleFile = "../../filature.example.toml"
@@ -189,7 +191,9 @@ func TestADatabaseIsNamedByAURL(t *testing.T) {
 	for _, good := range []string{"postgres://h/d", "postgresql://u:geheim@h:1/d?sslmode=disable", "postgres:///d?host=/run/postgresql"} {
 		mustLoad(t, "", "FILATURE_KAFKA_BROKERS=h:1", "FILATURE_POSTGRES_URL="+good)
 	}
-	for _, bad := range []string{"postgres://u:geheim@h", "postgres://u:geheim@h/", "mysql://u:geheim@h/d", "host=h password=geheim", "postgres://u:geheim@h:x/d"} {
+	for _, bad := range []string{
+		"postgres://u:geheim@h", "postgres://u:geheim@h/", "mysql://u:geheim@h/d", "host=h password=geheim", "postgres://u:geheim@h:x/d",
+	} {
 		_, err := loadConfig(writeConfig(t, ""), []string{"FILATURE_KAFKA_BROKERS=h:1", "FILATURE_POSTGRES_URL=" + bad})
 		if err == nil || !strings.Contains(err.Error(), "(FILATURE_POSTGRES_URL): want postgres://") || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%s says %v", bad, err)
@@ -213,7 +217,7 @@ secret = "0123456789abcdef01234567"
 		{`http://127.0.0.1:9/x`, `https://user@example.org/x`, `webhooks[1].url = "https://user@example.org/x": want https://`},
 		{`http://127.0.0.1:9/x`, `ftp://127.0.0.1/x`, `webhooks[1].url = "ftp://127.0.0.1/x": want https://`},
 		{`"settlement"`, `"ledger"`, `webhooks[1].stream = "ledger": want one of completions, settlement, attestation`},
-		{`0123456789abcdef01234567`, `geheim`, `webhooks[1].secret = "xxxxx": has 6 bytes; want 24 or more`},
+		{`0123456789abcdef01234567`, `geheim`, `webhooks[1].secret = "xxxxx": want 24 bytes or more, or whsec_ and 24 to 64 bytes in base64`},
 		{`0123456789abcdef01234567`, ``, `webhooks[1].secret = "": want 24 bytes or more, or secret_file`},
 	} {
 		text := leastConfig + strings.ReplaceAll(good, "good", "first") + strings.Replace(good, test.old, test.replacement, 1)
@@ -221,6 +225,45 @@ secret = "0123456789abcdef01234567"
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s says %v\nwant %s", test.replacement, err, test.want)
 		}
+	}
+}
+
+// TestAConfigTakesTheWebhooksThatACourierTakes holds two rules together: the config's, which says all that is wrong at
+// once, and the courier's.
+func TestAConfigTakesTheWebhooksThatACourierTakes(t *testing.T) {
+	long := func(n int) string { return "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n)) }
+	good := webhookConfig{Name: "w", URL: "https://h/", Stream: "completions", Secret: secret(long(24))}
+	var all []webhookConfig
+	for _, text := range []string{
+		long(23), long(24), long(64), long(65), "whsec_???", strings.Repeat("x", 23), strings.Repeat("x", 24), strings.Repeat("x", 99),
+	} {
+		w := good
+		w.Secret = secret(text)
+		all = append(all, w)
+	}
+	for _, text := range []string{"http://h/", "http://localhost/", "http://127.1.2.3:1/", "http://[::1]/", "https://u@h/", "https://", "h", "ftp://h/"} {
+		w := good
+		w.URL = text
+		all = append(all, w)
+	}
+	taken := 0
+	for _, w := range all {
+		c := defaultConfig()
+		c.Webhooks = []webhookConfig{w}
+		wrong := problems{c: c}
+		c.checkWebhooks(&wrong)
+		_, err := courier.NewCaller(courier.Webhook{
+			Name: w.Name, URL: w.URL, Secret: string(w.Secret), JSON: func(payload []byte) ([]byte, error) { return payload, nil },
+		}, time.Now)
+		if (err == nil) != (len(wrong.found) == 0) {
+			t.Errorf("%s, secret of %d: the config says %v, a courier %v", w.URL, len(w.Secret), wrong.found, err)
+		}
+		if err == nil {
+			taken++
+		}
+	}
+	if taken != 7 {
+		t.Errorf("%d webhooks are taken, want 7", taken)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/postgres"
+	"github.com/filature/filature/domain/stream"
+	"github.com/filature/filature/workers/relay"
 )
 
 const (
@@ -51,12 +53,31 @@ func (c *config) cluster() (kafka.Cluster, error) {
 	return cluster, nil
 }
 
-func (c *config) intakeTopic() kafka.Topic { return kafka.IntakeTopic(c.Kafka.Topics, c.Kafka.DataShards) }
+func (c *config) intakeTopic() kafka.Topic {
+	return kafka.IntakeTopic(c.Kafka.Topics, c.Kafka.DataShards)
+}
 
-func (c *config) ledgerTopic() kafka.Topic { return kafka.LedgerTopic(c.Kafka.Topics, c.Kafka.DataShards) }
+func (c *config) ledgerTopic() kafka.Topic {
+	return kafka.LedgerTopic(c.Kafka.Topics, c.Kafka.DataShards)
+}
 
 // stream is the name of one of our topics: completions, settlement, attestation, poison.
 func (c *config) stream(name string) string { return c.Kafka.Topics + "." + name }
+
+// streams are the topics of what others are told, and of what is put aside. They can be made again from the ledger,
+// but a reader who was away for long should not have to ask for that, and the relay has to see what it
+// published last: they are kept for ever, as the logs are.
+func (c *config) streams() []kafka.Stream {
+	var all []kafka.Stream
+	for _, name := range []stream.Name{stream.Completions, stream.Settlement, stream.Attestation} {
+		partitions := 1
+		if name == stream.Completions {
+			partitions = c.Kafka.DataShards
+		}
+		all = append(all, kafka.Stream{Name: relay.Topic(c.Kafka.Topics, name), Partitions: partitions, Replicas: c.Kafka.Replicas})
+	}
+	return append(all, kafka.Stream{Name: c.stream(poisonTopic), Partitions: 1, Replicas: c.Kafka.Replicas})
+}
 
 func (c *config) postgres() postgres.Config {
 	return postgres.Config{URL: string(c.Postgres.URL), Reader: c.Postgres.Reader}

@@ -436,14 +436,14 @@ func TestAlertsAndDashboardAskForMetricsThatThereAre(t *testing.T) {
 
 func TestGrafanaFindsItsDashboardAndItsData(t *testing.T) {
 	type datasources struct {
-		Version int `yaml:"apiVersion"`
+		Version int `yaml:"apiVersion"` //nolint:tagliatelle // Grafana's name
 		Sources []struct {
 			Name, UID, Type, Access, URL string
-			IsDefault                    bool `yaml:"isDefault"`
+			IsDefault                    bool `yaml:"isDefault"` //nolint:tagliatelle // Grafana's name
 		} `yaml:"datasources"`
 	}
 	type providers struct {
-		Version   int `yaml:"apiVersion"`
+		Version   int `yaml:"apiVersion"` //nolint:tagliatelle // Grafana's name
 		Providers []struct {
 			Name, Type string
 			Options    struct{ Path string }

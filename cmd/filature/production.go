@@ -212,16 +212,5 @@ func createTopics(ctx context.Context, c *config) error {
 			return err
 		}
 	}
-	// Streams can be made again from the ledger, but a reader who was away for long should not have to ask for
-	// that, and the relay has to see what it published last: they are kept for ever, too.
-	var streams []kafka.Stream
-	for _, name := range []stream.Name{stream.Completions, stream.Settlement, stream.Attestation} {
-		partitions := 1
-		if name == stream.Completions {
-			partitions = c.Kafka.DataShards
-		}
-		streams = append(streams, kafka.Stream{Name: relay.Topic(c.Kafka.Topics, name), Partitions: partitions, Replicas: c.Kafka.Replicas})
-	}
-	streams = append(streams, kafka.Stream{Name: c.stream(poisonTopic), Partitions: 1, Replicas: c.Kafka.Replicas})
-	return pubsub.Create(ctx, cluster, streams...)
+	return pubsub.Create(ctx, cluster, c.streams()...)
 }
