@@ -171,7 +171,7 @@ func (c *config) contactKafka(ctx context.Context, topic kafka.Topic) (string, e
 	}
 	log, err := kafka.Open(ctx, cluster, topic)
 	if err != nil {
-		return "", initMakes(err)
+		return "", err
 	}
 	return fmt.Sprintf("%d data shards and control, set as a log needs", c.Kafka.DataShards), log.Close()
 }
@@ -190,8 +190,11 @@ func (c *config) contactStreams(ctx context.Context) (string, error) {
 	var names []string
 	for _, one := range c.streams() {
 		have, err := client.Partitions(ctx, one.Name)
+		if errors.Is(err, kafka.ErrTopic) {
+			return "", fmt.Errorf("%w; filature init makes topics that are missing", err)
+		}
 		if err != nil {
-			return "", initMakes(err)
+			return "", err
 		}
 		if have != one.Partitions {
 			return "", fmt.Errorf("topic %s has %d partitions; want %d, as an account's place depends on their number", one.Name, have, one.Partitions)
@@ -199,14 +202,6 @@ func (c *config) contactStreams(ctx context.Context) (string, error) {
 		names = append(names, one.Name)
 	}
 	return strings.Join(names, ", ") + " are there", nil
-}
-
-// initMakes adds what to do to an error of a topic that may be missing.
-func initMakes(err error) error {
-	if errors.Is(err, kafka.ErrTopic) {
-		return fmt.Errorf("%w; filature init makes topics that are missing", err)
-	}
-	return err
 }
 
 func (c *config) contactPostgres(ctx context.Context) (string, error) {

@@ -117,7 +117,7 @@ ton = {config_file = %q, unverified = true}
 `, brokers[0], nameOf(t, database), database, chain.GlobalConfigFile()))
 
 	invoke(t, "config", "check", file, "--connect").want(t, exitUnfinished,
-		"# ✗ Kafka: check-", "filature init makes topics that are missing",
+		"# ✗ Kafka: check-", "create the log's topics first, as filature init does",
 		"# ✓ PostgreSQL: schema 0; the next start of this program brings it to ", "# ✓ TON: network -217 answers")
 
 	cfg, err := loadConfig(file, nil)

@@ -76,7 +76,7 @@ var (
 	trialBalance = sight("trial_balance_nanotons", "Sum of all accounts of all kinds, which is zero.")
 	vaultFree    = sight("vault_free_nanotons", "What the vault holds on chain, less what it never pays out.")
 	vaultBooked  = sight("vault_booked_nanotons", "What the vault holds by the ledger.")
-	vaultSurplus = sight("vault_surplus_nanotons", "What the vault holds more than the ledger says; what is not booked yet shows for a moment.")
+	vaultSurplus = sight("vault_surplus_nanotons", "What the vault holds more than the ledger says: what the network put in itself, and what is not booked yet.")
 	vaultPaused  = sight("vault_paused", "1 if the vault is paused.")
 	roleRunning  = sight("role_running", "1 if this process does the work, 0 if the work stopped and waits to be taken up again.", "role", "shard")
 	roleRestarts = sight("role_restarts_total", "How often the work stopped by itself in this process.", "role", "shard")
