@@ -105,7 +105,10 @@ func newEngine(ctx context.Context, p parts, log *slog.Logger, r roles, pace set
 		Intake: e.intake, Ledger: e.ledger, Reports: reports{e.store}, Verifier: e.verifier, Entropy: rand.Reader,
 	})
 	e.operator = e.reporter("operator")
-	look := sources{intake: e.intake, ledger: e.ledger, tables: e.store, clerks: e.works.answered, works: e.works.all}
+	look := sources{intake: e.intake, ledger: e.ledger, clerks: e.works.answered, works: e.works.all}
+	if e.roles[roleProjector] || e.roles[roleSettler] || e.roles[roleAPI] { // a look sums all balances: a few are enough
+		look.tables = e.store
+	}
 	if e.chain != nil {
 		look.vault = e.lookAtVault
 	}
