@@ -7,4 +7,4 @@ bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
 go build -o "$bin/filature" ./cmd/filature
 go build -o "$bin/chaos" ./internal/chaos
-"$bin/chaos" -program "$bin/filature" -seed "${SEED:-0}" -kills "${KILLS:-24}"
+"$bin/chaos" -program "$bin/filature" -seed "${SEED:-0}" -kills "${KILLS:-26}"

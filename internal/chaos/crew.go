@@ -114,7 +114,7 @@ func (c *crew) fill(ctx context.Context, p *post, output *os.File) (again bool) 
 		return false
 	}
 	c.figures.Starts++
-	p.process, p.order, p.resume = own, toRun, nil
+	p.process, p.order = own, toRun
 	c.mu.Unlock()
 	<-own.ended
 	c.mu.Lock()
@@ -226,14 +226,17 @@ func (c *crew) named(name string) []*post {
 	return some
 }
 
-// tell gives an order to the process of a post, if it has one, and returns the process.
+// tell gives an order to the process of a post and returns it; nil where there is none just now.
 func (c *crew) tell(p *post, o order, signal os.Signal) *process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p.order = o
 	if p.process == nil {
+		if o == toEnd {
+			p.order = o
+		}
 		return nil
 	}
+	p.order = o
 	if o == toDie {
 		c.figures.Kills++
 		p.resume = make(chan struct{})
@@ -245,13 +248,11 @@ func (c *crew) tell(p *post, o order, signal os.Signal) *process {
 // kill kills the process of a post. Nobody is started there before revive.
 func (c *crew) kill(p *post) *process { return c.tell(p, toDie, syscall.SIGKILL) }
 
+// revive lets a post be filled again, once after each kill that hit somebody.
 func (c *crew) revive(p *post) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.resume != nil {
-		close(p.resume)
-		p.resume = nil
-	}
+	close(p.resume)
 }
 
 // freeze stops the process of a post in the middle of whatever it does.

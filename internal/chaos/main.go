@@ -1,8 +1,8 @@
 // Command chaos runs Filature in production mode on three real brokers, disturbs whatever it is made of, and looks
 // for what that lost.
 //
-// It runs one workload twice, each time in a network of its own: gateways, clerks, projectors, settlers and
-// watchers in processes of their own, on Kafka, PostgreSQL and a TON chain. The first time it kills, stops and moves
+// It runs one workload twice, each time in a network of its own: gateways, clerks, projectors, settlers,
+// watchers and relays in processes of their own, on Kafka, PostgreSQL and a TON chain. The first time it kills, stops and moves
 // what there is, each in turn and then at random. The second time it leaves all alone. Then it compares both with
 // the plan that the workload was made from, and with each other: what was acknowledged is there, nothing is counted
 // twice, everybody was paid what is owed, and the payout root is the same. scripts/chaos.sh builds and runs it.

@@ -18,6 +18,7 @@ const (
 	killProjector   kind = "kill -9 the projector"
 	killSettler     kind = "kill -9 the settler"
 	killWatcher     kind = "kill -9 the watcher"
+	killRelay       kind = "kill -9 a relay"
 	killGateway     kind = "kill -9 a gateway"
 	killPostgres    kind = "kill -9 PostgreSQL"
 	freezeClerk     kind = "stop a clerk, and wake it as a zombie"
@@ -28,7 +29,7 @@ const (
 )
 
 var kinds = []kind{
-	killBroker, killClerk, killProjector, killSettler, killWatcher, killGateway, killPostgres,
+	killBroker, killClerk, killProjector, killSettler, killWatcher, killRelay, killGateway, killPostgres,
 	freezeClerk, freezeProjector, freezeBroker, moveLeaders, rebalance,
 }
 
@@ -78,7 +79,7 @@ func down(lots *rand.Rand, k kind, alone bool) time.Duration {
 	switch k {
 	case freezeClerk, freezeProjector:
 		return span(lots, beyondSession, zombieUpTo)
-	case killClerk, killProjector, killSettler, killWatcher:
+	case killClerk, killProjector, killSettler, killWatcher, killRelay:
 		if alone { // so that one sees who takes over
 			return span(lots, beyondSession, zombieUpTo)
 		}

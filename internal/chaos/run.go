@@ -32,6 +32,7 @@ type outcome struct {
 	books  *workload.Books
 	sent   workload.Sent
 	counts counts
+	told   streamCounts
 	copies int64 // of reports in intake
 	last   projections.Batch
 	audit  auditor.Report
@@ -119,6 +120,9 @@ func (o *outcome) finish(ctx context.Context, s *stage) error {
 		return err
 	}
 	if err := s.awaitCut(settling, m.decided); err != nil {
+		return err
+	}
+	if o.told, err = s.checkStreams(settling, &o.wrong); err != nil {
 		return err
 	}
 	var others []*post

@@ -116,7 +116,7 @@ func (s *stage) build(ctx context.Context, program string) error {
 		}
 	}
 	for n := range perRole {
-		for _, roles := range [][]string{{"clerk"}, {"projector"}, {"settler", "watcher"}} {
+		for _, roles := range [][]string{{"clerk"}, {"projector"}, {"settler", "watcher"}, {"relay"}} {
 			if err := s.hire(ctx, n+1, "127.0.0.1:0", roles...); err != nil {
 				return err
 			}

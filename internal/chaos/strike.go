@@ -23,7 +23,7 @@ type director struct {
 	began time.Time
 	// one of a sort is disturbed at a time: with two of three brokers down nothing goes on, and nobody would be left
 	// to take over.
-	brokers, postgres, clerks, projectors, settlers, gateways sync.Mutex
+	brokers, postgres, clerks, projectors, settlers, relays, gateways sync.Mutex
 
 	mu  sync.Mutex // guards what is below
 	out io.Writer
@@ -152,11 +152,11 @@ func (d *director) strike(ctx context.Context, s *strike, done func(at time.Time
 	case killClerk:
 		d.clerks.Lock()
 		defer d.clerks.Unlock()
-		return d.kill(ctx, s, crew.doing("clerk"), done)
+		return d.kill(ctx, s, d.working("clerk", "clerk"), done)
 	case freezeClerk:
 		d.clerks.Lock()
 		defer d.clerks.Unlock()
-		return d.freeze(ctx, s, crew.doing("clerk"), done)
+		return d.freeze(ctx, s, d.working("clerk", "clerk"), done)
 	case rebalance:
 		d.clerks.Lock()
 		defer d.clerks.Unlock()
@@ -164,25 +164,37 @@ func (d *director) strike(ctx context.Context, s *strike, done func(at time.Time
 	case killProjector:
 		d.projectors.Lock()
 		defer d.projectors.Unlock()
-		return d.kill(ctx, s, crew.doing("projector"), done)
+		return d.kill(ctx, s, d.working("projector", "projector"), done)
 	case freezeProjector:
 		d.projectors.Lock()
 		defer d.projectors.Unlock()
-		return d.freeze(ctx, s, crew.doing("projector"), done)
+		return d.freeze(ctx, s, d.working("projector", "projector"), done)
 	case killSettler:
 		d.settlers.Lock()
 		defer d.settlers.Unlock()
-		return d.kill(ctx, s, crew.doing("settler"), done)
+		return d.kill(ctx, s, d.working("settler", "settler"), done)
 	case killWatcher:
 		d.settlers.Lock()
 		defer d.settlers.Unlock()
-		return d.kill(ctx, s, crew.doing("watcher"), done)
+		return d.kill(ctx, s, d.working("watcher", "settler"), done)
+	case killRelay:
+		d.relays.Lock()
+		defer d.relays.Unlock()
+		return d.kill(ctx, s, d.working("relay", "relay"), done)
 	case killGateway:
 		d.gateways.Lock()
 		defer d.gateways.Unlock()
 		return d.kill(ctx, s, crew.named("gateway"), done)
 	}
 	panic("not a kind: " + s.Kind)
+}
+
+// working returns the processes that do some work, or, while it moves, those that might.
+func (d *director) working(work, name string) []*post {
+	if doing := d.stage.crew.doing(work); len(doing) > 0 {
+		return doing
+	}
+	return d.stage.crew.named(name)
 }
 
 // kill kills one of some processes, and has another one started in its place later.
@@ -193,6 +205,10 @@ func (d *director) kill(ctx context.Context, s *strike, some []*post, done func(
 	}
 	p, at := some[s.Pick%len(some)], time.Now()
 	victim := d.stage.crew.kill(p)
+	if victim == nil {
+		d.sayf("%s: %s has just ended", s.Kind, p.name)
+		return nil
+	}
 	works := d.stage.crew.holding(victim)
 	d.sayf("%s: %s%s; back after %s", s.Kind, p.name, having(works), round(s.Down))
 	done(at, works, victim)
@@ -209,13 +225,15 @@ func (d *director) freeze(ctx context.Context, s *strike, some []*post, done fun
 	}
 	p, at := some[s.Pick%len(some)], time.Now()
 	victim := d.stage.crew.freeze(p)
+	if victim == nil {
+		d.sayf("%s: %s has just ended", s.Kind, p.name)
+		return nil
+	}
 	works := d.stage.crew.holding(victim)
 	d.sayf("%s: %s%s; wakes after %s", s.Kind, p.name, having(works), round(s.Down))
 	done(at, works, victim)
 	err := workload.Pause(ctx, s.Down)
-	if victim != nil {
-		victim.signal(syscall.SIGCONT)
-	}
+	victim.signal(syscall.SIGCONT)
 	return err
 }
 

@@ -35,6 +35,9 @@ func printTables(out io.Writer, disturbed, calm *outcome) error {
 	row("claims accepted", func(o *outcome) any { return o.say.Want.AcceptedClaims })
 	row("claims rejected", func(o *outcome) any { return o.say.Want.RejectedClaims })
 	row("jobs completed", func(o *outcome) any { return o.say.Want.Completed })
+	row("messages on the streams, each once", func(o *outcome) any { return o.told.Messages })
+	row("  completions among them", func(o *outcome) any { return o.told.Completions })
+	row("  copies, which a reader drops by their position", func(o *outcome) any { return o.told.Copies })
 	row("batches sealed", func(o *outcome) any { return o.last.Number })
 	row("payout root of the last batch", func(o *outcome) any { return o.last.PayoutRoot.String()[:14] })
 	row("owed and paid on chain, coins", func(o *outcome) any {

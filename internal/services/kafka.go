@@ -153,18 +153,24 @@ func (c *KafkaCluster) Signal(number int, signal syscall.Signal) error {
 	return nil
 }
 
-// Revive is Restart for a program that is no test.
+// Revive is Restart for a program that is no test. The others must run. A broker that ends at once is started
+// again for a while, as somebody may use its port just now, and be it as the near end of a connection.
 func (c *KafkaCluster) Revive(ctx context.Context, number int) error {
 	b := c.brokers[number]
-	if err := b.start(); err != nil { //nolint:contextcheck // a server outlives the call that starts it
-		return fmt.Errorf("restart broker %d: %w", number, err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := b.await(ctx, len(c.brokers)); err != nil {
-		return fmt.Errorf("restart broker %d: %w", number, err)
+	for {
+		if err := b.start(); err != nil { //nolint:contextcheck // a server outlives the call that starts it
+			return fmt.Errorf("restart broker %d: %w", number, err)
+		}
+		err := c.await(ctx, b)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, errEnded) || !b.hasEnded() || ctx.Err() != nil {
+			return fmt.Errorf("restart broker %d: %w", number, err)
+		}
 	}
-	return nil
 }
 
 // Stop ends all brokers and throws their disks away.
@@ -246,7 +252,7 @@ func (c *KafkaCluster) begin(classpath string, brokers int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	for _, b := range c.brokers {
-		if err := b.await(ctx, brokers); err != nil {
+		if err := c.await(ctx, b); err != nil {
 			return err
 		}
 	}
@@ -256,22 +262,36 @@ func (c *KafkaCluster) begin(classpath string, brokers int) error {
 // errEnded: the process ended before it was ready.
 var errEnded = errors.New("server ended")
 
-// await waits until a broker knows all of them.
-func (b *broker) await(ctx context.Context, brokers int) error {
+// await waits until a broker knows all of them, and gives up when any of them ends: one that finds its port taken
+// does, and whoever has the port may know as many brokers.
+func (c *KafkaCluster) await(ctx context.Context, b *broker) error {
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
 	for {
 		known, err := brokersKnownTo(ctx, localhost(b.plain))
-		if known == brokers {
+		for _, other := range c.brokers {
+			if other.hasEnded() {
+				return fmt.Errorf("broker %d: %w\n%s", other.id, errEnded, logOf(other.folder))
+			}
+		}
+		if known == len(c.brokers) {
 			return nil
 		}
 		select {
 		case <-retry.C:
-		case <-b.ended:
-			return fmt.Errorf("broker %d: %w\n%s", b.id, errEnded, logOf(b.folder))
 		case <-ctx.Done():
-			return fmt.Errorf("broker %d knows %d of %d brokers after %s: %w\n%s", b.id, known, brokers, startTimeout, err, logOf(b.folder))
+			return fmt.Errorf("broker %d knows %d of %d brokers after %s (%w)\n%s", b.id, known, len(c.brokers), startTimeout,
+				errors.Join(ctx.Err(), err), logOf(b.folder))
 		}
+	}
+}
+
+func (b *broker) hasEnded() bool {
+	select {
+	case <-b.ended:
+		return true
+	default:
+		return false
 	}
 }
 

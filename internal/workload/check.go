@@ -87,6 +87,11 @@ func (w *Workload) CheckTables(ctx context.Context, wrong *Findings, run string,
 		Want(wrong, run, "reports answered", reports, plan.Reports)
 		Want(wrong, run, "claims accepted", accepted, plan.AcceptedClaims)
 		Want(wrong, run, "claims rejected", rejected, plan.RejectedClaims)
+		if rejected != plan.RejectedClaims {
+			if err := tellRejections(ctx, wrong, run, r); err != nil {
+				return err
+			}
+		}
 		if err := w.checkMoney(ctx, wrong, run, r); err != nil {
 			return err
 		}
@@ -100,6 +105,24 @@ func (w *Workload) CheckTables(ctx context.Context, wrong *Findings, run string,
 		}
 		return nil
 	})
+}
+
+// tellRejections says what was rejected why, the first of each reason with its place.
+func tellRejections(ctx context.Context, wrong *Findings, run string, view projections.View) error {
+	counts, first := map[string]int{}, map[string]projections.Rejected{}
+	for rejected, err := range projections.RowsOf(ctx, view, projections.Rejections) {
+		if err != nil {
+			return err
+		}
+		why := fmt.Sprintf("%v %s", rejected.Reason, rejected.Field)
+		if counts[why]++; counts[why] == 1 {
+			first[why] = rejected
+		}
+	}
+	for why, n := range counts {
+		wrong.Addf("%s: %d claims were rejected because of %s, the first: %+v", run, n, why, first[why])
+	}
+	return nil
 }
 
 // checkMoney wants the trial balance to be zero, and its parts to be the plan's.

@@ -20,24 +20,36 @@ func (w *Workload) Say(ctx context.Context, s *Sender, books *Books, deposit fun
 		return err
 	}
 	said := int64(0)
+	answered := func(ctx context.Context, view projections.View) (bool, error) {
+		reports, _, _, err := w.reported(ctx, view)
+		return reports == said, err
+	}
 	for n, slice := range w.founding.slices {
 		if err := s.run(ctx, &w.founding, n, n+1); err != nil {
 			return err
 		}
 		said += int64(len(slice))
-		if err := books.Await(ctx, "everybody is registered", func(ctx context.Context, view projections.View) (bool, error) {
-			reports, _, _, err := w.reported(ctx, view)
-			return reports == said, err
-		}); err != nil {
+		if err := books.Await(ctx, "everybody is registered", answered); err != nil {
 			return err
 		}
 	}
 	opening, openingCtx := errgroup.WithContext(ctx)
 	for _, lane := range w.Lanes {
 		opening.Go(func() error { return s.run(openingCtx, lane, 0, 1) })
-		opening.Go(func() error { return deposit(openingCtx, lane) })
+		said += int64(len(lane.slices[0]))
 	}
 	if err := opening.Wait(); err != nil {
+		return err
+	}
+	// An account that has a deposit before it was opened is an admin's to open.
+	if err := books.Await(ctx, "all accounts are open", answered); err != nil {
+		return err
+	}
+	paying, payingCtx := errgroup.WithContext(ctx)
+	for _, lane := range w.Lanes {
+		paying.Go(func() error { return deposit(payingCtx, lane) })
+	}
+	if err := paying.Wait(); err != nil {
 		return err
 	}
 	if err := books.Await(ctx, "all deposits are booked", func(ctx context.Context, view projections.View) (bool, error) {
