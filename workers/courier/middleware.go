@@ -22,7 +22,6 @@ func (c *Courier) judge(next message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
 		given := m.Context()
 		produced, err := next(m)
-		m.SetContext(given)
 		switch {
 		case err == nil:
 			return produced, nil

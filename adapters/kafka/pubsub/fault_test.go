@@ -470,11 +470,18 @@ func TestAMessageThatIsBeingHandledMayBeAcknowledgedWhileItsSubscriberEnds(t *te
 	}
 	m := receive(t, messages)
 	cancel()
+	closed := make(chan error, 1)
+	go func() { closed <- first.Close() }()
+	select {
+	case err := <-closed:
+		t.Fatalf("closed (%v) while a message was being handled", err)
+	case <-time.After(500 * time.Millisecond): // well below the time that it has
+	}
 	if err := m.Context().Err(); err != nil {
 		t.Errorf("its context ended with the subscription: %v", err)
 	}
 	m.Ack()
-	if err := first.Close(); err != nil {
+	if err := <-closed; err != nil {
 		t.Fatal(err)
 	}
 	if _, open := <-messages; open {
@@ -485,4 +492,41 @@ func TestAMessageThatIsBeingHandledMayBeAcknowledgedWhileItsSubscriberEnds(t *te
 	if string(next.Payload) != "1" {
 		t.Errorf("next is %s; want 1", next.Payload)
 	}
+}
+
+// TestMembersWithNothingToDoLeaveTheOthersInPeace: five members share one partition.
+func TestMembersWithNothingToDoLeaveTheOthersInPeace(t *testing.T) {
+	t.Parallel()
+	cluster := kafka.Cluster{Brokers: services.Kafka(t)}
+	topic := newStream(t, cluster, 1)
+	if err := newPublisher(t, cluster).Publish(topic, numbered("a", 0)); err != nil {
+		t.Fatal(err)
+	}
+	config := pubsub.SubscriberConfig{Group: topic}
+	received := make(chan *message.Message)
+	for range 5 {
+		messages := subscribe(t, newSubscriber(t, cluster, config), topic)
+		go func() {
+			for m := range messages {
+				received <- m
+			}
+		}()
+	}
+	// A message whose partition is taken away comes again. That may happen while they come together, and not after.
+	const mayTake, peace = 3, 6 * time.Second
+	for range mayTake {
+		var m *message.Message
+		select {
+		case m = <-received:
+		case <-time.After(patience):
+			t.Fatalf("no message after %v", patience)
+		}
+		select {
+		case <-m.Context().Done():
+		case <-time.After(peace):
+			m.Ack()
+			return
+		}
+	}
+	t.Errorf("the partition was taken away %d times", mayTake)
 }
