@@ -36,6 +36,7 @@ type program struct {
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
 	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own, with a lite-server, to try things on."`
 	Config  configCmd  `cmd:"" help:"Look at a config file: config check."`
+	Poison  poisonCmd  `cmd:"" help:"Look after messages that could not be dealt with: poison list, poison replay."`
 	Keygen  keygenCmd  `cmd:"" help:"Make a signing key."`
 	Version versionCmd `cmd:"" help:"Say which program this is."`
 }
