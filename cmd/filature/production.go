@@ -101,7 +101,7 @@ func openServers(ctx context.Context, c *config) (p parts, err error) {
 	}
 	p = parts{
 		pollChain: c.TON.Poll.Duration,
-		lasting:   []error{kafka.ErrTopic, kafka.ErrLogin, postgres.ErrNewerSchema, relay.ErrStranger},
+		lasting:   []error{kafka.ErrTopic, kafka.ErrLogin, postgres.ErrNewerSchema, relay.ErrStranger, pubsub.ErrForgotten},
 		share: func(ctx context.Context, task string, work func(context.Context, domain.Shard) error) error {
 			return kafka.Own(ctx, cluster, c.ledgerTopic(), c.stream(task), work)
 		},
