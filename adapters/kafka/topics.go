@@ -220,7 +220,8 @@ func (c Cluster) inspect(ctx context.Context, client *kafka.Client, topic Topic)
 		return err
 	})
 	if errors.Is(err, kafka.UnknownTopicOrPartition) {
-		return fmt.Errorf("look at the topics of %s: %w: it is not there, or may not be seen: create the log's topics first, as filature init does: %w", topic.Name, ErrTopic, err)
+		return fmt.Errorf("look at the topics of %s: %w: it is not there, or may not be seen: create the log's topics first, as filature init does: %w",
+			topic.Name, ErrTopic, err)
 	}
 	if err != nil {
 		return fmt.Errorf("look at the topics of %s: %w", topic.Name, err)

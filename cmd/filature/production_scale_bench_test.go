@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +23,6 @@ import (
 func buildProgram(b *testing.B) string {
 	b.Helper()
 	program := filepath.Join(b.TempDir(), "filature")
-	//nolint:gosec // nothing of it comes from outside
 	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		b.Fatalf("build: %v\n%s", err, out)
 	}
@@ -39,8 +40,9 @@ type child struct {
 // ended before.
 func (p *plant) spawn(b *testing.B, program string, r role) *child {
 	b.Helper()
-	//nolint:gosec // the program is ours
-	c := &child{command: exec.CommandContext(b.Context(), program, "serve", "--config", p.config(b), "--role", string(r)), log: &lines{}, ended: make(chan struct{})}
+	ctx := context.WithoutCancel(b.Context()) // which ends before the cleanup that ends the process
+	command := exec.CommandContext(ctx, program, "serve", "--config", p.config(b), "--role", string(r))
+	c := &child{command: command, log: &lines{}, ended: make(chan struct{})}
 	c.command.Env = append(os.Environ(), "GOMAXPROCS=1")
 	c.command.Stderr = c.log
 	if err := c.command.Start(); err != nil {
@@ -50,7 +52,7 @@ func (p *plant) spawn(b *testing.B, program string, r role) *child {
 		defer close(c.ended)
 		_ = c.command.Wait() // most are killed
 	}()
-	b.Cleanup(func() { c.end(b, syscall.SIGKILL) })
+	b.Cleanup(func() { c.end(b) })
 	return c
 }
 
@@ -62,15 +64,13 @@ func (c *child) signal(b *testing.B, signal syscall.Signal) {
 	}
 }
 
-// end ends a process by a signal, and waits for it.
-func (c *child) end(b *testing.B, signal syscall.Signal) {
+// end kills a process, if it has not ended yet, and waits for its end.
+func (c *child) end(b *testing.B) {
 	b.Helper()
-	select {
-	case <-c.ended:
-	default:
-		c.signal(b, signal)
-		<-c.ended
+	if err := c.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		b.Errorf("kill: %v", err)
 	}
+	<-c.ended
 }
 
 // works is how many works of a role the process says that it has.
@@ -208,7 +208,7 @@ func BenchmarkClerkProcesses(b *testing.B) {
 					b.Error("the shards moved meanwhile: somebody was stopped for too long")
 				}
 				for _, c := range children {
-					c.end(b, syscall.SIGKILL)
+					c.end(b)
 				}
 				b.StartTimer()
 			}
@@ -225,9 +225,9 @@ func BenchmarkClerkProcesses(b *testing.B) {
 	}
 }
 
-// BenchmarkTakeover is from the end of one of two processes to when the other has done what the first had to do:
-// answered all shards, or folded the answers into the tables. A process that is told to stop gives its shards away;
-// one that is killed keeps them until its session with Kafka ends.
+// BenchmarkTakeover is from the signal that ends one of two processes to when the other has done what comes after
+// it: answered a report to each shard, or folded the answers into the tables. A process that is told to stop gives its
+// shards away; one that is killed keeps them until its session with Kafka ends.
 func BenchmarkTakeover(b *testing.B) {
 	program := buildProgram(b)
 	for _, how := range []struct {
@@ -244,10 +244,10 @@ func BenchmarkTakeover(b *testing.B) {
 				until(b, children, func() bool { return p.answered(b, last) })
 				b.StartTimer()
 				children[0].signal(b, how.signal)
+				<-children[0].ended // or else it may answer still
 				last = p.put(b, p.everywhere())
 				until(b, children, func() bool { return p.answered(b, last) })
 				b.StopTimer()
-				<-children[0].ended
 				children = []*child{children[1], p.spawn(b, program, roleClerk)}
 				b.StartTimer()
 			}
@@ -268,9 +268,9 @@ func BenchmarkTakeover(b *testing.B) {
 				p.await(b, look, clerk)
 				b.StartTimer()
 				leader.signal(b, how.signal)
+				<-leader.ended // or else it may fold still
 				p.await(b, look, clerk)
 				b.StopTimer()
-				<-leader.ended
 				leader = p.spawn(b, program, roleProjector)
 				b.StartTimer()
 			}

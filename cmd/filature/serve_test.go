@@ -175,10 +175,10 @@ func (s *served) report(t *testing.T, report []byte) (receipt httpReceipt) {
 }
 
 type httpReceipt struct {
-	Status string
-	Shard  int
-	Offset int64
-	Reason string
+	Status string `json:"status"`
+	Shard  int    `json:"shard"`
+	Offset int64  `json:"offset"`
+	Reason string `json:"reason"`
 }
 
 func eventually(t *testing.T, holds func() bool) {
