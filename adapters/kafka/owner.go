@@ -59,7 +59,7 @@ func Own(ctx context.Context, cluster Cluster, topic Topic, group string, work f
 	if err != nil {
 		return fmt.Errorf("group %s: %w", group, err)
 	}
-	lost := follow(ctx, members, func(assigned map[string][]kafka.PartitionAssignment) {
+	lost := follow(ctx, members.Next, func(assigned map[string][]kafka.PartitionAssignment) {
 		var mine []domain.Shard
 		for name, partitions := range assigned {
 			for _, p := range partitions {
@@ -81,18 +81,21 @@ func Own(ctx context.Context, cluster Cluster, topic Topic, group string, work f
 }
 
 // follow calls assign at each generation of the group until the context ends, or the group is out of
-// reach for too long, which it returns.
-func follow(ctx context.Context, members *kafka.ConsumerGroup, assign func(map[string][]kafka.PartitionAssignment)) error {
-	heard := time.Now()
+// reach for too long, which it returns. A generation lasts until somebody comes or goes, which may be weeks: only
+// errors in a row count.
+func follow(ctx context.Context, next func(context.Context) (*kafka.Generation, error), assign func(map[string][]kafka.PartitionAssignment)) error {
+	var alone time.Time // when the first of the errors in a row came; zero after a generation
 	for {
-		generation, err := members.Next(ctx)
+		generation, err := next(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // the end that was asked for
 		case err == nil:
-			heard = time.Now()
+			alone = time.Time{}
 			assign(generation.Assignments)
-		case time.Since(heard) > lonePatience:
+		case alone.IsZero():
+			alone = time.Now()
+		case time.Since(alone) > lonePatience:
 			return fmt.Errorf("out of reach for %v: %w", lonePatience, err)
 		}
 	}
