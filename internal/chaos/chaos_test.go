@@ -32,9 +32,6 @@ func TestABrokerAClerkAndAZombieLoseNothing(t *testing.T) {
 	for _, wrong := range o.wrong {
 		t.Error(wrong)
 	}
-	if o.counts.Void == 0 {
-		t.Error("the zombie wrote nothing behind its successor's back: it was no zombie")
-	}
 	if err := printTables(t.Output(), o, nil); err != nil {
 		t.Error(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,7 +37,10 @@ type crew struct {
 	mu      sync.Mutex
 	posts   []*post
 	holders map[string]*process // by work: who took it on last
-	figures crewFigures
+	// claimants are, by work, all who live, took it on and have not left it. A zombie is one until it learns that
+	// it was replaced.
+	claimants map[string]map[*process]string
+	figures   crewFigures
 }
 
 // sum returns the figures so far.
@@ -78,7 +82,7 @@ const (
 )
 
 func newCrew(program, dir string, env []string) *crew {
-	return &crew{program: program, dir: dir, env: env, stop: make(chan struct{}), holders: map[string]*process{}}
+	return &crew{program: program, dir: dir, env: env, stop: make(chan struct{}), holders: map[string]*process{}, claimants: map[string]map[*process]string{}}
 }
 
 // hire makes a post and fills it from now on.
@@ -106,7 +110,6 @@ func (c *crew) fill(ctx context.Context, p *post, output *os.File) (again bool) 
 		c.mu.Unlock()
 		return false
 	}
-	var own *process
 	own, err := begin(ctx, output, func(line []byte) { c.hear(p, line) }, append(slices.Clone(c.env), "FILATURE_HTTP_LISTEN="+p.listen), c.program, p.args...)
 	if err != nil {
 		c.figures.Fell = append(c.figures.Fell, fmt.Sprintf("%s: %v", p.name, err))
@@ -119,6 +122,9 @@ func (c *crew) fill(ctx context.Context, p *post, output *os.File) (again bool) 
 	<-own.ended
 	c.mu.Lock()
 	p.process, p.address = nil, ""
+	for _, claimed := range c.claimants {
+		delete(claimed, own)
+	}
 	told, resume := p.order, p.resume
 	if (told == toReturn || told == toEnd) && own.err != nil {
 		c.figures.Misbehaved = append(c.figures.Misbehaved, fmt.Sprintf("%s, told to end: %v: %s", p.name, own.err, p.last))
@@ -171,6 +177,12 @@ func (c *crew) hear(p *post, text []byte) {
 			c.figures.Moves++
 		}
 		c.holders[line.Work] = p.process
+		if c.claimants[line.Work] == nil {
+			c.claimants[line.Work] = map[*process]string{}
+		}
+		c.claimants[line.Work][p.process] = p.name
+	case "work left":
+		delete(c.claimants[line.Work], p.process)
 	case "work stopped, and is taken up again":
 		c.figures.Failures++
 	}
@@ -311,7 +323,7 @@ func (c *crew) close() {
 	c.keepers.Wait()
 }
 
-// awaitReady waits until each post has a process that says that it is ready.
+// awaitReady waits until each post has a process that says that it is ready, and no work is done by two.
 func (c *crew) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
@@ -325,6 +337,7 @@ func (c *crew) awaitReady(ctx context.Context) error {
 				waiting = append(waiting, p.name+": "+why)
 			}
 		}
+		waiting = append(waiting, c.doubled()...)
 		if len(waiting) == 0 {
 			return nil
 		}
@@ -334,6 +347,19 @@ func (c *crew) awaitReady(ctx context.Context) error {
 			return fmt.Errorf("not ready after %s: %s", readyLimit, strings.Join(waiting, "; "))
 		}
 	}
+}
+
+// doubled names the works that more than one process has.
+func (c *crew) doubled() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var works []string
+	for work, claimed := range c.claimants {
+		if len(claimed) > 1 {
+			works = append(works, fmt.Sprintf("%s: is done by %v", work, slices.Sorted(maps.Values(claimed))))
+		}
+	}
+	return works
 }
 
 // isReady says why a post is not ready; nothing if it is, or is not meant to be.

@@ -82,6 +82,9 @@ func TestTheWorkOfAZombieIsWhoTookItOnLast(t *testing.T) {
 		_, missing := c.takers([]string{"clerk of shard 1"}, own)
 		return len(missing) == 0
 	})
+	if doubled := c.doubled(); !slices.Equal(doubled, []string{"clerk of shard 1: is done by [clerk-1 clerk-2]"}) {
+		t.Errorf("doubled is %q", doubled)
+	}
 	if doing := c.doing("clerk"); len(doing) != 1 || doing[0].name != "clerk-2" {
 		t.Errorf("%d posts do the work", len(doing))
 	}
