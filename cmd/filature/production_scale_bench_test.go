@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -73,26 +71,6 @@ func (c *child) end(b *testing.B) {
 	<-c.ended
 }
 
-// works is how many works of a role the process says that it has.
-func (c *child) works(r role) (n int) {
-	for line := range strings.Lines(c.log.String()) {
-		var event struct {
-			Msg  string `json:"msg"`
-			Work string `json:"work"`
-		}
-		if json.Unmarshal([]byte(line), &event) != nil || !strings.HasPrefix(event.Work, string(r)) {
-			continue
-		}
-		switch event.Msg {
-		case "work taken on":
-			n++
-		case "work left":
-			n--
-		}
-	}
-	return n
-}
-
 // until waits for something that processes bring about.
 func until(b *testing.B, children []*child, holds func() bool) {
 	b.Helper()
@@ -113,7 +91,7 @@ func until(b *testing.B, children []*child, holds func() bool) {
 func shared(children []*child) bool {
 	all, least, most := 0, benchShards+1, 0
 	for _, c := range children {
-		n := c.works(roleClerk)
+		n := worksOf(c.log, roleClerk)
 		all, least, most = all+n, min(least, n), max(most, n)
 	}
 	return all == benchShards+1 && most-least <= 1
@@ -261,8 +239,8 @@ func BenchmarkTakeover(b *testing.B) {
 			look := books{p.server.store, p.Ledger}
 			for b.Loop() {
 				b.StopTimer()
-				until(b, []*child{clerk, leader, standby}, func() bool { return leader.works(roleProjector)+standby.works(roleProjector) == 1 })
-				if standby.works(roleProjector) == 1 {
+				until(b, []*child{clerk, leader, standby}, func() bool { return worksOf(leader.log, roleProjector)+worksOf(standby.log, roleProjector) == 1 })
+				if worksOf(standby.log, roleProjector) == 1 {
 					leader, standby = standby, leader
 				}
 				p.await(b, look, clerk)

@@ -120,6 +120,26 @@ func (s site) serve(t *testing.T, some ...role) *served {
 	return p
 }
 
+// worksOf is how many works of a role a process has, by what it logs.
+func worksOf(log *lines, r role) (n int) {
+	for line := range strings.Lines(log.String()) {
+		var event struct {
+			Msg  string `json:"msg"`
+			Work string `json:"work"`
+		}
+		if json.Unmarshal([]byte(line), &event) != nil || !strings.HasPrefix(event.Work, string(r)) {
+			continue
+		}
+		switch event.Msg {
+		case "work taken on":
+			n++
+		case "work left":
+			n--
+		}
+	}
+	return n
+}
+
 // open opens the site's logs and tables for the test to look at.
 func (s site) open(t testing.TB) parts {
 	t.Helper()

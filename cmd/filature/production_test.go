@@ -275,14 +275,20 @@ func TestASecondProcessTakesOverWhereTheFirstStops(t *testing.T) {
 		return true
 	}
 
-	first, standby := s.serve(t, roleClerk, roleProjector), s.serve(t, roleClerk, roleProjector)
+	// sharing is a process that has its part of the shards: whoever stops then leaves work behind.
+	sharing := func() *served {
+		p := s.serve(t, roleClerk, roleProjector)
+		p.until(t, func() bool { return worksOf(p.log, roleClerk) > 0 })
+		return p
+	}
+	first, standby := sharing(), sharing()
 	said := everywhere()
 	gateway.until(t, func() bool { return answered(said) && projected() })
 	// Whoever had a shard, and whoever led the projector: it is one of these two, and each in turn is alone.
 	first.end(t)
 	said = everywhere()
 	standby.until(t, func() bool { return answered(said) && projected() })
-	third := s.serve(t, roleClerk, roleProjector)
+	third := sharing()
 	standby.end(t)
 	said = everywhere()
 	third.until(t, func() bool { return answered(said) && projected() })
