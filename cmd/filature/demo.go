@@ -26,7 +26,7 @@ type demoCmd struct {
 	Shards int    `default:"4" help:"Data shards."`
 
 	Production bool   `help:"Keep the logs in Kafka and the tables in PostgreSQL, which --config or the environment names; the database must be empty."`
-	Config     string `type:"existingfile" help:"With --production: config file. Without it the environment says all: FILATURE_KAFKA_BROKERS, FILATURE_POSTGRES_URL."`
+	Config     string `type:"existingfile" help:"With --production: config file. Without it the environment: FILATURE_KAFKA_BROKERS, FILATURE_POSTGRES_URL."`
 
 	topics string // what the names of the topics begin with, in production mode
 	JSON   bool   `help:"Print the result as JSON."`

@@ -240,7 +240,7 @@ func TestComposesConfigMatchesItsServices(t *testing.T) {
 	for name, service := range file.ours() {
 		mounts := strings.Join(service.Volumes, " ")
 		one := role(flagValue(service.Command, "--role"))
-		if speaks := len(keysOf[one]) > 0 || one == ""; speaks != strings.Contains(mounts, "keys:"+string(c.Keys.Dir)) {
+		if speaks := len(keysOf(one)) > 0 || one == ""; speaks != strings.Contains(mounts, "keys:"+string(c.Keys.Dir)) {
 			t.Errorf("%s mounts %s; needs keys: %v", name, mounts, speaks)
 		}
 		if looks := one == roleSettler || one == roleWatcher; looks && !strings.Contains(mounts, "chain:"+filepath.Dir(string(c.TON.ConfigFile))) {

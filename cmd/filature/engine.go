@@ -286,7 +286,7 @@ func (e *engine) keep(ctx context.Context, r role, shard domain.Shard, do func(c
 		e.works.goes(r, shard)
 		err := do(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was told to stop
+			return nil
 		}
 		if err == nil || e.isLasting(err) {
 			return fmt.Errorf("%s: %w", name, err)
@@ -304,8 +304,7 @@ func (e *engine) keep(ctx context.Context, r role, shard domain.Shard, do func(c
 }
 
 func (e *engine) isLasting(err error) bool {
-	var entry *projections.EntryError
-	if errors.As(err, &entry) {
+	if _, is := errors.AsType[*projections.EntryError](err); is {
 		return true
 	}
 	for _, some := range [][]error{lastingErrors, e.lasting} {

@@ -34,7 +34,7 @@ func embeddedRoles() roles {
 }
 
 func rolesOf(some ...role) roles {
-	r := roles{}
+	r := make(roles)
 	for _, one := range some {
 		r[one] = true
 	}
@@ -43,7 +43,7 @@ func rolesOf(some ...role) roles {
 
 // parseRoles reads names of roles; none is all of them, as is "all".
 func parseRoles(names []string) (roles, error) {
-	r := roles{}
+	r := make(roles)
 	for _, name := range names {
 		switch {
 		case name == "all":

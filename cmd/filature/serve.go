@@ -22,8 +22,8 @@ import (
 
 // serveCmd runs the engine until it is told to stop.
 type serveCmd struct {
-	Data   string   `required:"" xor:"where" type:"path" help:"Run all of it in this process, on a folder of logs, tables, keys and a local chain. Made if it is missing."`
-	Config string   `required:"" xor:"where" type:"existingfile" help:"Run roles on Kafka, PostgreSQL and TON as this file says."`
+	Data   string   `required:"true" xor:"where" type:"path" help:"Run all of it in this process, on a folder of its own. Made if it is missing."`
+	Config string   `required:"true" xor:"where" type:"existingfile" help:"Run roles on Kafka, PostgreSQL and TON as this file says."`
 	Role   []string `help:"With --config: the roles that this process takes on: gateway, clerk, projector, settler, watcher, relay, api. Default: all."`
 
 	Listen  string `default:"127.0.0.1:8420" help:"With --data: address to take reports at."`

@@ -70,7 +70,7 @@ func (e *engine) callWebhooks(ctx context.Context) (err error) {
 			return fmt.Errorf("webhook %s: %w", w.Name, err)
 		}
 		defer func() { err = errors.Join(err, subscriber.Close()) }() // when the router has ended
-		router.Handle(w.Name, w.topic, subscriber, caller.Deliver)
+		router.Handle(w.Name, w.topic, subscriber, caller.Deliver)    //nolint:contextcheck // the router brings each message's own
 	}
 	return router.Run(ctx)
 }
