@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	kafkago "github.com/segmentio/kafka-go"
+
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/internal/services"
@@ -95,6 +97,19 @@ func shared(children []*child) bool {
 		all, least, most = all+n, min(least, n), max(most, n)
 	}
 	return all == benchShards+1 && most-least <= 1
+}
+
+// joined tells whether so many processes are members of a role's group, and all of them know of each other. A standby
+// that is still on its way in would be let in by the end of the first, and take over sooner than one that waits.
+func (p *plant) joined(b *testing.B, r role, members int) bool {
+	b.Helper()
+	client := &kafkago.Client{Addr: kafkago.TCP(p.brokers), Timeout: waitLimit}
+	answer, err := client.DescribeGroups(b.Context(), &kafkago.DescribeGroupsRequest{GroupIDs: []string{p.topics + "." + string(r)}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	group := answer.Groups[0]
+	return group.Error == nil && group.GroupState == "Stable" && len(group.Members) == members
 }
 
 // answered tells whether the ledger of each shard ends behind the answer to an intake record.
@@ -217,7 +232,7 @@ func BenchmarkTakeover(b *testing.B) {
 			children := []*child{p.spawn(b, program, roleClerk), p.spawn(b, program, roleClerk)}
 			for b.Loop() {
 				b.StopTimer()
-				until(b, children, func() bool { return shared(children) })
+				until(b, children, func() bool { return shared(children) && p.joined(b, roleClerk, 2) })
 				last := p.put(b, p.everywhere())
 				until(b, children, func() bool { return p.answered(b, last) })
 				b.StartTimer()
@@ -239,7 +254,9 @@ func BenchmarkTakeover(b *testing.B) {
 			look := books{p.server.store, p.Ledger}
 			for b.Loop() {
 				b.StopTimer()
-				until(b, []*child{clerk, leader, standby}, func() bool { return worksOf(leader.log, roleProjector)+worksOf(standby.log, roleProjector) == 1 })
+				until(b, []*child{clerk, leader, standby}, func() bool {
+					return worksOf(leader.log, roleProjector)+worksOf(standby.log, roleProjector) == 1 && p.joined(b, roleProjector, 2)
+				})
 				if worksOf(standby.log, roleProjector) == 1 {
 					leader, standby = standby, leader
 				}
