@@ -224,8 +224,8 @@ func newDatabase(b *testing.B, server string) string {
 // The yardstick, tx/s, is pgbench's on the same server in the same run.
 func BenchmarkReportsToTables(b *testing.B) {
 	server := services.OwnPostgres(b, "shared_buffers=1GB", "max_wal_size=4GB")
-	yardstick := services.PostgresRate(b, server)
 	for _, size := range []struct{ claims, jobsPerShard int }{{1, 2_000}, {64, 6_400}} {
+		yardstick := services.PostgresRate(b, server)
 		b.Run(fmt.Sprintf("claims=%d", size.claims), func(b *testing.B) {
 			p := newPlant(b, newDatabase(b, server))
 			before := p.facts(b)
