@@ -1,6 +1,8 @@
 package attestation_test
 
 import (
+	"crypto"
+	"crypto/ecdsa"
 	"strings"
 	"syscall"
 	"testing"
@@ -120,4 +122,21 @@ func BenchmarkGPU(b *testing.B) {
 	w := attestationtest.NewWorld(b)
 	gpus := []*v1.GpuEvidence{w.NVIDIA.GPU(b, 0).Evidence(b, attestationtest.Challenge(), nil)}
 	benchmark(b, w, w.Case(b, w.Intel.Evidence(b, 4, attestationtest.Challenge(), gpus, nil)), false, affirming)
+}
+
+// BenchmarkYardstickP384 is the one signature that a cached SNP appraisal can't do without, alone.
+func BenchmarkYardstickP384(b *testing.B) {
+	key, digest := attestationtest.PublishedKeys().Vcek, make([]byte, 48)
+	signature, err := key.Sign(nil, digest, crypto.SHA384)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	from := cpu(b)
+	for range b.N {
+		if !ecdsa.VerifyASN1(&key.PublicKey, digest, signature) {
+			b.Fatal("it does not hold")
+		}
+	}
+	took(b, cpu(b)-from)
 }

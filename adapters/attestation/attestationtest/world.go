@@ -16,7 +16,6 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"math/big"
 	"sync"
 	"sync/atomic"
@@ -216,7 +215,7 @@ func certify(t testing.TB, c *x509.Certificate, key crypto.Signer, issuer *autho
 	if issuer != nil {
 		by = issuer
 	}
-	var entropy io.Reader = rand.Reader
+	entropy := rand.Reader
 	if _, isRSA := by.key.(*rsa.PrivateKey); !isRSA {
 		entropy = nil // deterministic
 	}
