@@ -123,7 +123,7 @@ func TestTheVerifierFindsTheChipsKeyInItsCollateral(t *testing.T) {
 		c := w.Case(t, evidence)
 		result := w.Verifier().Appraise(c)
 		fits(t, result)
-		missing := attestation.Missing(result)
+		missing := attestation.Lacking(result)
 		if result.Status != none || len(missing) != 1 || !attestation.IsCollateral(missing[0]) {
 			t.Fatalf("%s: misses %v\n%s", line, missing, explain(result))
 		}

@@ -143,6 +143,16 @@ func (a *appraisal) collateral(check, name string) (file, bool) {
 	return found, ok
 }
 
+// badFile notes that a file of ours is no good.
+func (a *appraisal) badFile(check, name, why string) {
+	for _, use := range a.result.Collateral {
+		if use.Name == name {
+			use.Unusable = true
+		}
+	}
+	a.fault(check, "the verifier's "+name+" "+why)
+}
+
 // within keeps the result from holding longer than what it rests on.
 func (a *appraisal) within(end time.Time) {
 	if end.Before(a.until) {
@@ -197,11 +207,11 @@ func clip(s string) string {
 // Accepted says whether a worker may earn on a result.
 func Accepted(r *v1.AttestationResult) bool { return r.ValidUntilMs > r.IssuedAtMs }
 
-// Missing names the collateral that the verifier lacked.
-func Missing(r *v1.AttestationResult) []string {
+// Lacking names the collateral that the verifier has to get: what it has not, and what is no good.
+func Lacking(r *v1.AttestationResult) []string {
 	var names []string
 	for _, use := range r.Collateral {
-		if len(use.Digest) == 0 {
+		if len(use.Digest) == 0 || use.Unusable {
 			names = append(names, use.Name)
 		}
 	}

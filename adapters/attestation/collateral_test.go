@@ -160,3 +160,41 @@ func TestABadCopyOfAChipsKeyIsTheVerifiersFault(t *testing.T) {
 		})
 	}
 }
+
+// TestADeskWorksWithTheFolderAsItWasLastRead.
+func TestADeskWorksWithTheFolderAsItWasLastRead(t *testing.T) {
+	w := attestationtest.NewWorld(t)
+	files, dir := w.Files(t), folder(t, nil)
+	desk, err := attestation.NewDesk(w.Verifier(), w.Policy(t), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evidence := w.SNP(t, "Genoa")
+	if result := desk.Appraise(attestationtest.Challenge(), evidence, attestationtest.Now); result.Status != none {
+		t.Fatal(explain(result))
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "amd", "Genoa"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "amd", "Genoa", "vcek.crl"), files["amd/Genoa/vcek.crl"], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := desk.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if result := desk.Appraise(attestationtest.Challenge(), evidence, attestationtest.Now); !attestation.Accepted(result) {
+		t.Fatal(explain(result))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "stray"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := desk.Reload(); err == nil {
+		t.Error("a folder with a stray file is read")
+	}
+	if result := desk.Appraise(attestationtest.Challenge(), evidence, attestationtest.Now); !attestation.Accepted(result) {
+		t.Error("the last good reading is gone")
+	}
+	if _, err := attestation.NewDesk(w.Verifier(), w.Policy(t), filepath.Join(dir, "missing")); err == nil {
+		t.Error("a desk without a folder")
+	}
+}

@@ -50,8 +50,8 @@ func TestAGenuineReportOfAMDsIsRefusedForWhatItSays(t *testing.T) {
 		}
 	}
 	// AMD's list of revoked keys is not in the module, and the verifier says that this is its own lack.
-	if have := faults(result); !slices.Equal(have, []string{"snp/revocation"}) || !slices.Equal(attestation.Missing(result), []string{"amd/Milan/vcek.crl"}) {
-		t.Errorf("faults %v, missing %v", have, attestation.Missing(result))
+	if have := faults(result); !slices.Equal(have, []string{"snp/revocation"}) || !slices.Equal(attestation.Lacking(result), []string{"amd/Milan/vcek.crl"}) {
+		t.Errorf("faults %v, missing %v", have, attestation.Lacking(result))
 	}
 	if result.Vector.Hardware != 32 || result.Vector.Configuration != 96 || result.Vector.InstanceIdentity != 99 {
 		t.Errorf("the vector is %v", result.Vector)

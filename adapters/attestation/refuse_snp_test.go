@@ -381,9 +381,13 @@ func TestWhatTheVerifierLacksIsItsOwnFault(t *testing.T) {
 	}
 }
 
+// isOwnFault says that nothing is claimed of the worker, and that what has to be got is named.
 func isOwnFault(t *testing.T, result *v1.AttestationResult, check ...string) {
 	t.Helper()
 	fits(t, result)
+	if len(attestation.Lacking(result)) == 0 {
+		t.Errorf("nothing is lacking\n%s", explain(result))
+	}
 	if result.Status != none || attestation.Accepted(result) || len(failed(result)) != 0 || !slices.Equal(faults(result), check) {
 		t.Errorf("faults %v, failed %v, want a fault of %v only\n%s", faults(result), failed(result), check, explain(result))
 	}

@@ -174,7 +174,7 @@ func (a *appraisal) snpOwnKey(r *sevsnp.Report, line string) (*sevsnp.Endorsemen
 		err = key.InTime(a.anchors.AMD[line], a.Now)
 	}
 	if err != nil {
-		a.fault(check, fmt.Sprintf("the verifier's %s: %v", name, err))
+		a.badFile(check, name, err.Error())
 		return nil, false
 	}
 	a.within(key.Certificate.NotAfter)
@@ -218,7 +218,7 @@ func (a *appraisal) snpRevocations(signer sevsnp.Signer, key *sevsnp.Endorsement
 		return sevsnp.VerifyRevocations(found.bytes, amd)
 	})
 	if err != nil {
-		a.fault(check, fmt.Sprintf("the verifier's %s: %v", name, err))
+		a.badFile(check, name, err.Error())
 		return
 	}
 	if !a.inTime(check, name, list.ThisUpdate, list.NextUpdate) {

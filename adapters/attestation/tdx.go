@@ -81,7 +81,7 @@ func (a *appraisal) tdxIssuer(check, name string) (*x509.Certificate, bool) {
 		return tdx.ParseIssuer(found.bytes, a.anchors.Intel)
 	})
 	if err != nil {
-		a.fault(check, fmt.Sprintf("the verifier's %s: %v", name, err))
+		a.badFile(check, name, err.Error())
 		return nil, false
 	}
 	if !a.inTime(check, name, issuer.NotBefore, issuer.NotAfter) {
@@ -101,7 +101,7 @@ func (a *appraisal) tdxRevocations(check, name string, issuer *x509.Certificate)
 		return tdx.VerifyRevocations(found.bytes, issuer)
 	})
 	if err != nil {
-		a.fault(check, fmt.Sprintf("the verifier's %s: %v", name, err))
+		a.badFile(check, name, err.Error())
 		return nil, false
 	}
 	return list, a.inTime(check, name, list.ThisUpdate, list.NextUpdate)
@@ -172,7 +172,7 @@ func (a *appraisal) tdxLists(check string, p tdx.Platform) (*tdx.TCBInfo, *tdx.Q
 	if root, ok := a.tdxRevocations(check, intelRootRevocations, a.anchors.Intel); !ok {
 		return nil, nil, false
 	} else if tdx.Revokes(root, issuer) {
-		a.fault(check, "the verifier's "+intelTCBSigner+" is revoked by Intel")
+		a.badFile(check, intelTCBSigner, "is revoked by Intel")
 		return nil, nil, false
 	}
 	infoName := intelTCBInfo(p.FMSPCText())
@@ -186,23 +186,28 @@ func (a *appraisal) tdxLists(check string, p tdx.Platform) (*tdx.TCBInfo, *tdx.Q
 	}
 	info, err := a.tcbInfos.of(by(infoFile.digest), func() (*tdx.TCBInfo, error) { return tdx.VerifyTCBInfo(infoFile.bytes, issuer) })
 	if err != nil {
-		a.fault(check, fmt.Sprintf("the verifier's %s: %v", infoName, err))
+		a.badFile(check, infoName, err.Error())
 		return nil, nil, false
 	}
 	identity, err := a.identities.of(by(identityFile.digest), func() (*tdx.QEIdentity, error) {
 		return tdx.VerifyQEIdentity(identityFile.bytes, issuer)
 	})
 	if err != nil {
-		a.fault(check, fmt.Sprintf("the verifier's %s: %v", intelQEIdentity, err))
+		a.badFile(check, intelQEIdentity, err.Error())
 		return nil, nil, false
 	}
 	if !a.inTime(check, infoName, info.IssueDate, info.NextUpdate) ||
 		!a.inTime(check, intelQEIdentity, identity.IssueDate, identity.NextUpdate) {
 		return nil, nil, false
 	}
-	if least := min(info.Evaluation, identity.Evaluation); least < a.Policy.TDX.MinEvaluation {
-		a.fault(check, fmt.Sprintf("the verifier's lists are of Intel's evaluation %d, and the policy asks for %d", least, a.Policy.TDX.MinEvaluation))
-		return nil, nil, false
+	for _, list := range []struct {
+		name       string
+		evaluation int
+	}{{infoName, info.Evaluation}, {intelQEIdentity, identity.Evaluation}} {
+		if list.evaluation < a.Policy.TDX.MinEvaluation {
+			a.badFile(check, list.name, fmt.Sprintf("is of Intel's evaluation %d, and the policy asks for %d", list.evaluation, a.Policy.TDX.MinEvaluation))
+			return nil, nil, false
+		}
 	}
 	return info, identity, true
 }

@@ -149,7 +149,7 @@ func (a *appraisal) platform(chip []byte) {
 // inTime checks the dates of collateral. That it ended, or has not begun, is the verifier's fault.
 func (a *appraisal) inTime(check, name string, from, until time.Time) bool {
 	if a.Now.Before(from) || a.Now.After(until) {
-		a.fault(check, fmt.Sprintf("the verifier's %s is valid from %s to %s", name, text(from), text(until)))
+		a.badFile(check, name, fmt.Sprintf("is valid from %s to %s", text(from), text(until)))
 		return false
 	}
 	return true

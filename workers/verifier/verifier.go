@@ -42,7 +42,7 @@ type Appraiser interface {
 	Appraise(challenge domain.Challenge, evidence *v1.Evidence, now time.Time) *v1.AttestationResult
 }
 
-// Fetcher brings a file of collateral that an appraiser lacked; when it returns nil, the appraiser has it. An error
+// Fetcher brings a file of collateral that an appraiser lacks or can't use; when it returns nil, the appraiser has it. An error
 // means that it may be asked again later. Safe for many goroutines.
 type Fetcher interface {
 	Fetch(ctx context.Context, name string) error
@@ -215,12 +215,12 @@ func (v *Verifier) appraise(ctx context.Context, challenge domain.Challenge, evi
 	return v.cfg.Appraiser.Appraise(challenge, evidence, v.cfg.Now()), nil
 }
 
-// learn brings what the appraisal lacked, and has the answer looked at again.
+// learn brings what the appraisal lacked, or had in a form that is no good, and has the answer looked at again.
 func (v *Verifier) learn(ctx context.Context, challenge domain.Challenge, result *v1.AttestationResult) error {
 	err := ErrCantTell
 	missing := 0
 	for _, use := range result.Collateral {
-		if len(use.Digest) != 0 {
+		if len(use.Digest) != 0 && !use.Unusable {
 			continue
 		}
 		if missing++; missing > maxMissing {

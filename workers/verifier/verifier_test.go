@@ -149,7 +149,7 @@ func failing() *v1.AttestationResult {
 func untold() *v1.AttestationResult {
 	return &v1.AttestationResult{
 		Status: v1.AttestationStatus_ATTESTATION_STATUS_NONE, EvidenceDigest: make([]byte, 32), PolicyDigest: make([]byte, 32),
-		Collateral: []*v1.CollateralUse{{Name: "there", Digest: make([]byte, 32)}, {Name: "amd/Genoa/vcek.crl"}},
+		Collateral: []*v1.CollateralUse{{Name: "there", Digest: make([]byte, 32)}, {Name: "amd/Genoa/vcek.crl"}, {Name: "intel/root.crl", Digest: make([]byte, 32), Unusable: true}},
 	}
 }
 
@@ -323,7 +323,7 @@ func TestTheVerifiersOwnFaultIsNoClaim(t *testing.T) {
 			t.Fatalf("the error is %v", err)
 		}
 	}
-	if len(w.claims) != 0 || len(w.fetched) != 20 || w.fetched[0] != "amd/Genoa/vcek.crl" {
+	if len(w.claims) != 0 || len(w.fetched) != 40 || w.fetched[0] != "amd/Genoa/vcek.crl" || w.fetched[1] != "intel/root.crl" {
 		t.Fatalf("claims %v, fetched %v", w.claims, w.fetched)
 	}
 	w.fetch, w.results = nil, []*v1.AttestationResult{untold(), passing()}

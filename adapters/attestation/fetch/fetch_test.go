@@ -138,7 +138,7 @@ func TestWhatAVerifierLacksIsBroughtAndIsEnough(t *testing.T) {
 				if attestation.Accepted(result) {
 					break
 				}
-				missing := attestation.Missing(result)
+				missing := attestation.Lacking(result)
 				if len(missing) == 0 || round == 10 {
 					t.Fatalf("round %d: not taken, and misses %v", round, missing)
 				}

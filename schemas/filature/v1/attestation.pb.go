@@ -659,7 +659,9 @@ type CollateralUse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// digest is absent where the verifier lacks the file.
-	Digest        []byte `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest []byte `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// unusable: the file is there and no good: out of date, or not its vendor's.
+	Unusable      bool `protobuf:"varint,3,opt,name=unusable,proto3" json:"unusable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -706,6 +708,13 @@ func (x *CollateralUse) GetDigest() []byte {
 		return x.Digest
 	}
 	return nil
+}
+
+func (x *CollateralUse) GetUnusable() bool {
+	if x != nil {
+		return x.Unusable
+	}
+	return false
 }
 
 // AttestationResult is what a verifier concludes. It follows from the evidence, the challenge, the
@@ -933,10 +942,11 @@ const file_filature_v1_attestation_proto_rawDesc = "" +
 	"\aoutcome\x18\x02 \x01(\x0e2\x19.filature.v1.CheckOutcomeR\aoutcome\x12\x19\n" +
 	"\x04says\x18\x03 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x04says\x12\x19\n" +
 	"\x04have\x18\x04 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x04have\x12\x19\n" +
-	"\x04want\x18\x05 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x04want\"L\n" +
+	"\x04want\x18\x05 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x04want\"h\n" +
 	"\rCollateralUse\x12\x19\n" +
 	"\x04name\x18\x01 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x04name\x12 \n" +
-	"\x06digest\x18\x02 \x01(\fB\b\x88\xb5\x18 \x98\xb5\x18\x01R\x06digest\"\xfc\x05\n" +
+	"\x06digest\x18\x02 \x01(\fB\b\x88\xb5\x18 \x98\xb5\x18\x01R\x06digest\x12\x1a\n" +
+	"\bunusable\x18\x03 \x01(\bR\bunusable\"\xfc\x05\n" +
 	"\x11AttestationResult\x126\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1e.filature.v1.AttestationStatusR\x06status\x120\n" +
 	"\x06vector\x18\x02 \x01(\v2\x18.filature.v1.TrustVectorR\x06vector\x12\x1c\n" +
