@@ -149,7 +149,9 @@ func failing() *v1.AttestationResult {
 func untold() *v1.AttestationResult {
 	return &v1.AttestationResult{
 		Status: v1.AttestationStatus_ATTESTATION_STATUS_NONE, EvidenceDigest: make([]byte, 32), PolicyDigest: make([]byte, 32),
-		Collateral: []*v1.CollateralUse{{Name: "there", Digest: make([]byte, 32)}, {Name: "amd/Genoa/vcek.crl"}, {Name: "intel/root.crl", Digest: make([]byte, 32), Unusable: true}},
+		Collateral: []*v1.CollateralUse{
+			{Name: "there", Digest: make([]byte, 32)}, {Name: "amd/Genoa/vcek.crl"}, {Name: "intel/root.crl", Digest: make([]byte, 32), Unusable: true},
+		},
 	}
 }
 
