@@ -29,12 +29,18 @@ func (v *Verifier) genuine(name string, content []byte, files map[string][]byte)
 	if len(content) > MaxCollateralBytes {
 		return fmt.Errorf("has %d bytes, at most %d are read", len(content), MaxCollateralBytes)
 	}
+	signer := func(name string, chain []byte) (*x509.Certificate, error) {
+		if ca, is := strings.CutPrefix(strings.TrimSuffix(name, ".pem"), "intel/pck-"); is {
+			return tdx.ParsePCKSigner(chain, v.anchors.Intel, ca)
+		}
+		return tdx.ParseListSigner(chain, v.anchors.Intel)
+	}
 	issuer := func(name string) (*x509.Certificate, error) {
 		chain, there := files[name]
 		if !there {
 			return nil, fmt.Errorf("%s has to come with it", name)
 		}
-		return tdx.ParseIssuer(chain, v.anchors.Intel)
+		return signer(name, chain)
 	}
 	vendor, rest, _ := strings.Cut(name, "/")
 	switch line, file, _ := strings.Cut(rest, "/"); {
@@ -54,7 +60,7 @@ func (v *Verifier) genuine(name string, content []byte, files map[string][]byte)
 		_, err := tdx.VerifyRevocations(content, v.anchors.Intel)
 		return err
 	case strings.HasSuffix(name, ".pem"):
-		_, err := tdx.ParseIssuer(content, v.anchors.Intel)
+		_, err := signer(name, content)
 		return err
 	case strings.HasSuffix(name, ".crl"):
 		by, err := issuer(strings.TrimSuffix(name, ".crl") + ".pem")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/pem"
 	"math/big"
 	"strings"
 	"testing"
@@ -277,6 +278,18 @@ func TestWhatTheVerifierLacksOfIntelsIsItsOwnFault(t *testing.T) {
 		{"the processors' list is out of date", old("intel/pck-platform.crl"), []string{revocation}},
 		{"the levels are out of date", old(tcb), []string{status}},
 		{"the enclaves are out of date", old("intel/tdx-qe-identity.json"), []string{status}},
+		{"the processors' authority is the root", func(_ *testing.T, w *attestationtest.World, files map[string][]byte) {
+			files["intel/pck-platform.pem"] = pemOf(w.Intel.Root)
+		}, []string{chain}},
+		{"the processors' authority is broken, and the root follows (found by fuzzing)", func(_ *testing.T, w *attestationtest.World, files map[string][]byte) {
+			files["intel/pck-platform.pem"] = append([]byte("-----BEGIN CERTIFICATE-----\nAAAA"), pemOf(w.Intel.Root)...)
+		}, []string{chain}},
+		{"the processors' authority has lost its beginning, and the root follows", func(_ *testing.T, _ *attestationtest.World, files map[string][]byte) {
+			files["intel/pck-platform.pem"] = files["intel/pck-platform.pem"][5:]
+		}, []string{chain}},
+		{"the processors' authority is the levels' signer", func(_ *testing.T, _ *attestationtest.World, files map[string][]byte) {
+			files["intel/pck-platform.pem"] = files["intel/tcb-signer.pem"]
+		}, []string{chain}},
 		{"the processors' authority is out of date", func(t *testing.T, w *attestationtest.World, files map[string][]byte) {
 			files["intel/pck-platform.pem"], _ = w.Intel.OldAuthorities(t)
 		}, []string{chain}},
@@ -352,4 +365,8 @@ func TestAdvisoriesAreSaid(t *testing.T) {
 	if result.Status != warning || result.Advisories != "INTEL-SA-00009 INTEL-SA-00010" || result.Vector.Hardware != 32 {
 		t.Errorf("advisories %q\n%s", result.Advisories, explain(result))
 	}
+}
+
+func pemOf(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }

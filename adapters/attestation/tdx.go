@@ -72,14 +72,12 @@ func (a *appraisal) tdxConfiguration(q *tdx.Quote) {
 }
 
 // tdxIssuer returns one of Intel's authorities below the root, out of the collateral.
-func (a *appraisal) tdxIssuer(check, name string) (*x509.Certificate, bool) {
+func (a *appraisal) tdxIssuer(check, name string, parse func(chain []byte) (*x509.Certificate, error)) (*x509.Certificate, bool) {
 	found, ok := a.collateral(check, name)
 	if !ok {
 		return nil, false
 	}
-	issuer, err := a.issuers.of(keyOf("intel", found.digest[:]), func() (*x509.Certificate, error) {
-		return tdx.ParseIssuer(found.bytes, a.anchors.Intel)
-	})
+	issuer, err := a.issuers.of(keyOf(name, found.digest[:]), func() (*x509.Certificate, error) { return parse(found.bytes) })
 	if err != nil {
 		a.badFile(check, name, err.Error())
 		return nil, false
@@ -111,7 +109,9 @@ func (a *appraisal) tdxRevocations(check, name string, issuer *x509.Certificate)
 // root and the processor comes out of our collateral, not out of the quote.
 func (a *appraisal) tdxChain(q *tdx.Quote, p tdx.Platform) {
 	const chain, revocation = "tdx/pck-chain", "tdx/revocation"
-	issuer, ok := a.tdxIssuer(chain, intelPCKSigner(p.CA))
+	issuer, ok := a.tdxIssuer(chain, intelPCKSigner(p.CA), func(pem []byte) (*x509.Certificate, error) {
+		return tdx.ParsePCKSigner(pem, a.anchors.Intel, p.CA)
+	})
 	if !ok {
 		return
 	}
@@ -165,7 +165,9 @@ func (a *appraisal) tdxLevel(q *tdx.Quote, p tdx.Platform) {
 
 // tdxLists returns Intel's two lists, if they are good now.
 func (a *appraisal) tdxLists(check string, p tdx.Platform) (*tdx.TCBInfo, *tdx.QEIdentity, bool) {
-	issuer, ok := a.tdxIssuer(check, intelTCBSigner)
+	issuer, ok := a.tdxIssuer(check, intelTCBSigner, func(pem []byte) (*x509.Certificate, error) {
+		return tdx.ParseListSigner(pem, a.anchors.Intel)
+	})
 	if !ok {
 		return nil, nil, false
 	}

@@ -55,9 +55,9 @@ func PlatformOf(pck *x509.Certificate) (Platform, error) {
 		return p, errors.New("is an authority's certificate, and a processor is no authority")
 	}
 	switch pck.Issuer.CommonName {
-	case "Intel SGX PCK Platform CA":
+	case platformCA:
 		p.CA = "platform"
-	case "Intel SGX PCK Processor CA":
+	case processorCA:
 		p.CA = "processor"
 	default:
 		return p, errors.New("names an issuer that is not one of Intel's two")
@@ -153,9 +153,31 @@ func octets(value asn1.RawValue, into []byte) error {
 	return nil
 }
 
-// ParseIssuer reads who signs something of Intel's: the first certificate of a chain in PEM, as the headers of
-// Intel's services give it. What follows in the chain is not looked at, since the root is pinned.
-func ParseIssuer(chain []byte, root *x509.Certificate) (*x509.Certificate, error) {
+// Names of those below Intel's root.
+const (
+	signerOfLists = "Intel SGX TCB Signing"
+	platformCA    = "Intel SGX PCK Platform CA"
+	processorCA   = "Intel SGX PCK Processor CA"
+)
+
+// ParseListSigner reads who signs Intel's lists: the first certificate of a chain in PEM, as the headers of Intel's
+// services give it. What follows in the chain is not looked at, since the root is pinned.
+func ParseListSigner(chain []byte, root *x509.Certificate) (*x509.Certificate, error) {
+	return parseIssuer(chain, root, signerOfLists)
+}
+
+// ParsePCKSigner does so for the authority of processors' keys: "platform" or "processor", as Platform.CA says.
+func ParsePCKSigner(chain []byte, root *x509.Certificate, ca string) (*x509.Certificate, error) {
+	name := platformCA
+	if ca == "processor" {
+		name = processorCA
+	}
+	return parseIssuer(chain, root, name)
+}
+
+// parseIssuer takes the first certificate that can be read, and goes by its name: where the first of a file is broken,
+// that is the root, which is signed by the root as well, and no processor is certified by it.
+func parseIssuer(chain []byte, root *x509.Certificate, name string) (*x509.Certificate, error) {
 	block, _ := pem.Decode(chain)
 	if block == nil {
 		return nil, errors.New("is not in PEM")
@@ -164,13 +186,16 @@ func ParseIssuer(chain []byte, root *x509.Certificate) (*x509.Certificate, error
 	if err != nil {
 		return nil, errors.New("is no X.509 certificate")
 	}
+	if issuer.Subject.CommonName != name {
+		return nil, fmt.Errorf("is not the certificate of %s", name)
+	}
 	if err := signedBy(issuer, root); err != nil {
 		return nil, err
 	}
 	return issuer, nil
 }
 
-// VerifyPCK says whether an authority, which ParseIssuer found good, signed a PCK certificate.
+// VerifyPCK says whether an authority, which ParsePCKSigner found good, signed a PCK certificate.
 func VerifyPCK(pck, issuer *x509.Certificate) error { return signedBy(pck, issuer) }
 
 func signedBy(certificate, issuer *x509.Certificate) error {

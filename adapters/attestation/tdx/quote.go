@@ -38,6 +38,9 @@ const (
 	certifiedByPCKs = 5 // certification data: a chain of certificates in PEM
 )
 
+// beginCertificate is what PEM begins with.
+const beginCertificate = "-----BEGIN CERTIFICATE-----"
+
 // intelQE is the vendor id of Intel's quoting enclave.
 var intelQE = []byte{0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07}
 
@@ -234,8 +237,7 @@ func (q *Quote) readSignatures(r *reader) error {
 		MiscSelect: le.Uint32(q.qeReport[16:]), Attributes: q.qeReport[48:64], Signer: q.qeReport[128:160],
 		ProductID: le.Uint16(q.qeReport[256:]), SVN: le.Uint16(q.qeReport[258:]), reportData: q.qeReport[320:384],
 	}
-	const begin = "-----BEGIN CERTIFICATE-----"
-	if !bytes.HasPrefix(chain, []byte(begin)) {
+	if !bytes.HasPrefix(chain, []byte(beginCertificate)) {
 		return errors.New("the PCK certificate is not in PEM")
 	}
 	block, _ := pem.Decode(chain)
