@@ -76,7 +76,11 @@ func (s *State) decideHold(j *job, meteredNow bool) *v1.Hold {
 		return nil
 	}
 	span := policy.AppealWithinMs
-	if curable(cause) {
+	switch {
+	case !curable(cause):
+	case w.retired: // it will never pass again
+		span = 0
+	default:
 		span = policy.ReattestWithinMs
 	}
 	return &v1.Hold{Cause: cause, UntilMs: s.nowMs + span, ControlOffset: int64(w.toldAt)}
@@ -106,11 +110,12 @@ func (s *State) endHold(j *job) {
 	}
 }
 
-// heldPayWaits has what is held of a worker, and can still be released, decided now. The order of the map is not seen:
-// timers have one of their own.
-func (s *State) heldPayWaits(worker domain.WorkerID, what timerKind) {
+// endWait has the held pay of a worker decided now, if it is of a kind that waits for a result and its time was not over
+// when control spoke. A shard may learn late, where nobody speaks in it: what counts is control's time. The order of the
+// map is not seen: timers have one of their own.
+func (s *State) endWait(worker domain.WorkerID, what timerKind, controlMs int64) {
 	for _, j := range s.held[worker] {
-		if curable(j.hold.cause) && j.hold.untilMs > s.nowMs && j.hold.timer.kind != payReleased {
+		if curable(j.hold.cause) && j.hold.untilMs > controlMs && j.hold.timer.kind != payReleased {
 			s.timers.set(&j.hold.timer, what, j.id, s.nowMs)
 		}
 	}
@@ -170,7 +175,7 @@ func (s *State) hear(entry *v1.Entry) {
 		case *v1.Fact_AttestationPassed:
 			worker := domain.WorkerID(body.AttestationPassed.Worker)
 			s.weighFleet(worker, v1.EvidenceKind_EVIDENCE_KIND_ATTESTED)
-			s.heldPayWaits(worker, payReleased)
+			s.endWait(worker, payReleased, entry.AtMs)
 		case *v1.Fact_AttestationFailed:
 			if body.AttestationFailed.Fault != v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
 				s.weighFleet(domain.WorkerID(body.AttestationFailed.Worker), v1.EvidenceKind_EVIDENCE_KIND_ATTESTATION_FAILED)
@@ -183,7 +188,7 @@ func (s *State) hear(entry *v1.Entry) {
 			}
 		case *v1.Fact_Retired:
 			if body.Retired.Kind == v1.SubjectKind_SUBJECT_KIND_WORKER { // it will never pass again
-				s.heldPayWaits(domain.WorkerID(body.Retired.Subject), payRefused)
+				s.endWait(domain.WorkerID(body.Retired.Subject), payRefused, entry.AtMs)
 			}
 		}
 	}
