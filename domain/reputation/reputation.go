@@ -84,6 +84,9 @@ type Record struct {
 	Seen [Kinds]int64
 }
 
+// Count is how often a kind of evidence was seen.
+func (r *Record) Count(kind v1.EvidenceKind) int64 { return r.Seen[kind-1] }
+
 // Evidence is one thing that happened.
 type Evidence struct {
 	Kind v1.EvidenceKind
