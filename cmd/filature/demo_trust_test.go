@@ -65,7 +65,7 @@ func TestInTheDemoOnlyTheAttestedEarn(t *testing.T) {
 				return err
 			}
 			if paid[job.Worker] == nil {
-				paid[job.Worker] = map[projections.Outcome]int{}
+				paid[job.Worker] = make(map[projections.Outcome]int)
 			}
 			paid[job.Worker][v.Outcome]++
 		}
