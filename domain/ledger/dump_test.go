@@ -28,10 +28,10 @@ func (s *State) dump() string {
 	}
 	for id, j := range s.jobs {
 		add("job %x is %x %s of %x %x %x %x limits %d %d %d reserved %d at %x %x %d usage %v cost %d %d until %d "+
-			"timer %s assigned %d %d uncovered %d %d hold %s", id,
+			"timer %s assigned %d %d uncovered %d %d %d hold %s", id,
 			j.id, j.state, j.account, j.client, j.model, j.card, j.maxPromptTokens, j.maxCompletionTokens, j.maxCoefficient,
 			j.reserved, j.worker, j.provider, j.coefficient, j.usage, j.chargeNano, j.workerNano, j.bucketMs, j.timer.dump(),
-			j.assignedAtMs, j.promisedMs, j.uncovered, j.uncoveredAt, j.hold.dump())
+			j.assignedAtMs, j.promisedMs, j.uncovered, j.uncoveredFor, j.uncoveredAt, j.hold.dump())
 	}
 	for key, bucket := range s.buckets {
 		ids := make([]string, 0, len(bucket.jobs))

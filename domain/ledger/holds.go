@@ -47,8 +47,10 @@ func (s *State) cover(j *job) {
 		return
 	}
 	w := s.control.workers[j.worker]
-	if cause := w.unattestedAt(s.nowMs); cause != attested {
-		j.uncovered, j.uncoveredAt = max(j.uncoveredBy(w), cause), s.control.next
+	cause, toldAt := j.uncoveredNow(w, s.nowMs)
+	j.uncovered, j.uncoveredFor = cause, toldAt
+	if w.unattestedAt(s.nowMs) != attested {
+		j.uncoveredAt = s.control.next
 	}
 }
 
@@ -60,6 +62,15 @@ func (j *job) uncoveredBy(w *worker) v1.UnattestedCause {
 	return j.uncovered
 }
 
+// uncoveredNow is the same, and by which word of control, if usage is metered now.
+func (j *job) uncoveredNow(w *worker, nowMs int64) (cause v1.UnattestedCause, toldAt domain.Offset) {
+	cause, toldAt = j.uncoveredBy(w), j.uncoveredFor
+	if now := w.unattestedAt(nowMs); now != attested && now >= cause {
+		cause, toldAt = now, w.toldAt
+	}
+	return cause, toldAt
+}
+
 // decideHold says why the pay of a job that ends now is held, nil if it is not. Usage is metered now by a claim
 // that completes the job; other ends charge what was metered before.
 func (s *State) decideHold(j *job, meteredNow bool) *v1.Hold {
@@ -68,9 +79,9 @@ func (s *State) decideHold(j *job, meteredNow bool) *v1.Hold {
 		return nil
 	}
 	w := s.control.workers[j.worker]
-	cause := j.uncoveredBy(w)
+	cause, toldAt := j.uncoveredBy(w), j.uncoveredFor
 	if meteredNow {
-		cause = max(cause, w.unattestedAt(s.nowMs))
+		cause, toldAt = j.uncoveredNow(w, s.nowMs)
 	}
 	if cause == attested {
 		return nil
@@ -83,7 +94,7 @@ func (s *State) decideHold(j *job, meteredNow bool) *v1.Hold {
 	default:
 		span = policy.ReattestWithinMs
 	}
-	return &v1.Hold{Cause: cause, UntilMs: s.nowMs + span, ControlOffset: int64(w.toldAt)}
+	return &v1.Hold{Cause: cause, UntilMs: s.nowMs + span, ControlOffset: int64(toldAt)}
 }
 
 func (s *State) holdPay(j *job, fact *v1.Hold) {

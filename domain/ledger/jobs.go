@@ -59,10 +59,11 @@ type job struct {
 
 	assignedAtMs, promisedMs int64
 
-	// uncovered is why some of the usage was metered without a valid attestation, as of uncoveredAt in control.
-	uncovered   v1.UnattestedCause
-	uncoveredAt domain.Offset
-	hold        *hold // of the pay; nil where it is not held
+	// uncovered is why some of the usage was metered without a valid attestation, by the word of control at
+	// uncoveredFor, and as of uncoveredAt.
+	uncovered                 v1.UnattestedCause
+	uncoveredFor, uncoveredAt domain.Offset
+	hold                      *hold // of the pay; nil where it is not held
 
 	chargeNano, workerNano domain.Nano
 	bucketMs               int64

@@ -1782,7 +1782,7 @@ type Hold struct {
 	Cause UnattestedCause        `protobuf:"varint,1,opt,name=cause,proto3,enum=filature.v1.UnattestedCause" json:"cause,omitempty"`
 	// until_ms: then the client gets the charge back, unless the pay was released before.
 	UntilMs int64 `protobuf:"varint,2,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
-	// control_offset is the entry of control's ledger that last said something of the worker's attestation; zero: none did.
+	// control_offset is the entry of control's ledger whose word on the worker's attestation it goes by; zero: there was none.
 	ControlOffset int64 `protobuf:"varint,3,opt,name=control_offset,json=controlOffset,proto3" json:"control_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
