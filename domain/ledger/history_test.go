@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -88,6 +89,8 @@ func (h *history) step() {
 		h.mischief()
 	case 6:
 		h.regret()
+	case 7:
+		h.mend()
 	default:
 		h.job()
 	}
@@ -232,6 +235,21 @@ func (h *history) regret() {
 	h.speak("clock", "1", "", []string{"tick"})
 }
 
+// mend lets a worker do a job, whatever is known of it, and then pass its attestation.
+func (h *history) mend() {
+	account, worker := pick(h, accountNames...), pick(h, "w1", "w2", "w3")
+	h.numbers[account]++
+	job := fmt.Sprintf("job=%s/%d", account, h.numbers[account])
+	h.utter(owners[account], fmt.Sprintf("submit_job account=%s number=%d model=deepseek max_prompt_tokens=100 max_coefficient=2000 timeout_ms=1m",
+		account, h.numbers[account]))
+	h.utter("proxy", "assign_job "+job+" worker="+worker)
+	h.utter(worker, "start_job "+job, "complete_job "+job+" usage=33/0/0/0")
+	h.utter("verifier", fmt.Sprintf("challenge_attestation worker=%s challenge=c expires_at_ms=%d", worker, h.nowMs+300_000),
+		fmt.Sprintf("pass_attestation worker=%s challenge=c evidence_digest=e policy_digest=p image_hash=i4 valid_until_ms=%d",
+			worker, h.nowMs+1+h.upTo(600_000)))
+	h.speak("clock", strconv.Itoa(int(h.shardOf(account))), "", []string{"tick"})
+}
+
 // settle moves the batch on, or says what could be next elsewhere.
 func (h *history) settle() {
 	b := h.states[domain.Control].control.batches
@@ -272,7 +290,7 @@ func (h *history) mischief() {
 	case 0:
 		h.hear(shard, binary.AppendUvarint(nil, h.random.Uint64()), true)
 	case 1: // an old record again, perhaps in another shard
-		from := h.intake[h.random.IntN(scriptShards+1)]
+		from := h.intake[pick(h, int(shard), int(shard), h.random.IntN(scriptShards+1))]
 		if len(from) > 0 {
 			h.hear(shard, from[len(from)-1-h.random.IntN(min(len(from), 9))].value, true)
 		}

@@ -41,17 +41,14 @@ func (s *State) decideSetHoldPolicy(who principal, claim *v1.SetHoldPolicy) *v1.
 	return &v1.Fact{Body: &v1.Fact_HoldPolicySet{HoldPolicySet: claim}}
 }
 
-// cover notes that usage was metered, if there was no valid result for its worker at the time.
+// cover notes whether the usage that was metered now is covered by a valid result for its worker.
 func (s *State) cover(j *job) {
 	if s.control.hold == nil {
 		return
 	}
 	w := s.control.workers[j.worker]
-	cause, toldAt := j.uncoveredNow(w, s.nowMs)
-	j.uncovered, j.uncoveredFor = cause, toldAt
-	if w.unattestedAt(s.nowMs) != attested {
-		j.uncoveredAt = s.control.next
-	}
+	j.uncovered, j.uncoveredFor = j.uncoveredNow(w, s.nowMs)
+	j.uncoveredAt = s.control.next
 }
 
 // uncoveredBy is the gravest cause for which usage so far is not covered. What a result since then covers is.
