@@ -292,7 +292,7 @@ func (h *history) mischief() {
 	case 1: // an old record again, perhaps in another shard
 		from := h.intake[pick(h, int(shard), int(shard), h.random.IntN(scriptShards+1))]
 		if len(from) > 0 {
-			h.hear(shard, from[len(from)-1-h.random.IntN(min(len(from), 9))].value, true)
+			h.tell(h.hear(shard, from[len(from)-1-h.random.IntN(min(len(from), 9))].value, true))
 		}
 	case 2:
 		h.speak(pick(h, signers...), fmt.Sprint(shard), pick(h, "unsigned", "sequence=1", "shard=3", "network=other"), []string{"tick"})
