@@ -43,6 +43,14 @@ test: ## all tests with the race detector (PKG=./domain/... for some)
 bench: ## all benchmarks with allocations (PKG=, BENCH=, BENCHTIME=)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -timeout 60m $(PKG)
 
+# Each parser of what strangers send, for FUZZTIME each.
+FUZZ ?= ./adapters/attestation/...
+FUZZTIME ?= 60s
+
+.PHONY: fuzz
+fuzz: ## mutate what parsers of evidence read (FUZZ=./pkg/..., FUZZTIME=60s a parser)
+	.ci/fuzz '$(FUZZ)' '$(FUZZTIME)'
+
 .PHONY: crash
 crash: ## kill -9 the program at random under load, and look for what it lost
 	scripts/crash.sh

@@ -141,7 +141,9 @@ func foldWorkers(e *Entry, row func(domain.WorkerID) *Worker) error {
 		case *v1.Fact_AttestationPassed:
 			row(id[domain.WorkerID](body.AttestationPassed.Worker)).AttestedUntilMs = body.AttestationPassed.ValidUntilMs
 		case *v1.Fact_AttestationFailed:
-			row(id[domain.WorkerID](body.AttestationFailed.Worker)).AttestedUntilMs = 0
+			if body.AttestationFailed.Fault != v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
+				row(id[domain.WorkerID](body.AttestationFailed.Worker)).AttestedUntilMs = 0
+			}
 		case *v1.Fact_AttestationRevoked:
 			row(id[domain.WorkerID](body.AttestationRevoked.Worker)).AttestedUntilMs = 0
 		case *v1.Fact_AttestationExpired:

@@ -123,7 +123,8 @@ type MaturityKey struct {
 	Fact   int64 // from 1
 }
 
-// Maturity says that what a provider earned in one bucket of log time became payable.
+// Maturity says that what a provider earned in one bucket of log time became payable, but for what was held back of
+// it: Holdbacks has that.
 type Maturity struct {
 	MaturityKey
 	Provider domain.ProviderID

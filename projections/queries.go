@@ -18,6 +18,8 @@ type Reader interface {
 	JobReader
 	BatchReader
 	ReportReader
+	StandingReader
+	MarketReader
 
 	// At returns where in the log the answers are from. It is ErrNotTogether while a model is being
 	// rebuilt, as then different answers are from different places.
@@ -84,6 +86,27 @@ type ReportReader interface {
 	RejectionsOfProvider(ctx context.Context, provider domain.ProviderID) ([]ReasonTotal, error)
 }
 
+// StandingReader answers questions about who is trusted, and about pay that waits.
+type StandingReader interface {
+	// Standings returns how a worker or provider stands, by shard. Nobody has judged one that is unknown.
+	Standings(ctx context.Context, kind v1.SubjectKind, subject [32]byte) ([]Standing, error)
+	// Hold returns what became of the pay of a job that was held for its worker's attestation.
+	Hold(ctx context.Context, job domain.JobID) (Hold, error)
+	// HoldTotals sums held pay by worker, cause and state, in this order.
+	HoldTotals(ctx context.Context) ([]HoldTotal, error)
+	// Holdback returns what was held back of one bucket of a provider.
+	Holdback(ctx context.Context, key HoldbackKey) (Holdback, error)
+}
+
+// MarketReader has what Market is made of.
+type MarketReader interface {
+	// Work returns work by hour, model and worker.
+	Work(ctx context.Context, which MarketFilter) ([]Work, error)
+	// OffersUntil returns offers made before which.ToMs, in the order of the ledger: all since which.FromMs, and of
+	// each worker and model the last one before.
+	OffersUntil(ctx context.Context, which MarketFilter) ([]OfferChange, error)
+}
+
 // Source gives Readers, each good until see returns.
 type Source interface {
 	Read(ctx context.Context, see func(Reader) error) error
@@ -100,6 +123,17 @@ type KindTotal struct {
 type ReasonTotal struct {
 	Reason string `json:"reason"` // ReasonName
 	Count  int64  `json:"count"`
+}
+
+// HoldTotal sums the pay of one worker that was held for one cause and has come to one end.
+type HoldTotal struct {
+	Worker   domain.WorkerID   `json:"worker"`
+	Provider domain.ProviderID `json:"provider"`
+	Cause    string            `json:"cause"` // "never_passed", "image_retired", ...
+	State    string            `json:"state"` // HoldWaiting, ...
+	Jobs     int64             `json:"jobs"`
+	Amount   domain.Nano       `json:"amount_nano"`
+	Charge   domain.Nano       `json:"charge_nano"`
 }
 
 // UsageFilter picks usage: hours that begin at or after FromMs and before ToMs (0: no end), and where an

@@ -135,5 +135,7 @@ func All() []Model {
 		Reports, Rejections,
 		TheNetwork, RateCards, Operators,
 		Clients, Providers, Workers, Models, Offers, Accounts,
+		Standings, ThePayRules, RetiredImages, Holds, Holdbacks,
+		OfferHistory, WorkByHour,
 	}
 }

@@ -47,12 +47,13 @@ func TestASettlementIsAllThatTheNextBatchIsMadeOf(t *testing.T) {
 	want := []settlement.Owed{ // the veto gave back what batch 2 had taken, batch 3 took it again
 		{Payee: projectionstest.ID[domain.ProviderID]("prov-a"), Payable: 1000, Committed: 2000},
 		{Payee: projectionstest.ID[domain.ProviderID]("prov-b"), Payable: 0, Committed: 700},
+		{Payee: projectionstest.ID[domain.ProviderID]("prov-c"), Payable: 1900},
 	}
 	if !slices.Equal(s.Owed, want) {
 		t.Errorf("owed is %+v, want %+v", s.Owed, want)
 	}
 	batch, err := settlement.Seal(s.Last.Number+1, s.Cut, s.Owed, s.Policy)
-	if err != nil || len(batch.Lines) != 1 || batch.Lines[0].CumulativeNano != 3000 || batch.TotalNano != 3700 {
+	if err != nil || len(batch.Lines) != 2 || batch.Lines[0].CumulativeNano != 3000 || batch.TotalNano != 5600 {
 		t.Errorf("the next batch is %+v (%v)", batch, err)
 	}
 }

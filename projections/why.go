@@ -18,7 +18,7 @@ type Outcome string
 const (
 	// Paid on chain, in a finalized transaction.
 	Paid Outcome = "paid"
-	// Held while a dispute is open.
+	// Held while a dispute is open, or while its worker is not attested.
 	Held Outcome = "held"
 	// NotPaid, and never will be, for a reason that is named: the claim was rejected, or nothing was charged.
 	NotPaid Outcome = "rejected"
@@ -95,31 +95,66 @@ func (r *Job) evidence() Verdict {
 
 // whyPay follows the worker's part from the job's end to the chain.
 func whyPay(ctx context.Context, r Reader, j *Job, v Verdict) (Verdict, error) {
-	var payable domain.Position
 	switch {
 	case j.Closed.AtMs == 0:
 		return v.isf(Pending, "open", "the job is %s and has not ended", j.State), nil
 	case j.WorkerPart == 0:
 		return v.isf(NotPaid, "nothing_charged", "the job %s, and its rate card charges nothing for that", j.State), nil
+	}
+	hold, err := r.Hold(ctx, j.Job)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return v, err
+	}
+	matures := Moment{j.DisputableUntilMs, j.Closed.Offset}
+	switch hold.show(&v); {
+	case hold.State == HoldRefused:
+		return v.isf(NotPaid, "not_attested", "the worker was not attested (%s), so the client got its charge back", hold.Cause), nil
 	case j.Dispute == DisputeOpen:
 		return v.isf(Held, "disputed", "the client disputes the job (%s); %s is held until an arbiter decides", j.DisputeReason, j.Held), nil
+	case hold.State == HoldWaiting:
+		v.Amount = hold.Amount
+		return v.isf(Held, "not_attested", "the worker was not attested (%s); %s is held until it is, or until log time in shard %d reaches %d",
+			hold.Cause, hold.Amount, j.Shard, hold.UntilMs), nil
+	case hold.State == HoldReleased && hold.BucketMs != 0 && (j.Dispute == "" || j.Resolved.Offset < hold.Ended.Offset):
+		v.Amount, matures = hold.Amount, Moment{hold.BucketMs, hold.Ended.Offset}
 	case j.Dispute == DisputeResolved && j.Released == 0:
 		return v.isf(NotPaid, "dispute_lost", "the dispute left nothing for the provider"), nil
 	case j.Dispute == DisputeResolved:
 		v.Amount = j.Released
-		payable = domain.Position{Shard: j.Shard, Offset: j.Resolved.Offset}
-	default:
-		matured, err := r.MaturityOf(ctx, j.Provider, j.DisputableUntilMs, domain.Position{Shard: j.Shard, Offset: j.Closed.Offset})
-		if errors.Is(err, ErrNotFound) {
-			return v.isf(Pending, "dispute_window", "the pay is mature when log time in shard %d reaches %d", j.Shard, j.DisputableUntilMs), nil
-		}
-		if err != nil {
-			return v, err
-		}
-		v.showf(matured.Shard, Moment{matured.AtMs, matured.Ledger}, "earnings_matured: %s of the provider, this job's among it", matured.Amount)
-		payable = domain.Position{Shard: matured.Shard, Offset: matured.Ledger}
+		return whyBatch(ctx, r, j.Provider, domain.Position{Shard: j.Shard, Offset: j.Resolved.Offset}, v)
 	}
-	return whyBatch(ctx, r, j.Provider, payable, v)
+	return whyMature(ctx, r, j, matures, v)
+}
+
+// show lists the life of the hold; there is none for the pay of most jobs.
+func (r *Hold) show(v *Verdict) {
+	v.showf(r.Shard, r.Held, "held: the worker was not attested (%s, by control/%d)", r.Cause, r.Control)
+	switch r.State {
+	case HoldReleased:
+		v.showf(r.Shard, r.Ended, "pay_released: the worker passed")
+	case HoldRefused:
+		v.showf(r.Shard, r.Ended, "pay_refused: %s back to the client", r.Refund)
+	}
+}
+
+// whyMature follows pay from a bucket, which ends at matures.AtMs, and is found from an offset on.
+func whyMature(ctx context.Context, r Reader, j *Job, matures Moment, v Verdict) (Verdict, error) {
+	matured, err := r.MaturityOf(ctx, j.Provider, matures.AtMs, domain.Position{Shard: j.Shard, Offset: matures.Offset})
+	if errors.Is(err, ErrNotFound) {
+		return v.isf(Pending, "dispute_window", "the pay is mature when log time in shard %d reaches %d", j.Shard, matures.AtMs), nil
+	}
+	if err != nil {
+		return v, err
+	}
+	v.showf(matured.Shard, Moment{matured.AtMs, matured.Ledger}, "earnings_matured: %s of the provider, this job's among it", matured.Amount)
+	back, err := r.Holdback(ctx, HoldbackKey{j.Provider, j.Shard, matures.AtMs})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return v, err
+	}
+	v.showf(j.Shard, back.Held, "held back: %s of it, until log time reaches %d", back.Amount, back.UntilMs)
+	v.showf(j.Shard, back.LastForfeits, "holdback_forfeited: %s in all (%s)", back.Forfeited, back.Cause)
+	v.showf(j.Shard, back.ReleasedAt, "holdback_released: %s", back.Released)
+	return whyBatch(ctx, r, j.Provider, domain.Position{Shard: matured.Shard, Offset: matured.Ledger}, v)
 }
 
 // whyBatch follows pay that is payable since a place in the ledger into its batch and onto the chain.
@@ -259,7 +294,7 @@ type ProviderPay struct {
 }
 
 // WhyProvider says where a provider's money is. The verdict is pending while anything is on its way, held
-// while all that is left is disputed, and paid when nothing is left.
+// while all that is left is held, and paid when nothing is left.
 func WhyProvider(ctx context.Context, r Reader, provider domain.ProviderID) (Verdict, ProviderPay, error) {
 	var pay ProviderPay
 	fail := func(err error) (Verdict, ProviderPay, error) {
@@ -305,7 +340,7 @@ func (p ProviderPay) verdict(v Verdict) Verdict {
 			p.Earned, p.Payable, p.Committed, p.Held, p.Paid)
 	case p.Held != 0:
 		v.Amount = p.Held
-		return v.isf(Held, "disputed", "%s held for disputes; %s paid", p.Held, p.Paid)
+		return v.isf(Held, "held", "%s held: disputed, held back, or not attested; %s paid", p.Held, p.Paid)
 	case p.Paid != 0:
 		v.Amount = p.Paid
 		return v.isf(Paid, "paid", "all of %s paid", p.Paid)

@@ -14,6 +14,9 @@ func KindName(kind v1.AccountKind) string { return kindNames[kind] }
 // ReasonName is what a reason is called in tables: "insufficient_funds".
 func ReasonName(reason v1.Reason) string { return reasonNames[reason] }
 
+// SubjectName is what a kind of subject is called in tables: "worker".
+func SubjectName(kind v1.SubjectKind) string { return subjectNames[kind] }
+
 // Words of the schema's enums, short as people say them, by value.
 var (
 	kindNames          = shortNames(v1.AccountKind_name, "ACCOUNT_KIND_", "/")
@@ -22,6 +25,9 @@ var (
 	disputeReasonNames = shortNames(v1.DisputeReason_name, "DISPUTE_REASON_", "_")
 	roleNames          = shortNames(v1.Role_name, "ROLE_", "_")
 	rateRuleNames      = shortNames(v1.RateRule_name, "RATE_RULE_", "/")
+	subjectNames       = shortNames(v1.SubjectKind_name, "SUBJECT_KIND_", "_")
+	causeNames         = shortNames(v1.UnattestedCause_name, "UNATTESTED_CAUSE_", "_")
+	forfeitNames       = shortNames(v1.ForfeitCause_name, "FORFEIT_CAUSE_", "_")
 )
 
 // shortNames returns an enum's names by value, without the prefix, in lower case, with the mark after the
@@ -71,6 +77,10 @@ func jobOf(fact *v1.Fact) domain.JobID {
 		return id[domain.JobID](body.JobDisputed.Job)
 	case *v1.Fact_DisputeResolved:
 		return id[domain.JobID](body.DisputeResolved.Job)
+	case *v1.Fact_PayReleased:
+		return id[domain.JobID](body.PayReleased.Job)
+	case *v1.Fact_PayRefused:
+		return id[domain.JobID](body.PayRefused.Job)
 	default:
 		if closed, _ := closedOf(fact); closed != nil {
 			return id[domain.JobID](closed.Job)

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +125,7 @@ func TestFinanceSeesTheSumsThatTheReaderGives(t *testing.T) {
 			checkBalances(ctx, rt, r, conn, ledger)
 			checkUsage(ctx, rt, r, conn)
 			checkStatements(ctx, rt, r, conn)
+			checkMarket(ctx, rt, r, conn)
 			return nil
 		})
 	})
@@ -198,6 +201,14 @@ func checkUsage(ctx context.Context, t *rapid.T, r projections.Reader, conn *pgx
 			invoices[account("", job.Client)] -= job.Refund
 		}
 	}
+	for hold, err := range projections.RowsOf(ctx, r, projections.Holds) {
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		if hold.Refund != 0 {
+			invoices[account("", hold.Client)] -= hold.Refund
+		}
+	}
 	sameAmounts(t, "charges", amounts(ctx, t, conn, "SELECT ' ' || client, sum(charge)::text FROM finance.usage_by_day GROUP BY 1"), charges)
 	sameAmounts(t, "worker parts", amounts(ctx, t, conn, "SELECT ' ' || provider, sum(worker_part)::text FROM finance.usage_by_day GROUP BY 1"), parts)
 	sameAmounts(t, "invoices", amounts(ctx, t, conn, "SELECT ' ' || client, sum(amount)::text FROM finance.client_invoice GROUP BY 1"), invoices)
@@ -220,6 +231,20 @@ func checkStatements(ctx context.Context, t *rapid.T, r projections.Reader, conn
 		if job.Provider != (domain.ProviderID{}) {
 			corrected[account("", job.Provider)] -= job.RefundFromWorker + job.Slashed
 		}
+	}
+	for hold, err := range projections.RowsOf(ctx, r, projections.Holds) {
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		if hold.State == projections.HoldRefused {
+			corrected[account("", hold.Provider)] -= hold.Amount
+		}
+	}
+	for back, err := range projections.RowsOf(ctx, r, projections.Holdbacks) {
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		corrected[account("", back.Provider)] -= back.Forfeited
 	}
 	for payout, err := range projections.RowsOf(ctx, r, projections.Payouts) {
 		if err != nil {
@@ -257,6 +282,36 @@ func checkStatements(ctx context.Context, t *rapid.T, r projections.Reader, conn
 	}
 }
 
+// checkMarket compares what finance sees of each hour with what Market makes of the same rows.
+func checkMarket(ctx context.Context, t *rapid.T, r projections.Reader, conn *pgx.Conn) {
+	want, err := projections.Market(ctx, r, projections.MarketFilter{ToMs: math.MaxInt64 - projections.HourMs})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	selected, err := conn.Query(ctx, `SELECT (extract(epoch FROM hour) * 1000)::bigint, model, active, busy, coalesce(lowest * 1000, 0)::bigint,
+		coalesce(lower_quartile * 1000, 0)::bigint, coalesce(median * 1000, 0)::bigint, coalesce(upper_quartile * 1000, 0)::bigint,
+		coalesce(highest * 1000, 0)::bigint, jobs, tokens, coalesce(cleared_coefficient * 1000, 0)::bigint,
+		coalesce(per_million_tokens * 1000000000, 0)::bigint, (charge * 1000000000)::bigint FROM finance.market ORDER BY 1, 2`)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	have, err := pgx.CollectRows(selected, func(row pgx.CollectableRow) (m projections.MarketHour, err error) {
+		var model string
+		if err := row.Scan(&m.HourMs, &model, &m.Active, &m.Busy, &m.Lowest, &m.LowerQuartile, &m.Median, &m.UpperQuartile, &m.Highest,
+			&m.Cleared, &m.Tokens, &m.ClearedCoefficient, &m.PerMillion, &m.Charge); err != nil {
+			return m, err
+		}
+		m.Model, err = domain.ParseID[domain.ModelID](model)
+		return m, err
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	if len(want) != 0 && !slices.Equal(have, want) || len(have) != len(want) {
+		t.Fatalf("finance sees the market as\n%+v, want\n%+v", have, want)
+	}
+}
+
 func TestFinanceReadsWordsAndCoins(t *testing.T) {
 	t.Parallel()
 	b, story := storyBooks(t)
@@ -264,18 +319,19 @@ func TestFinanceReadsWordsAndCoins(t *testing.T) {
 	for _, c := range []struct{ query, want string }{
 		{
 			"SELECT owner_name || ' ' || balance FROM finance.balances WHERE kind = 'client/available' ORDER BY 1",
-			"[Other 0.000498300 Telegram 0.000984000]",
+			"[Other 0.000498300 Telegram 0.000984000 Third 0.000096000 Third 0.000098000]",
 		},
 		{"SELECT provider_name || ' ' || paid FROM finance.provider_statement WHERE paid <> 0", "[Alpha 0.000001000]"},
 		{"SELECT DISTINCT posted_at::text FROM finance.journal WHERE posted_at <= 'epoch'", "[]"},
 		{
 			"SELECT kind || ' ' || debit || ' ' || credit FROM finance.trial_balance WHERE kind = 'vault/cash'",
-			"[vault/cash 0.001499000 0.000000000]",
+			"[vault/cash 0.001699000 0.000000000]",
 		},
 		{
 			`SELECT client_name || ' ' || line || ' ' || model_name || ' ' || amount FROM finance.client_invoice
 				WHERE line = 'refund' ORDER BY 1`,
-			"[Other refund Qwen/Qwen3@1:2 -0.000000300 Telegram refund Qwen/Qwen3@1:2 -0.000001000]",
+			"[Other refund Qwen/Qwen3@1:2 -0.000000300 Telegram refund Qwen/Qwen3@1:2 -0.000001000 " +
+				"Third refund Qwen/Qwen3@1:2 -0.000002000]",
 		},
 		{"SELECT DISTINCT day::text FROM finance.usage_by_day", "[2026-01-01]"},
 		{"SELECT DISTINCT month::text FROM finance.client_invoice", "[2026-01-01]"},
@@ -285,8 +341,32 @@ func TestFinanceReadsWordsAndCoins(t *testing.T) {
 		},
 		{
 			`SELECT DISTINCT numeric_precision || ',' || numeric_scale FROM information_schema.columns
-				WHERE table_schema = 'finance' AND data_type = 'numeric'`,
+				WHERE table_schema = 'finance' AND data_type = 'numeric' AND table_name NOT IN ('market', 'reputation')`,
 			"[28,9]",
+		},
+		{
+			`SELECT DISTINCT numeric_precision || ',' || numeric_scale FROM information_schema.columns
+				WHERE table_name = 'reputation' AND data_type = 'numeric'`,
+			"[7,6]",
+		},
+		{
+			`SELECT provider_name || ' ' || kind || ' ' || score || ' ' || completed || ' ' || attested || ' ' || (suspended_until IS NOT NULL)
+				FROM finance.reputation ORDER BY kind`,
+			"[Gamma provider 0.774039 8 13 false Gamma worker 0.774039 29 25 true]",
+		},
+		{
+			"SELECT provider_name || ' ' || cause || ' ' || state || ' ' || amount || ' ' || refund FROM finance.held_pay ORDER BY cause, state",
+			"[Gamma image_retired decided 0.000001000 0.000000000 Gamma image_retired refused 0.000001000 0.000002000 " +
+				"Gamma never_passed released 0.000001000 0.000000000 Gamma never_passed waiting 0.000001000 0.000000000]",
+		},
+		{
+			"SELECT provider_name || ' ' || held_back || ' ' || released || ' ' || forfeited || ' ' || remaining FROM finance.holdbacks",
+			"[Gamma 0.000000250 0.000000150 0.000000100 0.000000000]",
+		},
+		{
+			`SELECT model_name || ' ' || active || ' ' || busy || ' ' || lowest || ' ' || median || ' ' || highest || ' ' || jobs || ' ' ||
+				tokens || ' ' || cleared_coefficient || ' ' || per_million_tokens FROM finance.market ORDER BY hour DESC LIMIT 1`,
+			"[Qwen/Qwen3@1:2 4 1 0.900 1.000 4.000 4 4000 1.000 0.002000000]",
 		},
 	} {
 		if have := fmt.Sprint(column[string](t, b.url, c.query)); have != c.want {

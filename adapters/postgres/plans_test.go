@@ -15,6 +15,7 @@ import (
 	"github.com/filature/filature/internal/services"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/projections/projectionstest"
+	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
 // planRows is what makes a table big: reading all of it takes far longer than any answer should.
@@ -62,6 +63,7 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 		projections.Balances, projections.Movements, projections.Journal, projections.Jobs, projections.UsageByHour,
 		projections.Batches, projections.BatchCuts, projections.BatchLines, projections.Payouts, projections.Payments,
 		projections.Maturities, projections.Reports, projections.Rejections, projections.Providers, projections.Workers, projections.Accounts,
+		projections.Standings, projections.Holds, projections.Holdbacks, projections.OfferHistory, projections.WorkByHour,
 	} {
 		execute(t, dsn, manyRows(model.Table()))
 	}
@@ -94,6 +96,16 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 		"PaymentReaching": func(r projections.Reader) (any, error) { return r.PaymentReaching(ctx, domain.ProviderID{1}, 5) },
 		"UsageTotals of a day": func(r projections.Reader) (any, error) {
 			return r.UsageTotals(ctx, projections.UsageFilter{FromMs: 500, ToMs: 524}, projections.UsageBy{Hour: true})
+		},
+		"Standings": func(r projections.Reader) (any, error) {
+			return r.Standings(ctx, v1.SubjectKind_SUBJECT_KIND_WORKER, [32]byte{1})
+		},
+		"Hold": func(r projections.Reader) (any, error) { return r.Hold(ctx, domain.JobID{1}) },
+		"Holdback": func(r projections.Reader) (any, error) {
+			return r.Holdback(ctx, projections.HoldbackKey{Provider: domain.ProviderID{1}, Shard: 1, BucketMs: 5})
+		},
+		"Work of a day": func(r projections.Reader) (any, error) {
+			return r.Work(ctx, projections.MarketFilter{FromMs: 500, ToMs: 524})
 		},
 		// These two ask for the balance first, which is there.
 		"BalanceAt": func(r projections.Reader) (any, error) {

@@ -64,7 +64,7 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	rules.network.MaturityBucketMs = demoBucket.Milliseconds()
 	rules.network.MaxJobTimeoutMs = time.Minute.Milliseconds()
 	rules.network.PayoutThresholdNano = 1
-	rules.network.RequireAttestation = true
+	rules.network.RequireAttestation = c.Trace != "" // else some workers begin without, and their pay waits
 	rules.card.CancelledPermille = 500
 	log := slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	p, audit, err := c.open(ctx, log)
@@ -191,10 +191,12 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 	if err != nil {
 		return nil, err
 	}
+	w.suspicious = c.Trace == ""
 	if err := w.found(ctx); err != nil {
 		return nil, fmt.Errorf("found the network: %w", err)
 	}
-	out.stepf("✓ %d models, %d clients, %d providers with %d attested workers", len(w.models), len(w.clients), len(w.providers), len(w.workers))
+	out.stepf("✓ %d models, %d clients, %d providers with %d workers, %d of them attested",
+		len(w.models), len(w.clients), len(w.providers), len(w.workers), w.challenges)
 	deposited, err := w.deposit(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("deposit: %w", err)
@@ -206,6 +208,9 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 	parts, lastBatch := min(demoParts, len(plan)), uint32(0)
 	for part := range parts {
 		from, to := len(plan)*part/parts, len(plan)*(part+1)/parts
+		if err := w.takeTurns(ctx, part, out); err != nil {
+			return nil, err
+		}
 		start := time.Now()
 		if err := t.run(ctx, plan[from:to], func(jobs int) {
 			out.progressf("streaming jobs: %s of %s, %s claims", count(from+jobs), count(len(plan)), count(t.claims))
@@ -231,13 +236,16 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 			part+1, parts, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
 	}
 	result.Jobs, result.Claims, result.AtTheDoor = len(plan), t.claims, t.refusals()
+	if err := errors.Join(w.takeTurns(ctx, demoParts, out), w.tell(ctx)); err != nil {
+		return nil, err
+	}
 	if err := w.awaitPaid(ctx, func(left domain.Nano) {
 		out.progressf("%s coins still on their way to providers", left)
 	}); err != nil {
 		return nil, fmt.Errorf("wait for payouts: %w", err)
 	}
 	out.stepf("✓ all that was earned is paid on chain")
-	if err := result.collect(ctx, e); err != nil {
+	if err := result.collect(ctx, w); err != nil {
 		return nil, err
 	}
 	result.Took = time.Since(began)
@@ -260,7 +268,12 @@ type demoResult struct {
 	AtTheDoor  []projections.ReasonTotal `json:"refused_at_the_gateway"`
 	Tokens     projections.Tokens        `json:"tokens"`
 	Trial      []projections.KindTotal   `json:"trial_balance"`
+	Held       []heldResult              `json:"held_pay"`
+	Standings  []standingResult          `json:"standings"`
+	Market     []projections.MarketHour  `json:"market"`
 	Audit      *auditor.Report           `json:"audit"`
+
+	models map[domain.ModelID]string
 }
 
 type providerResult struct {
@@ -270,7 +283,8 @@ type providerResult struct {
 }
 
 // collect reads the tables, and from the chain what was paid.
-func (r *demoResult) collect(ctx context.Context, e *engine) error {
+func (r *demoResult) collect(ctx context.Context, w *world) error {
+	e := w.engine
 	err := e.store.Read(ctx, func(reader projections.Reader) error {
 		totals, err := reader.ProviderTotals(ctx)
 		if err != nil {
@@ -286,8 +300,10 @@ func (r *demoResult) collect(ctx context.Context, e *engine) error {
 		if r.Rejections, err = reader.RejectionTotals(ctx); err != nil {
 			return err
 		}
-		r.Trial, err = reader.TrialBalance(ctx)
-		return err
+		if r.Trial, err = reader.TrialBalance(ctx); err != nil {
+			return err
+		}
+		return r.collectTrust(ctx, reader, w)
 	})
 	if err != nil {
 		return fmt.Errorf("read the tables: %w", err)
@@ -302,7 +318,7 @@ func (r *demoResult) collect(ctx context.Context, e *engine) error {
 }
 
 func (r *demoResult) print(out *console) error {
-	fmt.Fprint(out.out, "\nProviders, amounts in coins; what disputes took is earned and not paid\n\n")
+	fmt.Fprint(out.out, "\nProviders, amounts in coins; what disputes took, or was refused, is earned and not paid\n\n")
 	var rows [][]string
 	var sum providerResult
 	for _, p := range r.Providers {
@@ -319,6 +335,7 @@ func (r *demoResult) print(out *console) error {
 	}
 	sum.Name = "all"
 	out.table([]string{"provider", "jobs", "not done", "prompt", "cached", "completion", "reasoning", "earned", "paid", "paid on chain"}, rows, sum.cells())
+	r.printTrust(out)
 	fmt.Fprint(out.out, "\nRejected by the ledger (each with its reason, field and figures: filature why)\n\n")
 	printReasons(out, r.Rejections)
 	fmt.Fprint(out.out, "\nRefused at the gateway, so in no log\n\n")

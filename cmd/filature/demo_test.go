@@ -166,6 +166,9 @@ func TestWhyKnowsAPaidJobAndTheFactsThatMadeItSo(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			if _, err := r.Hold(ctx, job.Job); err == nil {
+				continue // its pay waited, and may have gone back
+			}
 			if job.State == projections.JobCompleted && job.WorkerPart > 0 && job.Dispute == "" {
 				paid = job
 				return nil

@@ -30,6 +30,11 @@ type world struct {
 	proxy     *party
 	arbiter   *party
 	stranger  *party // whom nobody registered
+
+	suspicious bool   // some workers are not simply attested
+	ahead      []turn // what will happen to them
+	challenges int    // of the verifier, so far
+	retired    bool   // the old image
 }
 
 // party is somebody with a key, and the numbers of its reports.
@@ -118,7 +123,7 @@ func (w *world) party(format string, args ...any) party {
 }
 
 func newWorld(e *engine, seed uint64) (*world, error) {
-	w := &world{engine: e, seed: seed}
+	w := &world{engine: e, seed: seed, ahead: turns}
 	for _, name := range demoModels {
 		w.models = append(w.models, demoModel{name, w.seedOf("model/%s", name)})
 	}
@@ -183,7 +188,12 @@ func (w *world) found(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	if err := w.attest(ctx); err != nil {
+	if w.suspicious {
+		if err := w.policies(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.attestAtFirst(ctx); err != nil {
 		return err
 	}
 	for _, a := range w.accounts {
@@ -216,27 +226,6 @@ func (w *world) fleet(p *demoProvider) []*v1.Claim {
 		}
 	}
 	return claims
-}
-
-// attest has the verifier challenge and pass every worker. What evidence a worker shows is the verifier's
-// business; the ledger has its result.
-func (w *world) attest(ctx context.Context) error {
-	var claims []*v1.Claim
-	now := time.Now()
-	image, policy := w.seedOf("image"), w.seedOf("policy")
-	for _, worker := range w.workers {
-		challenge, evidence := w.seedOf("challenge/%s", worker.name), w.seedOf("evidence/%s", worker.name)
-		claims = append(claims,
-			&v1.Claim{Body: &v1.Claim_ChallengeAttestation{ChallengeAttestation: &v1.ChallengeAttestation{
-				Worker: worker.id[:], Challenge: challenge[:], ExpiresAtMs: now.Add(time.Minute).UnixMilli(),
-			}}},
-			&v1.Claim{Body: &v1.Claim_PassAttestation{PassAttestation: &v1.PassAttestation{
-				Worker: worker.id[:], Challenge: challenge[:], EvidenceDigest: evidence[:], PolicyDigest: policy[:],
-				ImageHash: image[:], ValidUntilMs: now.Add(time.Hour).UnixMilli(),
-			}}},
-		)
-	}
-	return w.engine.claimAs(ctx, w.engine.reporter("verifier"), claims...)
 }
 
 // deposit has each client pay into its accounts, on chain, and waits until the ledger has booked it.
@@ -334,7 +323,11 @@ func (w *world) awaitBatch(ctx context.Context, last uint32, progress func(strin
 					found = b
 				}
 			}
-			waiting, err = left(ctx, r, onItsWayToABatch)
+			if waiting, err = left(ctx, r, onItsWayToABatch); err != nil {
+				return err
+			}
+			held, err := unattested(ctx, r)
+			waiting -= held
 			return err
 		})
 		if err != nil || found.Number != 0 || waiting == 0 {

@@ -34,6 +34,7 @@ type program struct {
 	Audit   auditCmd   `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
 	Prove   proveCmd   `cmd:"" help:"Prove a payee's amount against a batch's payout root."`
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
+	Attest  attestCmd  `cmd:"" help:"Say what a worker's evidence proves: attest verify."`
 	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own, with a lite-server, to try things on."`
 	Config  configCmd  `cmd:"" help:"Look at a config file: config check."`
 	Poison  poisonCmd  `cmd:"" help:"Look after messages that could not be dealt with: poison list, poison replay."`

@@ -57,6 +57,9 @@ func (s *State) decidePassAttestation(who principal, claim *v1.PassAttestation) 
 	if refusal := outOfRange("valid_until_ms", claim.ValidUntilMs, s.nowMs+1, s.nowMs+maxSpanMs); refusal != nil {
 		return refusal
 	}
+	if s.control.retiredImages[domain.Digest(claim.ImageHash)] {
+		return reject(v1.Reason_REASON_IMAGE_RETIRED, "image_hash")
+	}
 	return &v1.Fact{Body: &v1.Fact_AttestationPassed{AttestationPassed: claim}}
 }
 
@@ -82,19 +85,105 @@ func (s *State) decideRevokeAttestation(who principal, claim *v1.RevokeAttestati
 	return &v1.Fact{Body: &v1.Fact_AttestationRevoked{AttestationRevoked: claim}}
 }
 
-// evolveAttestation ends the challenge and sets until when the worker counts as attested; 0 is not.
-func (c *control) evolveAttestation(id []byte, untilMs int64) {
-	w := c.workers[domain.WorkerID(id)]
-	w.attestedUntilMs, w.challengeEndsMs = untilMs, 0
+// decideRetireImage: an image that is retired stays so. What should run again is built again.
+func (s *State) decideRetireImage(who principal, claim *v1.RetireImage) *v1.Fact {
+	switch {
+	case !who.may(v1.Role_ROLE_ADMIN):
+		return reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer")
+	case s.control.retiredImages[domain.Digest(claim.ImageHash)]:
+		return reject(v1.Reason_REASON_ALREADY_EXISTS, "image_hash")
+	}
+	return &v1.Fact{Body: &v1.Fact_ImageRetired{ImageRetired: claim}}
+}
+
+// attested is the cause why a worker is not attested, when it is.
+const attested = v1.UnattestedCause_UNATTESTED_CAUSE_UNSPECIFIED
+
+// unattestedAt is why a worker has no valid result at a time. A result ends by time, whether or not control has said so
+// yet: that waits for somebody to speak.
+func (w *worker) unattestedAt(nowMs int64) v1.UnattestedCause {
+	switch {
+	case w.attestedUntilMs > nowMs:
+		return attested
+	case w.unattested != attested:
+		return w.unattested
+	case w.attestedUntilMs != 0:
+		return v1.UnattestedCause_UNATTESTED_CAUSE_EXPIRED
+	default:
+		return v1.UnattestedCause_UNATTESTED_CAUSE_NEVER_PASSED
+	}
+}
+
+// tell takes in the last word on a worker's attestation.
+func (c *control) tell(w *worker, untilMs int64, cause v1.UnattestedCause) {
+	w.attestedUntilMs, w.unattested, w.toldAt = untilMs, cause, c.next
+}
+
+func (c *control) evolveAttestationPassed(fact *v1.PassAttestation) {
+	w := c.workers[domain.WorkerID(fact.Worker)]
+	c.tell(w, fact.ValidUntilMs, attested)
+	w.image, w.passedAt, w.challengeEndsMs = domain.Digest(fact.ImageHash), c.next, 0
+}
+
+func (c *control) evolveAttestationFailed(fact *v1.FailAttestation) {
+	w := c.workers[domain.WorkerID(fact.Worker)]
+	w.challengeEndsMs = 0
+	if fact.Fault != v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
+		c.tell(w, 0, v1.UnattestedCause_UNATTESTED_CAUSE_FAILED)
+	}
+}
+
+func (c *control) evolveAttestationRevoked(fact *v1.RevokeAttestation) {
+	w, cause := c.workers[domain.WorkerID(fact.Worker)], v1.UnattestedCause_UNATTESTED_CAUSE_REVOKED
+	if fact.Fault == v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
+		cause = v1.UnattestedCause_UNATTESTED_CAUSE_EXPIRED
+	}
+	c.tell(w, 0, cause)
+	w.challengeEndsMs = 0
 }
 
 // evolveAttestationExpired leaves an open challenge open: a worker that renews in good time may be
 // asked before its last result ends, and answer after.
 func (c *control) evolveAttestationExpired(fact *v1.AttestationExpired) {
-	c.workers[domain.WorkerID(fact.Worker)].attestedUntilMs = 0
+	cause := fact.Cause
+	if cause == attested {
+		cause = v1.UnattestedCause_UNATTESTED_CAUSE_EXPIRED
+	}
+	c.tell(c.workers[domain.WorkerID(fact.Worker)], 0, cause)
 }
 
-// scheduleAttestation keeps control's timer in step with a worker's result. Only control decides
+// evolveWorkerRekeyed ends what was said of the old key. An open challenge ends, too: its answer may be for that.
+func (c *control) evolveWorkerRekeyed(w *worker) {
+	if c.hold == nil {
+		return
+	}
+	w.challengeEndsMs = 0
+	if w.attestedUntilMs != 0 {
+		c.tell(w, 0, v1.UnattestedCause_UNATTESTED_CAUSE_KEY_ROTATED)
+	}
+}
+
+func (c *control) evolveImageRetired(fact *v1.RetireImage) {
+	image := domain.Digest(fact.ImageHash)
+	c.retiredImages[image] = true
+	for _, w := range c.workers {
+		if w.attestedUntilMs != 0 && w.image == image {
+			c.tell(w, 0, v1.UnattestedCause_UNATTESTED_CAUSE_IMAGE_RETIRED)
+		}
+	}
+}
+
+// decideAttestationEnded is called by log time, at the end of a result: its own, or one that a new key or a retired
+// image brought. That end holds from the fact that brought it; this one names the worker.
+func (s *State) decideAttestationEnded(due *timer) *v1.Fact {
+	ended := &v1.AttestationExpired{Worker: due.id[:], ValidUntilMs: due.atMs}
+	if w := s.control.workers[due.id]; w.attestedUntilMs == 0 {
+		ended.Cause = w.unattested
+	}
+	return &v1.Fact{Body: &v1.Fact_AttestationExpired{AttestationExpired: ended}}
+}
+
+// scheduleAttestation keeps control's timers in step with the workers' results. Only control decides
 // that a result expired; the other shards compare times and are told.
 func (s *State) scheduleAttestation(fact *v1.Fact) {
 	switch body := fact.Body.(type) {
@@ -102,10 +191,27 @@ func (s *State) scheduleAttestation(fact *v1.Fact) {
 		id := domain.WorkerID(body.AttestationPassed.Worker)
 		s.timers.set(&s.control.workers[id].expiry, attestationExpires, id, body.AttestationPassed.ValidUntilMs)
 	case *v1.Fact_AttestationFailed:
-		s.timers.clear(&s.control.workers[domain.WorkerID(body.AttestationFailed.Worker)].expiry)
+		if body.AttestationFailed.Fault != v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
+			s.timers.clear(&s.control.workers[domain.WorkerID(body.AttestationFailed.Worker)].expiry)
+		}
 	case *v1.Fact_AttestationRevoked:
 		s.timers.clear(&s.control.workers[domain.WorkerID(body.AttestationRevoked.Worker)].expiry)
 	case *v1.Fact_AttestationExpired:
 		s.timers.clear(&s.control.workers[domain.WorkerID(body.AttestationExpired.Worker)].expiry)
+	case *v1.Fact_KeyRotated:
+		if body.KeyRotated.Kind == v1.SubjectKind_SUBJECT_KIND_WORKER {
+			s.endNow(domain.WorkerID(body.KeyRotated.Subject))
+		}
+	case *v1.Fact_ImageRetired:
+		for id := range s.control.workers { // timers have an order of their own
+			s.endNow(id)
+		}
+	}
+}
+
+// endNow has the end of a worker's result told that was ended just now.
+func (s *State) endNow(id domain.WorkerID) {
+	if w := s.control.workers[id]; w.expiry.place != 0 && w.attestedUntilMs == 0 {
+		s.timers.set(&w.expiry, attestationExpires, id, s.nowMs)
 	}
 }

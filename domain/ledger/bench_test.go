@@ -17,10 +17,17 @@ type lives struct {
 	records []intakeRecord
 }
 
-func newLives(t failer, reports, claimsEach int) *lives {
+func newLives(t failer, reports, claimsEach int, judged bool) *lives {
 	l := &lives{script: newScript(t)}
 	l.play(`use standard
 admin: set_network max_job_timeout_ms=10m max_open_jobs=100_000 maturity_bucket_ms=1m payout_threshold_nano=100n batch_payees=100`)
+	if judged {
+		l.play(`admin: set_hold_policy reattest_within_ms=1h appeal_within_ms=1h
+admin: set_reputation_policy
+w1: set_offer worker=w1 model=deepseek coefficient=1000 finish_within_ms=1h
+verifier: challenge_attestation worker=w1 challenge=c expires_at_ms=@1m
+& pass_attestation worker=w1 challenge=c evidence_digest=e policy_digest=p image_hash=i valid_until_ms=@24h`)
+	}
 	l.pin(1)
 	l.offset = l.states[1].NextIntake()
 	job := 0
@@ -67,9 +74,13 @@ func (l *lives) decide(tb testing.TB, state *State, keep bool) (raws [][]byte) {
 
 // BenchmarkDecide is decoding reports, deciding claims and encoding entries, without signatures.
 func BenchmarkDecide(b *testing.B) {
-	for _, claimsEach := range []int{1, 64} {
-		b.Run(fmt.Sprintf("claims=%d", claimsEach), func(b *testing.B) {
-			lives := newLives(b, 20_000/claimsEach, claimsEach)
+	for _, size := range []struct {
+		claimsEach int
+		judged     bool
+	}{{1, false}, {64, false}, {64, true}} {
+		b.Run(fmt.Sprintf("claims=%d/judged=%t", size.claimsEach, size.judged), func(b *testing.B) {
+			claimsEach := size.claimsEach
+			lives := newLives(b, 20_000/claimsEach, claimsEach, size.judged)
 			claims := len(lives.records) * claimsEach
 			b.ReportAllocs()
 			for b.Loop() {
@@ -87,7 +98,7 @@ func BenchmarkDecide(b *testing.B) {
 func BenchmarkReplay(b *testing.B) {
 	for _, claimsEach := range []int{1, 64} {
 		b.Run(fmt.Sprintf("facts=%d", claimsEach), func(b *testing.B) {
-			lives := newLives(b, 20_000/claimsEach, claimsEach)
+			lives := newLives(b, 20_000/claimsEach, claimsEach, false)
 			raws := lives.decide(b, lives.replay(1, len(lives.ledger[1])), true)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -120,8 +120,22 @@ func (h *history) compareBut(alone, disturbed *State, voids int) {
 	shifted.nextEntry = alone.nextEntry
 	if shifted.shard == domain.Control {
 		shifted.control.next = alone.control.next
+		h.shiftWorkers(disturbed.control.workers)
 	}
 	h.compare(&shifted, alone)
+}
+
+// shiftWorkers names the places in control as they are without the void entries.
+func (h *history) shiftWorkers(workers map[domain.WorkerID]*worker) {
+	counted := map[domain.Offset]domain.Offset{}
+	for at, raw := range h.ledger[domain.Control] {
+		if !Void(domain.Offset(at), h.decode(raw)) {
+			counted[domain.Offset(at)] = domain.Offset(len(counted))
+		}
+	}
+	for _, w := range workers {
+		w.toldAt, w.passedAt = counted[w.toldAt], counted[w.passedAt]
+	}
 }
 
 // compareEntries compares what counts in a shard's ledger with what one clerk wrote.

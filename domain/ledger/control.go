@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/reputation"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
@@ -16,6 +17,9 @@ type control struct {
 
 	params   *v1.SetNetwork
 	disputes *v1.SetDisputePolicy
+	// Nil until an admin sets them.
+	hold       *v1.SetHoldPolicy
+	reputation *reputation.Policy
 
 	cards        map[domain.RateCardID]*v1.RateCard // all that ever were: a job keeps its card
 	defaultCard  domain.RateCardID
@@ -27,6 +31,8 @@ type control struct {
 	clients   map[domain.ClientID]*subject
 	providers map[domain.ProviderID]*subject
 	workers   map[domain.WorkerID]*worker
+
+	retiredImages map[domain.Digest]bool
 
 	// batches are for control alone; nil elsewhere, where nobody asks and memory is dear.
 	batches *batches
@@ -41,6 +47,8 @@ func newControl() *control {
 		clients:      map[domain.ClientID]*subject{},
 		providers:    map[domain.ProviderID]*subject{},
 		workers:      map[domain.WorkerID]*worker{},
+
+		retiredImages: map[domain.Digest]bool{},
 	}
 }
 
@@ -153,6 +161,12 @@ func (s *State) decideControl(who principal, claim *v1.Claim) *v1.Fact {
 		return s.decideObserveVeto(who, body.ObserveVeto)
 	case *v1.Claim_ObservePayout:
 		return s.decideObservePayout(who, body.ObservePayout)
+	case *v1.Claim_SetReputationPolicy:
+		return s.decideSetReputationPolicy(who, body.SetReputationPolicy)
+	case *v1.Claim_SetHoldPolicy:
+		return s.decideSetHoldPolicy(who, body.SetHoldPolicy)
+	case *v1.Claim_RetireImage:
+		return s.decideRetireImage(who, body.RetireImage)
 	default:
 		return reject(v1.Reason_REASON_WRONG_LOG, "shard")
 	}
@@ -186,13 +200,19 @@ func (c *control) evolve(fact *v1.Fact) {
 	case *v1.Fact_AttestationChallenged:
 		c.evolveAttestationChallenged(body.AttestationChallenged)
 	case *v1.Fact_AttestationPassed:
-		c.evolveAttestation(body.AttestationPassed.Worker, body.AttestationPassed.ValidUntilMs)
+		c.evolveAttestationPassed(body.AttestationPassed)
 	case *v1.Fact_AttestationFailed:
-		c.evolveAttestation(body.AttestationFailed.Worker, 0)
+		c.evolveAttestationFailed(body.AttestationFailed)
 	case *v1.Fact_AttestationRevoked:
-		c.evolveAttestation(body.AttestationRevoked.Worker, 0)
+		c.evolveAttestationRevoked(body.AttestationRevoked)
 	case *v1.Fact_AttestationExpired:
 		c.evolveAttestationExpired(body.AttestationExpired)
+	case *v1.Fact_ReputationPolicySet:
+		c.evolveReputationPolicySet(body.ReputationPolicySet)
+	case *v1.Fact_HoldPolicySet:
+		c.hold = body.HoldPolicySet
+	case *v1.Fact_ImageRetired:
+		c.evolveImageRetired(body.ImageRetired)
 	default:
 		if c.batches != nil {
 			c.batches.evolve(fact)

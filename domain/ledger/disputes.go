@@ -51,15 +51,22 @@ func (s *State) takeOutOfBucket(j *job) {
 }
 
 func (s *State) decideEarningsMatured(b *bucket) *v1.Fact {
+	heldBack, untilMs := s.decideHoldback(b)
 	return &v1.Fact{
-		Postings: move(b.amount, earned(b.key.provider), payable(b.key.provider)),
+		Postings: postings(
+			leg{earned(b.key.provider), -b.amount},
+			leg{payable(b.key.provider), b.amount - heldBack},
+			leg{held(b.key.provider), heldBack},
+		),
 		Body: &v1.Fact_EarningsMatured{EarningsMatured: &v1.EarningsMatured{
 			Provider: b.key.provider[:], BucketMs: b.key.endMs, AmountNano: int64(b.amount),
+			HeldNano: int64(heldBack), HeldUntilMs: untilMs,
 		}},
 	}
 }
 
-// evolveEarningsMatured forgets the bucket's jobs: nothing can happen to them any more.
+// evolveEarningsMatured forgets the bucket's jobs: nothing can happen to them any more. What is held back of them
+// is held for the provider's whole fleet.
 func (s *State) evolveEarningsMatured(fact *v1.EarningsMatured) {
 	key := bucketKey{domain.ProviderID(fact.Provider), fact.BucketMs}
 	b := s.buckets[key]
@@ -68,6 +75,9 @@ func (s *State) evolveEarningsMatured(fact *v1.EarningsMatured) {
 		delete(s.jobs, j.id)
 	}
 	delete(s.buckets, key)
+	if fact.HeldNano > 0 {
+		s.holdBack(key.provider, fact)
+	}
 }
 
 func (s *State) decideDisputeJob(who principal, claim *v1.DisputeJob) *v1.Fact {
@@ -84,8 +94,12 @@ func (s *State) decideDisputeJob(who principal, claim *v1.DisputeJob) *v1.Fact {
 	case s.nowMs >= j.bucketMs: // due, but more was due at once than one answer holds
 		return forJob(rejectNumber(v1.Reason_REASON_DISPUTE_WINDOW_CLOSED, "job", s.nowMs, j.bucketMs), claim.Job)
 	}
+	var moved []*v1.Posting
+	if j.hold == nil { // else it is where it should be
+		moved = move(j.workerNano, earned(j.provider), held(j.provider))
+	}
 	return &v1.Fact{
-		Postings: move(j.workerNano, earned(j.provider), held(j.provider)),
+		Postings: moved,
 		Body: &v1.Fact_JobDisputed{JobDisputed: &v1.JobDisputed{
 			Job: claim.Job, Account: j.account[:], Worker: j.worker[:], Provider: j.provider[:], Reason: claim.Reason,
 			HeldNano: int64(j.workerNano), ResolveByMs: s.nowMs + s.control.disputes.ResolveWithinMs,
@@ -95,7 +109,9 @@ func (s *State) decideDisputeJob(who principal, claim *v1.DisputeJob) *v1.Fact {
 
 func (s *State) evolveJobDisputed(fact *v1.JobDisputed) {
 	j := s.jobs[domain.JobID(fact.Job)]
-	s.takeOutOfBucket(j)
+	if j.hold == nil {
+		s.takeOutOfBucket(j)
+	}
 	j.state = disputed
 	s.timers.set(&j.timer, disputeExpires, j.id, fact.ResolveByMs)
 }
@@ -107,7 +123,7 @@ func (s *State) decideResolveDispute(who principal, claim *v1.ResolveDispute) *v
 		return forJob(reject(v1.Reason_REASON_ROLE_NOT_ALLOWED, "signer"), claim.Job)
 	case j == nil:
 		return forJob(reject(v1.Reason_REASON_UNKNOWN_JOB, "job"), claim.Job)
-	case j.state != disputed:
+	case j.state != disputed && (j.state != charged || j.hold == nil): // held pay can be decided, too
 		return forJob(wrongState(j, disputed), claim.Job)
 	case claim.RefundPermille > domain.WholePermille:
 		return forJob(rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "refund_permille", int64(claim.RefundPermille), domain.WholePermille), claim.Job)
@@ -133,14 +149,21 @@ func resolve(j *job, refundPermille uint32, slash bool) *v1.Fact {
 		RefundPermille: refundPermille, RefundNano: int64(refund), FromWorkerNano: int64(fromWorker),
 	}
 	restTo := payable(j.provider)
-	if slash {
+	switch {
+	case slash:
 		restTo, resolved.SlashedNano = slashed, int64(rest)
-	} else {
+	case j.hold != nil && j.state == disputed: // the dispute is decided, the worker is not attested yet
+		restTo, resolved.HeldNano = held(j.provider), int64(rest)
+	default:
 		resolved.ReleasedNano = int64(rest)
+	}
+	out := leg{held(j.provider), -j.workerNano}
+	if restTo == out.key {
+		out.amount, rest = -fromWorker, 0
 	}
 	return &v1.Fact{
 		Postings: postings(
-			leg{held(j.provider), -j.workerNano},
+			out,
 			leg{commission, fromWorker - refund},
 			leg{available(j.account), refund},
 			leg{restTo, rest},
@@ -152,5 +175,13 @@ func resolve(j *job, refundPermille uint32, slash bool) *v1.Fact {
 func (s *State) evolveDisputeResolved(fact *v1.DisputeResolved) {
 	j := s.jobs[domain.JobID(fact.Job)]
 	s.timers.clear(&j.timer)
+	if fact.HeldNano > 0 {
+		// It waits for the worker alone, and is not disputed again.
+		j.state, j.bucketMs = charged, s.nowMs
+		j.chargeNano -= domain.Nano(fact.RefundNano)
+		j.workerNano = domain.Nano(fact.HeldNano)
+		return
+	}
+	s.endHold(j)
 	delete(s.jobs, j.id)
 }

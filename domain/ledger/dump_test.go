@@ -27,9 +27,11 @@ func (s *State) dump() string {
 		add("account %x %x %d %d", id, acc.client, acc.lastNumber, acc.openJobs)
 	}
 	for id, j := range s.jobs {
-		add("job %x is %x %s of %x %x %x %x limits %d %d %d reserved %d at %x %x %d usage %v cost %d %d until %d timer %s", id,
+		add("job %x is %x %s of %x %x %x %x limits %d %d %d reserved %d at %x %x %d usage %v cost %d %d until %d "+
+			"timer %s assigned %d %d uncovered %d %d %d hold %s", id,
 			j.id, j.state, j.account, j.client, j.model, j.card, j.maxPromptTokens, j.maxCompletionTokens, j.maxCoefficient,
-			j.reserved, j.worker, j.provider, j.coefficient, j.usage, j.chargeNano, j.workerNano, j.bucketMs, j.timer.dump())
+			j.reserved, j.worker, j.provider, j.coefficient, j.usage, j.chargeNano, j.workerNano, j.bucketMs, j.timer.dump(),
+			j.assignedAtMs, j.promisedMs, j.uncovered, j.uncoveredFor, j.uncoveredAt, j.hold.dump())
 	}
 	for key, bucket := range s.buckets {
 		ids := make([]string, 0, len(bucket.jobs))
@@ -42,6 +44,27 @@ func (s *State) dump() string {
 		slices.Sort(ids)
 		add("bucket %v %v %d %s %v", key, bucket.key, bucket.amount, bucket.timer.dump(), ids)
 	}
+	for worker, jobs := range s.held {
+		ids := make([]string, 0, len(jobs))
+		for id, j := range jobs {
+			ids = append(ids, fmt.Sprintf("%s %d", id, j.hold.cause))
+		}
+		slices.Sort(ids)
+		add("held %x %v", worker, ids)
+	}
+	for who, st := range s.standings {
+		add("standing %v %v news %t set %t holds back %d %d suspended %d timer %s", who, st.record, st.news, st.set,
+			st.holdbackPermille, st.holdBuckets, st.suspendedUntilMs, st.timer.dump())
+	}
+	for id, p := range s.parcels {
+		if s.pledged[p.provider][id] != p {
+			add("parcel %x is not its provider's", id)
+		}
+		add("parcel %x %x of %x %d amount %d until %d cause %d timer %s", id, p.id, p.provider, p.bucketMs, p.amount, p.untilMs, p.cause, p.timer.dump())
+	}
+	for provider, parcels := range s.pledged {
+		add("pledged %x %d", provider, len(parcels))
+	}
 	for _, t := range s.timers {
 		add("timer %s", t.dump())
 	}
@@ -49,6 +72,13 @@ func (s *State) dump() string {
 	slices.Sort(lines)
 	b.WriteString(strings.Join(lines, "\n"))
 	return b.String()
+}
+
+func (h *hold) dump() string {
+	if h == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%d until %d timer %s", h.cause, h.untilMs, h.timer.dump())
 }
 
 func (t *timer) dump() string {
@@ -65,6 +95,15 @@ func (c *control) dump(add func(string, ...any)) {
 	}
 	if c.disputes != nil {
 		add("disputes %s", encoded(c.disputes))
+	}
+	if c.hold != nil {
+		add("hold %s", encoded(c.hold))
+	}
+	if c.reputation != nil {
+		add("reputation %v", *c.reputation)
+	}
+	for image := range c.retiredImages {
+		add("retired image %x", image)
 	}
 	for id, card := range c.cards {
 		add("card %x %s", id, encoded(card))
@@ -86,12 +125,12 @@ func (c *control) dump(add func(string, ...any)) {
 	}
 	for id, w := range c.workers {
 		offers := make([]string, 0, len(w.offers))
-		for model, coefficient := range w.offers {
-			offers = append(offers, fmt.Sprintf("%x=%d", model, coefficient))
+		for model, offer := range w.offers {
+			offers = append(offers, fmt.Sprintf("%x=%v", model, offer))
 		}
 		slices.Sort(offers)
-		add("worker %x %v of %x offers %v until %d challenge %x %d timer %s", id, w.subject, w.provider, offers,
-			w.attestedUntilMs, w.challenge, w.challengeEndsMs, w.expiry.dump())
+		add("worker %x %v of %x offers %v until %d challenge %x %d timer %s image %x cause %d told %d passed %d", id, w.subject, w.provider, offers,
+			w.attestedUntilMs, w.challenge, w.challengeEndsMs, w.expiry.dump(), w.image, w.unattested, w.toldAt, w.passedAt)
 	}
 	b := c.batches
 	if b == nil {

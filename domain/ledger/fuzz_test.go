@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/reputation"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
@@ -66,7 +67,7 @@ var idsOf = map[string]string{
 	"account": "A A A C B@2", "from_owner": "A C fleet", "to_owner": "A C fleet", "job": "A/1 A/2 A/3 A/4 A/5 A/6 C/1",
 	"worker": "w1 w2 w3 new", "model": "deepseek qwen new", "client": "telegram other new", "provider": "fleet rival new",
 	"subject": "telegram other fleet rival w1 w2 w3 new", "key": "k1-key k2-key k3-key k4-key w1-key", "challenge": "c1",
-	"payee": "fleet wallet", "destination": "fleet wallet", "payout_root": "root.1 root.2",
+	"image_hash": "i1 i2 i3", "payee": "fleet wallet", "destination": "fleet wallet", "payout_root": "root.1 root.2",
 }
 
 func (a *anything) number() int64 {
@@ -92,9 +93,12 @@ func (a *anything) fill(m protoreflect.Message, depth int) {
 	if depth == 0 { // a claim: one of its bodies
 		field := fields.Get(a.choose(fields.Len()))
 		body := m.Mutable(field).Message()
-		if claim := m.Interface().(*v1.Claim); claim.GetSealBatch() != nil && a.choose(2) == 0 {
+		switch claim := m.Interface().(*v1.Claim); {
+		case claim.GetSealBatch() != nil && a.choose(2) == 0:
 			a.sealInto(claim.GetSealBatch())
-		} else {
+		case claim.GetSetReputationPolicy() != nil && a.choose(4) != 0:
+			claim.GetSetReputationPolicy().Policy = a.policy()
+		default:
 			a.fill(body, 1)
 		}
 		return
@@ -117,6 +121,16 @@ func (a *anything) fill(m protoreflect.Message, depth int) {
 			m.Set(field, a.scalar(field))
 		}
 	}
+}
+
+// policy is one that is accepted, with consequences that come soon.
+func (a *anything) policy() *v1.ReputationPolicy {
+	p := reputation.Default()
+	for _, t := range p.Tiers {
+		t.HoldbackPermille, t.HoldBuckets = uint32(a.choose(1001)), uint32(1+a.choose(1000))
+	}
+	p.SuspendBelowPpm, p.SuspendMs = uint32(a.choose(1000))*1000, int64(1+a.choose(1_000_000))
+	return p
 }
 
 func (a *anything) scalar(field protoreflect.FieldDescriptor) protoreflect.Value {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,7 +24,14 @@ type history struct {
 	random  *rand.Rand
 	lt      uint64
 	numbers map[string]uint64 // the last job of each account
+	keys    map[string]string // of workers, as they are now
 }
+
+// holdAndJudge are policies under which small numbers of jobs have consequences. Half of the histories begin without.
+const holdAndJudge = "admin: set_hold_policy reattest_within_ms=20m appeal_within_ms=5m\n" +
+	"admin: set_reputation_policy policy.tiers[0].holdback_permille=333 policy.tiers[0].hold_buckets=2 " +
+	"policy.tiers[1].hold_buckets=1000 policy.tiers[2].hold_buckets=1000 policy.tiers[3].hold_buckets=1000 " +
+	"policy.suspend_below_ppm=700_000 policy.suspend_ms=1h\n"
 
 // owners are the accounts that histories use, and their clients.
 var owners = map[string]string{"A": "telegram", "B@2": "telegram", "C": "other"}
@@ -37,9 +45,9 @@ const oddCard = "set_rate_card card.rule=exact/v1 card.price_per_token_nano=3n c
 
 func newHistory(t *rapid.T) *history {
 	seed := rapid.Uint64().Draw(t, "seed")
-	h := &history{script: newScript(t), random: rand.New(rand.NewPCG(seed, 0)), lt: 100, numbers: map[string]uint64{}}
+	h := &history{script: newScript(t), random: rand.New(rand.NewPCG(seed, 0)), lt: 100, numbers: map[string]uint64{}, keys: map[string]string{}}
 	h.play(`use standard
-telegram: open_account account=B@2 client=telegram
+` + pick(h, "", holdAndJudge) + `telegram: open_account account=B@2 client=telegram
 other: open_account account=C client=other
 watcher: observe_deposit account=B@2 amount_nano=40_000n tx_hash=b lt=2
 watcher: observe_deposit account=C amount_nano=5_000n tx_hash=c lt=3
@@ -79,6 +87,10 @@ func (h *history) step() {
 		h.money()
 	case 5:
 		h.mischief()
+	case 6:
+		h.regret()
+	case 7:
+		h.mend()
 	default:
 		h.job()
 	}
@@ -89,6 +101,9 @@ func (h *history) step() {
 func (h *history) utter(signer, claim string, more ...string) {
 	if h.once(20) {
 		signer = pick(h, signers...)
+	}
+	if key, rotated := h.keys[signer]; rotated {
+		signer = key
 	}
 	h.speak(signer, "", "", append([]string{claim}, more...))
 }
@@ -106,14 +121,17 @@ func (h *history) job() {
 		prompt, completion := h.upTo(51), h.upTo(26)
 		return fmt.Sprintf(" usage=%d/%d/%d/%d", prompt, h.upTo(prompt), completion, h.upTo(completion))
 	}
-	switch h.random.IntN(10) {
-	case 0, 1:
+	submit := func() {
 		if !h.once(15) {
 			h.numbers[account]++
 		}
 		h.utter(owners[account], fmt.Sprintf("submit_job account=%s number=%d model=%s "+
 			"max_prompt_tokens=%d max_completion_tokens=%d max_coefficient=%d timeout_ms=%d",
 			account, h.numbers[account], pick(h, "deepseek", "qwen"), pick(h, 100, 50), pick(h, 50, 25), pick(h, 1000, 2000), pick(h, 1, 60_000, 600_000)))
+	}
+	switch h.random.IntN(10) {
+	case 0, 1:
+		submit()
 	case 2:
 		h.utter("proxy", "assign_job "+job+" worker="+worker)
 	case 3:
@@ -122,6 +140,10 @@ func (h *history) job() {
 		h.utter(worker, "meter_job "+job+usage())
 	case 5, 6:
 		// A whole life at once, so that many jobs come to an end.
+		if h.once(2) {
+			submit()
+			job = fmt.Sprintf("job=%s/%d", account, h.numbers[account])
+		}
 		h.utter("proxy", "assign_job "+job+" worker="+worker)
 		h.utter(worker, "start_job "+job, "meter_job "+job+usage(), "complete_job "+job+usage(), "complete_job "+job+" usage=50/50/25/25")
 	case 7:
@@ -156,14 +178,31 @@ func (h *history) money() {
 
 func (h *history) control() {
 	worker := pick(h, "w1", "w2", "w3")
-	switch h.random.IntN(7) {
+	switch h.random.IntN(10) {
+	case 7:
+		h.utter("admin", fmt.Sprintf("set_hold_policy reattest_within_ms=%d appeal_within_ms=%d", h.upTo(600_000), h.upTo(600_000)))
+	case 8:
+		h.utter("admin", fmt.Sprintf("set_reputation_policy policy.jobs.kept_ppm=%d policy.tiers[1].holdback_permille=%d policy.tiers[1].hold_buckets=%d "+
+			"policy.suspend_below_ppm=%d policy.suspend_ms=%d policy.slashed_forfeit_permille=%d",
+			h.upTo(999_990), h.upTo(1001), h.upTo(5), h.upTo(900_000), 1+h.upTo(3_600_000), h.upTo(1000)))
+	case 9:
+		if h.once(3) {
+			h.utter("admin", "retire_image image_hash="+pick(h, "i", "i2"))
+		} else {
+			h.lt++
+			key := fmt.Sprintf("%s-key%d", worker, h.lt)
+			h.utter(worker, "rotate_key kind=worker subject="+worker+" key="+key)
+			if h.states[domain.Control].control.workers[h.id(worker)].key == h.keyOf(key) {
+				h.keys[worker] = key
+			}
+		}
 	case 0:
 		h.utter("admin", fmt.Sprintf("set_rate_card card.rule=%s card.price_per_token_nano=%d card.worker_fee_per_token_nano=%d "+
 			"card.prompt_multiplier=%d card.completion_multiplier=10000 card.expired_permille=500",
 			pick(h, "exact/v1", "cocoon/v1"), 1+h.upTo(3), h.upTo(2), h.upTo(30_000)))
 	case 1:
-		h.utter(worker, fmt.Sprintf("set_offer worker=%s model=%s coefficient=%d withdrawn=%t",
-			worker, pick(h, "deepseek", "qwen"), 500+h.upTo(1000), h.once(5)))
+		h.utter(worker, fmt.Sprintf("set_offer worker=%s model=%s coefficient=%d withdrawn=%t finish_within_ms=%d",
+			worker, pick(h, "deepseek", "qwen"), 500+h.upTo(1000), h.once(5), pick[int64](h, 0, 1, 60_000)))
 	case 2:
 		h.utter("admin", fmt.Sprintf("set_network max_job_timeout_ms=10m max_open_jobs=%d maturity_bucket_ms=%d "+
 			"payout_threshold_nano=%d batch_payees=%d require_attestation=%t",
@@ -178,10 +217,37 @@ func (h *history) control() {
 			h.utter("verifier", fmt.Sprintf("challenge_attestation worker=%s challenge=c expires_at_ms=%d", worker, h.nowMs+300_000))
 		}
 		h.utter("verifier", fmt.Sprintf("pass_attestation worker=%s challenge=c evidence_digest=e policy_digest=p "+
-			"image_hash=i valid_until_ms=%d", worker, h.nowMs+h.upTo(4_000_000)))
+			"image_hash=%s valid_until_ms=%d", worker, pick(h, "i", "i2", "i3"), h.nowMs+h.upTo(4_000_000)))
 	case 6:
-		h.utter("verifier", pick(h, "revoke_attestation worker="+worker, "fail_attestation worker="+worker+" challenge=c evidence_digest=e policy_digest=p"))
+		h.utter("verifier", pick(h, "revoke_attestation worker="+worker, "fail_attestation worker="+worker+" challenge=c evidence_digest=e policy_digest=p",
+			"revoke_attestation fault=verifier worker="+worker, "fail_attestation fault=verifier worker="+worker+" challenge=c evidence_digest=e policy_digest=p"))
 	}
+}
+
+// regret lets time pass until earnings are mature, and then brings something to light about a worker.
+func (h *history) regret() {
+	worker := pick(h, "w1", "w2", "w3")
+	h.nowMs += 3_660_000
+	h.speak("clock", "1", "", []string{"tick"})
+	h.utter("verifier", fmt.Sprintf("challenge_attestation worker=%s challenge=c expires_at_ms=%d", worker, h.nowMs+300_000),
+		fmt.Sprintf("pass_attestation worker=%s challenge=c evidence_digest=e policy_digest=p image_hash=i4 valid_until_ms=%d", worker, h.nowMs+1_000_000),
+		pick(h, "tick", "revoke_attestation worker="+worker))
+	h.speak("clock", "1", "", []string{"tick"})
+}
+
+// mend lets a worker do a job, whatever is known of it, and then pass its attestation.
+func (h *history) mend() {
+	account, worker := pick(h, accountNames...), pick(h, "w1", "w2", "w3")
+	h.numbers[account]++
+	job := fmt.Sprintf("job=%s/%d", account, h.numbers[account])
+	h.utter(owners[account], fmt.Sprintf("submit_job account=%s number=%d model=deepseek max_prompt_tokens=100 max_coefficient=2000 timeout_ms=1m",
+		account, h.numbers[account]))
+	h.utter("proxy", "assign_job "+job+" worker="+worker)
+	h.utter(worker, "start_job "+job, "complete_job "+job+" usage=33/0/0/0")
+	h.utter("verifier", fmt.Sprintf("challenge_attestation worker=%s challenge=c expires_at_ms=%d", worker, h.nowMs+300_000),
+		fmt.Sprintf("pass_attestation worker=%s challenge=c evidence_digest=e policy_digest=p image_hash=i4 valid_until_ms=%d",
+			worker, h.nowMs+1+h.upTo(600_000)))
+	h.speak("clock", strconv.Itoa(int(h.shardOf(account))), "", []string{"tick"})
 }
 
 // settle moves the batch on, or says what could be next elsewhere.
@@ -224,9 +290,9 @@ func (h *history) mischief() {
 	case 0:
 		h.hear(shard, binary.AppendUvarint(nil, h.random.Uint64()), true)
 	case 1: // an old record again, perhaps in another shard
-		from := h.intake[h.random.IntN(scriptShards+1)]
+		from := h.intake[pick(h, int(shard), int(shard), h.random.IntN(scriptShards+1))]
 		if len(from) > 0 {
-			h.hear(shard, from[h.random.IntN(len(from))].value, true)
+			h.tell(h.hear(shard, from[len(from)-1-h.random.IntN(min(len(from), 9))].value, true))
 		}
 	case 2:
 		h.speak(pick(h, signers...), fmt.Sprint(shard), pick(h, "unsigned", "sequence=1", "shard=3", "network=other"), []string{"tick"})
@@ -246,10 +312,17 @@ func (h *history) checkBooks() {
 			case submitted, assigned, started:
 				expect[reserved(j.account)] += j.reserved
 			case charged:
-				expect[earned(j.provider)] += j.workerNano
+				if j.hold != nil {
+					expect[held(j.provider)] += j.workerNano
+				} else {
+					expect[earned(j.provider)] += j.workerNano
+				}
 			case disputed:
 				expect[held(j.provider)] += j.workerNano
 			}
+		}
+		for _, p := range state.parcels {
+			expect[held(p.provider)] += p.amount
 		}
 		for key, amount := range state.balances {
 			sum += amount
@@ -299,7 +372,8 @@ func TestTheBooksHoldAtEveryMoment(t *testing.T) {
 	for name := range strings.FieldsSeq(`account_funded withdrawal_accepted job_submitted job_assigned job_started job_metered
 		job_completed job_failed job_cancelled job_expired job_disputed dispute_resolved adjusted earnings_matured offer_set
 		attestation_passed attestation_expired batch_sealed batch_proposed batch_activated batch_vetoed payout_observed
-		REASON_DUPLICATE_REPORT REASON_SEQUENCE_CONFLICT REASON_INSUFFICIENT_FUNDS REASON_USAGE_OVER_LIMIT`) {
+		pay_released pay_refused holdback_released holdback_forfeited standing_set image_retired
+		REASON_WORKER_SUSPENDED REASON_DUPLICATE_REPORT REASON_SEQUENCE_CONFLICT REASON_INSUFFICIENT_FUNDS REASON_USAGE_OVER_LIMIT`) {
 		if !heard[name] {
 			t.Errorf("no history came to %s", name)
 		}

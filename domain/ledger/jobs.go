@@ -57,6 +57,14 @@ type job struct {
 	coefficient uint32
 	usage       usage
 
+	assignedAtMs, promisedMs int64
+
+	// uncovered is why some of the usage was metered without a valid attestation, by the word of control at
+	// uncoveredFor, and as of uncoveredAt.
+	uncovered                 v1.UnattestedCause
+	uncoveredFor, uncoveredAt domain.Offset
+	hold                      *hold // of the pay; nil where it is not held
+
 	chargeNano, workerNano domain.Nano
 	bucketMs               int64
 	inBucket               int // its place among the bucket's jobs while it is charged
@@ -176,19 +184,21 @@ func (s *State) decideAssignJobTo(j *job, w *worker, claim *v1.AssignJob) *v1.Fa
 	if j.state > assigned { // a job that no worker has begun may go to another
 		return wrongState(j, assigned)
 	}
-	coefficient, offered := w.offers[j.model]
+	offer, offered := w.offers[j.model]
 	switch {
 	case w.retired || s.control.providers[w.provider].retired:
 		return reject(v1.Reason_REASON_WORKER_RETIRED, "worker")
 	case s.control.params.RequireAttestation && w.attestedUntilMs <= s.nowMs:
 		return rejectNumber(v1.Reason_REASON_NOT_ATTESTED, "worker", w.attestedUntilMs, s.nowMs)
+	case s.suspendedUntilMs(domain.WorkerID(claim.Worker)) != 0:
+		return rejectNumber(v1.Reason_REASON_WORKER_SUSPENDED, "worker", s.suspendedUntilMs(domain.WorkerID(claim.Worker)), s.nowMs)
 	case !offered:
 		return reject(v1.Reason_REASON_NO_OFFER, "worker")
-	case coefficient > j.maxCoefficient:
-		return rejectNumber(v1.Reason_REASON_COEFFICIENT_TOO_HIGH, "worker", int64(coefficient), int64(j.maxCoefficient))
+	case offer.coefficient > j.maxCoefficient:
+		return rejectNumber(v1.Reason_REASON_COEFFICIENT_TOO_HIGH, "worker", int64(offer.coefficient), int64(j.maxCoefficient))
 	}
 	return &v1.Fact{Body: &v1.Fact_JobAssigned{JobAssigned: &v1.JobAssigned{
-		Job: claim.Job, Worker: claim.Worker, Provider: w.provider[:], Coefficient: coefficient,
+		Job: claim.Job, Worker: claim.Worker, Provider: w.provider[:], Coefficient: offer.coefficient, PromisedMs: offer.promisedMs,
 	}}}
 }
 
@@ -196,6 +206,7 @@ func (s *State) evolveJobAssigned(fact *v1.JobAssigned) {
 	j := s.jobs[domain.JobID(fact.Job)]
 	j.state = assigned
 	j.worker, j.provider, j.coefficient = domain.WorkerID(fact.Worker), domain.ProviderID(fact.Provider), fact.Coefficient
+	j.assignedAtMs, j.promisedMs = s.nowMs, fact.PromisedMs
 }
 
 // jobOfWorker returns the job that the signing worker is assigned to and that is in a state, or the
@@ -276,7 +287,9 @@ func (j *job) refuseUsage(u *v1.Usage) *v1.Fact {
 }
 
 func (s *State) evolveJobMetered(fact *v1.MeterJob) {
-	s.jobs[domain.JobID(fact.Job)].usage = usageOf(fact.Usage)
+	j := s.jobs[domain.JobID(fact.Job)]
+	j.usage = usageOf(fact.Usage)
+	s.cover(j)
 }
 
 func (s *State) decideCompleteJob(who principal, claim *v1.CompleteJob) *v1.Fact {
@@ -287,7 +300,7 @@ func (s *State) decideCompleteJob(who principal, claim *v1.CompleteJob) *v1.Fact
 	if refusal := j.refuseUsage(claim.Usage); refusal != nil {
 		return forJob(refusal, claim.Job)
 	}
-	closed, moved, err := s.closeJob(j, usageOf(claim.Usage), domain.WholePermille)
+	closed, moved, err := s.closeJob(j, usageOf(claim.Usage), domain.WholePermille, s.decideHold(j, true))
 	if err != nil {
 		return forJob(rejectError(err), claim.Job)
 	}
@@ -306,7 +319,7 @@ func (s *State) decideFailJob(who principal, claim *v1.FailJob) *v1.Fact {
 	case j.state > started:
 		return forJob(wrongState(j, started), claim.Job)
 	}
-	closed, moved, err := s.closeJob(j, j.usage, s.control.cards[j.card].FailedPermille)
+	closed, moved, err := s.closeJob(j, j.usage, s.control.cards[j.card].FailedPermille, s.decideHold(j, false))
 	if err != nil {
 		return forJob(rejectError(err), claim.Job)
 	}
@@ -326,7 +339,7 @@ func (s *State) decideCancelJob(who principal, claim *v1.CancelJob) *v1.Fact {
 	case j.state > started:
 		return forJob(wrongState(j, started), claim.Job)
 	}
-	closed, moved, err := s.closeJob(j, j.usage, s.control.cards[j.card].CancelledPermille)
+	closed, moved, err := s.closeJob(j, j.usage, s.control.cards[j.card].CancelledPermille, s.decideHold(j, false))
 	if err != nil {
 		return forJob(rejectError(err), claim.Job)
 	}
@@ -336,16 +349,16 @@ func (s *State) decideCancelJob(who principal, claim *v1.CancelJob) *v1.Fact {
 // decideJobExpired is called by log time. A job that could not be rated is released whole: time can't
 // be rejected.
 func (s *State) decideJobExpired(j *job) *v1.Fact {
-	closed, moved, err := s.closeJob(j, j.usage, s.control.cards[j.card].ExpiredPermille)
+	closed, moved, err := s.closeJob(j, j.usage, s.control.cards[j.card].ExpiredPermille, s.decideHold(j, false))
 	if err != nil {
-		closed, moved, _ = s.closeJob(j, usage{}, 0)
+		closed, moved, _ = s.closeJob(j, usage{}, 0, nil)
 	}
 	return &v1.Fact{Postings: moved, Body: &v1.Fact_JobExpired{JobExpired: closed}}
 }
 
 // closeJob works out the end of a job: the part of its usage's price that is charged, and the rest of
-// the reservation, which goes back.
-func (s *State) closeJob(j *job, used usage, permille uint32) (*v1.JobClosed, []*v1.Posting, error) {
+// the reservation, which goes back. The worker's part is earned, or held.
+func (s *State) closeJob(j *job, used usage, permille uint32, wait *v1.Hold) (*v1.JobClosed, []*v1.Posting, error) {
 	made := &struct { // in one piece of memory
 		closed v1.JobClosed
 		usage  v1.Usage
@@ -374,10 +387,17 @@ func (s *State) closeJob(j *job, used usage, permille uint32) (*v1.JobClosed, []
 	if total > 0 {
 		closed.DisputableUntilMs = s.control.maturityMs(s.nowMs)
 	}
+	if j.promisedMs != 0 {
+		closed.TookMs, closed.PromisedMs = s.nowMs-j.assignedAtMs, j.promisedMs
+	}
+	worker := earned(j.provider)
+	if wait != nil && toWorker > 0 {
+		worker, closed.Hold = held(j.provider), wait
+	}
 	return closed, postings(
 		leg{reserved(j.account), -j.reserved},
 		leg{available(j.account), j.reserved - total},
-		leg{earned(j.provider), toWorker},
+		leg{worker, toWorker},
 		leg{commission, total - toWorker},
 	), nil
 }
@@ -393,5 +413,9 @@ func (s *State) evolveJobClosed(fact *v1.JobClosed) {
 	j.state = charged
 	j.chargeNano, j.workerNano = domain.Nano(fact.ChargeNano), domain.Nano(fact.WorkerNano)
 	j.bucketMs = fact.DisputableUntilMs
+	if fact.Hold != nil {
+		s.holdPay(j, fact.Hold)
+		return
+	}
 	s.bucketOf(j).add(j)
 }

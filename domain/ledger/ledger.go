@@ -6,8 +6,8 @@
 // reaches a result. So whoever replays the two logs comes to the same states and the same entries,
 // byte for byte, and a restart, a second clerk and an audit are all the same thing.
 //
-// The rules are where their subject is: accounts.go, jobs.go, disputes.go for the data shards;
-// network.go, registry.go, attestation.go, batches.go for control. Each claim has a decide method,
+// The rules are where their subject is: accounts.go, jobs.go, disputes.go, holds.go, standing.go, holdback.go for
+// the data shards; network.go, registry.go, attestation.go, batches.go for control. Each claim has a decide method,
 // which changes nothing and returns one fact or one rejection, and each fact an evolve method, which
 // can't refuse.
 package ledger
@@ -42,6 +42,11 @@ type State struct {
 	jobs          map[domain.JobID]*job
 	buckets       map[bucketKey]*bucket
 	lastDepositLT uint64
+
+	held      map[domain.WorkerID]map[domain.JobID]*job // pay of each worker that a result may release
+	standings map[subjectKey]*standing
+	parcels   map[[32]byte]*parcel
+	pledged   map[domain.ProviderID]map[[32]byte]*parcel // the same, by provider
 }
 
 // New returns the state of a shard before its first entry.
@@ -54,6 +59,11 @@ func New(shard domain.Shard) *State {
 		accounts: map[domain.AccountID]*account{},
 		jobs:     map[domain.JobID]*job{},
 		buckets:  map[bucketKey]*bucket{},
+
+		held:      map[domain.WorkerID]map[domain.JobID]*job{},
+		standings: map[subjectKey]*standing{},
+		parcels:   map[[32]byte]*parcel{},
+		pledged:   map[domain.ProviderID]map[[32]byte]*parcel{},
 	}
 	if shard == domain.Control {
 		s.control.batches = newBatches()
@@ -100,7 +110,13 @@ func (s *State) Learn(offset domain.Offset, entry *v1.Entry) error {
 	if s.shard == domain.Control {
 		return fmt.Errorf("shard %d learns control %d: control does not learn of itself", s.shard, offset)
 	}
-	return s.control.learn(offset, entry)
+	if err := s.control.learn(offset, entry); err != nil {
+		return err
+	}
+	if !Void(offset, entry) {
+		s.hear(entry)
+	}
+	return nil
 }
 
 // Void reports that an entry does not count: it stands elsewhere than its clerk meant it to, so
@@ -250,6 +266,7 @@ func (s *State) decide(who principal, claim *v1.Claim) *v1.Fact {
 // evolve takes one fact in. A fact was decided on this very state, so nothing here can fail.
 func (s *State) evolve(fact *v1.Fact) {
 	s.balances.post(fact.Postings)
+	s.weigh(fact)
 	switch body := fact.Body.(type) {
 	case *v1.Fact_AccountOpened:
 		s.evolveAccountOpened(body.AccountOpened)
@@ -277,6 +294,16 @@ func (s *State) evolve(fact *v1.Fact) {
 		s.evolveDisputeResolved(body.DisputeResolved)
 	case *v1.Fact_EarningsMatured:
 		s.evolveEarningsMatured(body.EarningsMatured)
+	case *v1.Fact_PayReleased:
+		s.evolvePayReleased(body.PayReleased)
+	case *v1.Fact_PayRefused:
+		s.evolvePayRefused(body.PayRefused)
+	case *v1.Fact_HoldbackReleased:
+		s.evolveHoldbackReleased(body.HoldbackReleased)
+	case *v1.Fact_HoldbackForfeited:
+		s.evolveHoldbackForfeited(body.HoldbackForfeited)
+	case *v1.Fact_StandingSet:
+		s.evolveStandingSet(body.StandingSet)
 	default:
 		if s.shard == domain.Control {
 			s.control.evolve(fact)

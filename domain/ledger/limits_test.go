@@ -34,8 +34,10 @@ func TestTheLargestAnswersFitARecord(t *testing.T) {
 	s.play(`use standard
 admin: set_network max_job_timeout_ms=10m max_open_jobs=2000 maturity_bucket_ms=1m payout_threshold_nano=1n batch_payees=100
 admin: ` + dearCard + `
+admin: set_hold_policy reattest_within_ms=1h appeal_within_ms=1h
+admin: set_reputation_policy
 admin: register_worker worker=dear provider=fleet key=dear-key
-fleet: set_offer worker=dear model=deepseek coefficient=1000
+fleet: set_offer worker=dear model=deepseek coefficient=1000 finish_within_ms=8784h
 telegram: open_account account=B client=telegram
 watcher: observe_deposit account=B amount_nano=9_000_000_000_000_000_000 tx_hash=b lt=2`)
 	const usage = "usage=1_000_000_000_000/1_000_000_000_000/200_000_000_000/200_000_000_000"
@@ -74,6 +76,9 @@ watcher: observe_deposit account=B amount_nano=9_000_000_000_000_000_000 tx_hash
 	closed := say("dear", claims(maxDue+1, maxDue+maxClaims, "complete_job job=B/%d "+usage))
 	if n := len(closed.GetAnswer().Facts); n != maxDue+maxClaims {
 		t.Fatalf("the largest answer has %d facts", n)
+	}
+	if closed.GetAnswer().Facts[maxDue].GetJobCompleted().Hold == nil {
+		t.Fatal("the largest end of a job is one whose pay is held")
 	}
 	t.Logf("%d closed jobs: %d bytes of %d", maxDue+maxClaims, closed.SizeVT(), eventstore.MaxRecordBytes)
 

@@ -80,6 +80,8 @@ var wordings = map[v1.Reason]wording{
 	v1.Reason_REASON_USAGE_OVER_LIMIT:      {"usage over limit", numbers("counts %d, and the client allowed %d")},
 	v1.Reason_REASON_DISPUTE_WINDOW_CLOSED: {"dispute window closed", sayEnded("its dispute window ended %s earlier")},
 
+	v1.Reason_REASON_WORKER_SUSPENDED: {"worker suspended", saySuspended},
+
 	v1.Reason_REASON_UNKNOWN_PROVIDER:   {"unknown provider", plain("is not registered, or has retired")},
 	v1.Reason_REASON_UNKNOWN_SUBJECT:    {"unknown subject", plain("is not registered, or has retired")},
 	v1.Reason_REASON_KEY_IN_USE:         {"key in use", plain("speaks for somebody already")},
@@ -93,6 +95,7 @@ var wordings = map[v1.Reason]wording{
 	v1.Reason_REASON_WRONG_BATCH_TOTAL:  {"wrong batch total", sayTotal},
 	v1.Reason_REASON_WRONG_ROOT:         {"wrong root", plain("is not what the ledger computes")},
 	v1.Reason_REASON_PAID_TOO_MUCH:      {"paid too much", sayPaid},
+	v1.Reason_REASON_IMAGE_RETIRED:      {"image retired", plain("must not run any more")},
 }
 
 func plain(sentence string) func(*v1.Rejection) string {
@@ -145,6 +148,10 @@ func sayNotAttested(r *v1.Rejection) string {
 		return "has no valid attestation"
 	}
 	return fmt.Sprintf("has no valid attestation: the last one ended %s earlier", span(r.Want-r.Have))
+}
+
+func saySuspended(r *v1.Rejection) string {
+	return fmt.Sprintf("has failed too often and gets no jobs for another %s", span(r.Have-r.Want))
 }
 
 // sayEnded is for a rule with a deadline: have is the time, want when it ended.

@@ -11,11 +11,23 @@ import (
 type worker struct {
 	subject
 	provider        domain.ProviderID
-	offers          map[domain.ModelID]uint32 // coefficient
+	offers          map[domain.ModelID]offer
 	attestedUntilMs int64
 	challenge       domain.Digest
 	challengeEndsMs int64
 	expiry          timer // of the attestation; on control only
+
+	image      domain.Digest      // that the last result found
+	unattested v1.UnattestedCause // why there is no valid result, where control said so
+	// Offsets of control: where it last said something of the worker's attestation, and where it last passed. Zero,
+	// the genesis, is nowhere.
+	toldAt, passedAt domain.Offset
+}
+
+// offer is at what coefficient a worker serves a model, and how soon it promises to be done; zero: it does not.
+type offer struct {
+	coefficient uint32
+	promisedMs  int64
 }
 
 func rolesOf(roles []v1.Role) uint32 {
@@ -127,7 +139,7 @@ func (s *State) decideRegisterWorker(who principal, claim *v1.RegisterWorker) *v
 func (c *control) evolveWorkerRegistered(fact *v1.RegisterWorker) {
 	key := domain.KeyID(fact.Key)
 	c.workers[domain.WorkerID(fact.Worker)] = &worker{
-		subject: subject{key: key}, provider: domain.ProviderID(fact.Provider), offers: map[domain.ModelID]uint32{},
+		subject: subject{key: key}, provider: domain.ProviderID(fact.Provider), offers: map[domain.ModelID]offer{},
 	}
 	c.keyring[key] = principal{kind: v1.SubjectKind_SUBJECT_KIND_WORKER, subject: [32]byte(fact.Worker)}
 }
@@ -180,6 +192,9 @@ func (c *control) evolveKeyRotated(fact *v1.RotateKey) {
 	delete(c.keyring, found.key)
 	found.key = domain.KeyID(fact.Key)
 	c.keyring[found.key] = principal{kind: fact.Kind, subject: [32]byte(fact.Subject)}
+	if fact.Kind == v1.SubjectKind_SUBJECT_KIND_WORKER {
+		c.evolveWorkerRekeyed(c.workers[domain.WorkerID(fact.Subject)])
+	}
 }
 
 func (s *State) decideRetire(who principal, claim *v1.Retire) *v1.Fact {
@@ -214,6 +229,9 @@ func (s *State) decideSetOffer(who principal, claim *v1.SetOffer) *v1.Fact {
 	if err := domain.ValidateCoefficient("coefficient", claim.Coefficient); err != nil {
 		return rejectError(err)
 	}
+	if refusal := outOfRange("finish_within_ms", claim.FinishWithinMs, 0, maxSpanMs); refusal != nil {
+		return refusal
+	}
 	return &v1.Fact{Body: &v1.Fact_OfferSet{OfferSet: claim}}
 }
 
@@ -223,5 +241,5 @@ func (c *control) evolveOfferSet(fact *v1.SetOffer) {
 		delete(offers, domain.ModelID(fact.Model))
 		return
 	}
-	offers[domain.ModelID(fact.Model)] = fact.Coefficient
+	offers[domain.ModelID(fact.Model)] = offer{fact.Coefficient, fact.FinishWithinMs}
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/reputation"
 	"github.com/filature/filature/domain/settlement"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
@@ -23,6 +24,7 @@ type script struct {
 	*world
 	names map[[32]byte]string
 	cards int
+	rules int // reputation policies
 	roots map[string][32]byte
 	heard map[string]bool // every reason, fact and claim that came up
 	words []string        // every rejection and its sentence
@@ -98,6 +100,9 @@ func (s *script) claim(text string) *v1.Claim {
 	body := m.Mutable(field).Message()
 	if sealed := claim.GetSealBatch(); sealed != nil {
 		s.sealInto(sealed)
+	}
+	if set := claim.GetSetReputationPolicy(); set != nil {
+		set.Policy = reputation.Default()
 	}
 	for _, word := range words[1:] {
 		path, value, ok := strings.Cut(word, "=")
@@ -332,6 +337,10 @@ func (s *script) tellFact(b *strings.Builder, fact *v1.Fact) {
 		s.cards++
 		s.names[[32]byte(card.RateCard)] = fmt.Sprintf("card.%d", s.cards)
 	}
+	if policy := fact.GetReputationPolicySet(); policy != nil && s.names[[32]byte(policy.Id)] == "" {
+		s.rules++
+		s.names[[32]byte(policy.Id)] = fmt.Sprintf("policy.%d", s.rules)
+	}
 	if !isClaim(field.Message()) {
 		s.tellFields(b, m.Get(field).Message())
 	}
@@ -364,7 +373,7 @@ func (s *script) tellFields(b *strings.Builder, m protoreflect.Message) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		field := fields.Get(i)
-		if !m.Has(field) || field.Name() == "terms" || field.Name() == "card" {
+		if !m.Has(field) || field.Name() == "terms" || field.Name() == "card" || field.Message() != nil && field.Name() == "policy" {
 			continue
 		}
 		fmt.Fprintf(b, " %s=%s", field.Name(), s.tellValue(field, m.Get(field)))
@@ -373,17 +382,28 @@ func (s *script) tellFields(b *strings.Builder, m protoreflect.Message) {
 
 func (s *script) tellValue(field protoreflect.FieldDescriptor, value protoreflect.Value) string {
 	switch {
+	case field.IsList():
+		var elements []string
+		for i := range value.List().Len() {
+			if m := value.List().Get(i); field.Message() != nil {
+				elements = append(elements, tellNumbers(m.Message()))
+			} else {
+				elements = append(elements, m.String())
+			}
+		}
+		return strings.Join(elements, ",")
+	case field.Message() != nil && field.Message().Name() == "Hold":
+		var told strings.Builder
+		s.tellFields(&told, value.Message())
+		return "(" + strings.TrimSpace(told.String()) + ")"
 	case field.Kind() == protoreflect.BytesKind:
 		return s.nameOf(value.Bytes())
 	case field.Kind() == protoreflect.EnumKind:
 		return shortName(field.Enum().Values().ByNumber(value.Enum()))
 	case field.Kind() == protoreflect.MessageKind:
-		usage := value.Message()
-		var counts []string
-		for i := range usage.Descriptor().Fields().Len() {
-			counts = append(counts, usage.Get(usage.Descriptor().Fields().Get(i)).String())
-		}
-		return strings.Join(counts, "/")
+		return tellNumbers(value.Message())
+	case field.Name() == "took_ms" || field.Name() == "promised_ms":
+		return (time.Duration(value.Int()) * time.Millisecond).String()
 	case strings.HasSuffix(string(field.Name()), "_nano"):
 		return amount(value.Int())
 	case strings.HasSuffix(string(field.Name()), "_ms"):
@@ -391,6 +411,15 @@ func (s *script) tellValue(field protoreflect.FieldDescriptor, value protoreflec
 	default:
 		return value.String()
 	}
+}
+
+// tellNumbers writes a message that has nothing but numbers: usage, say.
+func tellNumbers(m protoreflect.Message) string {
+	var numbers []string
+	for i := range m.Descriptor().Fields().Len() {
+		numbers = append(numbers, m.Get(m.Descriptor().Fields().Get(i)).String())
+	}
+	return strings.Join(numbers, "/")
 }
 
 func (s *script) tellRejection(r *v1.Rejection) string {

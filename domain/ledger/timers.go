@@ -20,6 +20,11 @@ const (
 	disputeExpires
 	bucketMatures
 	attestationExpires
+	payReleased
+	payRefused
+	holdbackEnds
+	workerStands
+	providerStands
 )
 
 // timer is one thing that log time will do. Its place in the heap is kept, so that it can be taken
@@ -95,7 +100,17 @@ func (s *State) decideDue(answer *v1.Answer) {
 		case bucketMatures:
 			fact = s.decideEarningsMatured(s.buckets[bucketKey{domain.ProviderID(due.id), due.atMs}])
 		case attestationExpires:
-			fact = &v1.Fact{Body: &v1.Fact_AttestationExpired{AttestationExpired: &v1.AttestationExpired{Worker: due.id[:], ValidUntilMs: due.atMs}}}
+			fact = s.decideAttestationEnded(due)
+		case payReleased:
+			fact = s.decidePayReleased(s.jobs[due.id])
+		case payRefused:
+			fact = s.decidePayRefused(s.jobs[due.id])
+		case holdbackEnds:
+			fact = s.decideHoldbackEnds(s.parcels[due.id])
+		case workerStands:
+			fact = s.decideStanding(subjectKey{v1.SubjectKind_SUBJECT_KIND_WORKER, due.id})
+		case providerStands:
+			fact = s.decideStanding(subjectKey{v1.SubjectKind_SUBJECT_KIND_PROVIDER, due.id})
 		}
 		answer.Facts = append(answer.Facts, fact)
 		s.evolve(fact)

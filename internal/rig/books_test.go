@@ -37,7 +37,7 @@ func openPostgres(t *testing.T) (store *postgres.Store, url string) {
 func TestFinanceSeesTheSumsThatTheAuditCounts(t *testing.T) {
 	t.Parallel()
 	store, url := openPostgres(t)
-	world := rig.New(t, rig.Options{Seed: 43, Store: store})
+	world := rig.New(t, rig.Options{Seed: 43, Store: store, Judged: true})
 	for range 2 {
 		world.Live(120)
 		world.Work()

@@ -18,7 +18,8 @@ type job struct {
 
 // Live lets a number of jobs be submitted and brings all but the last few to their end, side by side,
 // with all that goes wrong in a network: jobs that fail, are cancelled, forgotten or disputed, and
-// reports that are forged, sent twice, or nonsense. It does not let the clerks answer.
+// reports that are forged, sent twice, or nonsense. It does not let the clerks answer, but where workers are judged:
+// what is known of them changes in between.
 func (w *World) Live(jobs int) {
 	w.t.Helper()
 	for jobs > 0 || len(w.open) > 8 {
@@ -27,6 +28,9 @@ func (w *World) Live(jobs int) {
 			jobs--
 			if jobs%16 == 0 && !w.Honest {
 				w.misbehave()
+			}
+			if jobs%8 == 0 && w.Judged {
+				w.verify()
 			}
 			continue
 		}

@@ -86,9 +86,11 @@ func (w *World) bringIn() {
 				Worker: worker.ID[:], Provider: provider.ID[:], Key: key[:],
 			}}})
 			for _, model := range w.Models {
-				claims = append(claims, &v1.Claim{Body: &v1.Claim_SetOffer{SetOffer: &v1.SetOffer{
-					Worker: worker.ID[:], Model: model[:], Coefficient: uint32(900 + 100*i + 33*j),
-				}}})
+				offer := &v1.SetOffer{Worker: worker.ID[:], Model: model[:], Coefficient: uint32(900 + 100*i + 33*j)}
+				if w.Judged {
+					offer.FinishWithinMs = FinishWithin.Milliseconds()
+				}
+				claims = append(claims, &v1.Claim{Body: &v1.Claim_SetOffer{SetOffer: offer}})
 			}
 		}
 		w.Say(provider, domain.Control, claims...)

@@ -41,6 +41,7 @@ type Options struct {
 	Deposit     domain.Nano // into each account; 0: 100 coins
 	MaxOpenJobs int         // per account; 0: 64
 	Honest      bool        // nobody forges, repeats or makes up a report
+	Judged      bool        // pay waits for attestations, and workers are judged by what they do
 }
 
 func (o *Options) complete() {
@@ -127,6 +128,8 @@ type World struct {
 	nowMs   atomic.Int64
 	history *History
 	open    []*job
+
+	challenges, images int // so many there were
 }
 
 // birth is when every world begins: 2026-01-01, in Unix milliseconds.
@@ -151,6 +154,9 @@ func New(t Test, options Options) *World {
 	w.foundNetwork()
 	w.bringIn()
 	w.Work()
+	if w.Judged {
+		w.judge()
+	}
 	w.fund()
 	w.Work()
 	return w

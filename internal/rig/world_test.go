@@ -11,10 +11,18 @@ import (
 	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/internal/rig"
+	"github.com/filature/filature/projections"
 )
 
 func TestTheSameSeedMakesTheSameLogs(t *testing.T) {
-	a, b := rig.New(t, rig.Options{Seed: 1}), rig.New(t, rig.Options{Seed: 1})
+	for _, judged := range []bool{false, true} {
+		theSameSeed(t, rig.Options{Seed: 1, Judged: judged})
+	}
+}
+
+func theSameSeed(t *testing.T, options rig.Options) {
+	t.Helper()
+	a, b := rig.New(t, options), rig.New(t, options)
 	for _, w := range []*rig.World{a, b} {
 		w.Live(40)
 		w.Work()
@@ -98,4 +106,41 @@ func TestTheVaultRefusesWhatTheContractRefuses(t *testing.T) {
 	if seen, _ := v.Look(t.Context()); seen.Paid != 5 || seen.Free != 1 || seen.LastEpoch != 3 || v.Claimed(payee) != 5 {
 		t.Errorf("%+v", seen)
 	}
+}
+
+// TestAJudgedWorldHasAllThatCanHappen: what a judged world never came to, no test of it would show.
+func TestAJudgedWorldHasAllThatCanHappen(t *testing.T) {
+	w := rig.New(t, rig.Options{Seed: 2, Judged: true})
+	for range 3 {
+		w.Live(200)
+		w.Work()
+		w.Pass(20 * time.Minute)
+		w.Tick()
+		w.Work()
+		w.Live(50)
+		w.Mature()
+		w.Work()
+	}
+	heard := map[string]int{}
+	for shard := range domain.Shard(w.Ledger.Shards()) {
+		for _, record := range records(t, w.Ledger, shard) {
+			entry, err := eventstore.DecodeEntry(shard, record)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, fact := range entry.GetAnswer().GetFacts() {
+				heard[projections.FactName(fact)]++
+				heard[projections.ReasonName(fact.GetRejection().GetReason())]++
+			}
+		}
+	}
+	for _, name := range []string{
+		"standing_set", "pay_released", "pay_refused", "holdback_released", "holdback_forfeited", "image_retired",
+		"attestation_passed", "attestation_failed", "attestation_revoked", "attestation_expired", "worker_suspended",
+	} {
+		if heard[name] == 0 {
+			t.Errorf("nothing came to %s", name)
+		}
+	}
+	t.Log(heard)
 }

@@ -140,6 +140,95 @@ func (j Job) Resolved(refund int64) *v1.Fact {
 	}
 }
 
+// Held ends the job well, and holds its pay.
+func (j Job) Held(cause v1.UnattestedCause, untilMs, control int64) *v1.Fact {
+	fact := j.Completed()
+	fact.GetJobCompleted().Hold = &v1.Hold{Cause: cause, UntilMs: untilMs, ControlOffset: control}
+	for _, p := range fact.Postings {
+		if p.Kind == Earned {
+			p.Kind = Held
+		}
+	}
+	return fact
+}
+
+// Freed lets held pay go into a bucket.
+func (j Job) Freed(bucketMs int64) *v1.Fact {
+	return &v1.Fact{
+		Postings: []*v1.Posting{Post(Held, j.Provider, -j.Part), Post(Earned, j.Provider, j.Part)},
+		Body: &v1.Fact_PayReleased{PayReleased: &v1.PayReleased{
+			Job: Bytes(j.Name), Worker: Bytes(j.Worker), Provider: Bytes(j.Provider), AmountNano: j.Part, BucketMs: bucketMs,
+		}},
+	}
+}
+
+// GivenBack gives the client its charge back.
+func (j Job) GivenBack(cause v1.UnattestedCause) *v1.Fact {
+	return &v1.Fact{
+		Postings: []*v1.Posting{
+			Post(Held, j.Provider, -j.Part), Post(Commission, "", j.Part-j.Charge), Post(Available, j.Account, j.Charge),
+		},
+		Body: &v1.Fact_PayRefused{PayRefused: &v1.PayRefused{
+			Job: Bytes(j.Name), Account: Bytes(j.Account), Worker: Bytes(j.Worker), Provider: Bytes(j.Provider),
+			Cause: cause, RefundNano: j.Charge, FromWorkerNano: j.Part,
+		}},
+	}
+}
+
+// MaturedInPart makes a bucket payable but for what is held back.
+func MaturedInPart(provider string, bucketMs, nano, held, untilMs int64) *v1.Fact {
+	fact := Matured(provider, bucketMs, nano)
+	matured := fact.GetEarningsMatured()
+	matured.HeldNano, matured.HeldUntilMs = held, untilMs
+	fact.Postings[1].AmountNano -= held
+	fact.Postings = append(fact.Postings, Post(Held, provider, held))
+	return fact
+}
+
+// PledgeReleased pays out what was held back of a bucket.
+func PledgeReleased(provider string, bucketMs, nano int64) *v1.Fact {
+	return &v1.Fact{
+		Postings: []*v1.Posting{Post(Held, provider, -nano), Post(PayableTo, provider, nano)},
+		Body: &v1.Fact_HoldbackReleased{HoldbackReleased: &v1.HoldbackReleased{
+			Provider: Bytes(provider), BucketMs: bucketMs, AmountNano: nano,
+		}},
+	}
+}
+
+// PledgeTaken takes a part of it.
+func PledgeTaken(provider string, bucketMs, nano int64, cause v1.ForfeitCause) *v1.Fact {
+	return &v1.Fact{
+		Postings: []*v1.Posting{Post(Held, provider, -nano), Post(Slashed, "", nano)},
+		Body: &v1.Fact_HoldbackForfeited{HoldbackForfeited: &v1.HoldbackForfeited{
+			Provider: Bytes(provider), BucketMs: bucketMs, AmountNano: nano, Cause: cause,
+		}},
+	}
+}
+
+// Stands says how somebody stands; the numbers follow from one.
+func Stands(kind v1.SubjectKind, subject string, n, suspendedUntilMs int64) *v1.Fact {
+	set := &v1.StandingSet{
+		Kind: kind, Subject: Bytes(subject), Policy: Bytes("reputation policy"), ScorePpm: uint32(900_000 + n), SuspendedUntilMs: suspendedUntilMs,
+	}
+	for d := range int64(4) {
+		set.Dimensions = append(set.Dimensions, &v1.EvidenceCounts{GoodMicro: (20+d)*1_000_000 + n, BadMicro: d * 1_000_000})
+	}
+	for kind := range int64(12) {
+		set.Seen = append(set.Seen, n+kind)
+	}
+	if kind == v1.SubjectKind_SUBJECT_KIND_PROVIDER {
+		set.HoldbackPermille, set.HoldBuckets = 250, 3
+	}
+	return &v1.Fact{Body: &v1.Fact_StandingSet{StandingSet: set}}
+}
+
+// Offered is what a worker asks for a model.
+func Offered(worker, model string, coefficient uint32) *v1.Fact {
+	return &v1.Fact{Claim: 1, Body: &v1.Fact_OfferSet{OfferSet: &v1.SetOffer{
+		Worker: Bytes(worker), Model: Bytes(model), Coefficient: coefficient, FinishWithinMs: 30_000,
+	}}}
+}
+
 // Funded brings money into an account.
 func Funded(account string, nano int64, lt uint64) *v1.Fact {
 	return &v1.Fact{

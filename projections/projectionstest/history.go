@@ -22,6 +22,8 @@ type history struct {
 	open     map[domain.Shard][]Job // not closed
 	charged  map[domain.Shard][]Job // closed, in their dispute window
 	disputed map[domain.Shard][]Job
+	held     map[domain.Shard][]Job // closed, and their pay waits for an attestation
+	pledged  map[domain.Shard][]Job // of whose pay a tenth is held back
 	payable  map[string]int64
 	promised map[string]int64 // cumulative
 	unpaid   map[string]int64 // promised less paid
@@ -36,6 +38,7 @@ func RandomLedger(rt *rapid.T) *Ledger {
 	h := &history{
 		Ledger: NewLedger(rt, shards), rt: rt,
 		open: map[domain.Shard][]Job{}, charged: map[domain.Shard][]Job{}, disputed: map[domain.Shard][]Job{},
+		held: map[domain.Shard][]Job{}, pledged: map[domain.Shard][]Job{},
 		payable: map[string]int64{}, promised: map[string]int64{}, unpaid: map[string]int64{},
 	}
 	h.Begin()
@@ -76,7 +79,8 @@ func (h *history) control() {
 		h.say(domain.Control, &v1.Fact{Claim: 1, Body: &v1.Fact_WorkerRegistered{WorkerRegistered: &v1.RegisterWorker{
 			Worker: Bytes(h.pick("worker", "w1", "w2")), Provider: Bytes("prov-a"), Key: Bytes("key"),
 		}}}, &v1.Fact{Claim: 2, Body: &v1.Fact_OfferSet{OfferSet: &v1.SetOffer{
-			Worker: Bytes("w1"), Model: Bytes("qwen"), Coefficient: rapid.Uint32Range(1, 3000).Draw(h.rt, "coefficient"),
+			Worker: Bytes(h.pick("worker", "w1", "w2", "w3")), Model: Bytes(h.pick("model", "qwen", "deepseek")),
+			Coefficient: rapid.Uint32Range(1, 3000).Draw(h.rt, "coefficient"), Withdrawn: rapid.IntRange(0, 4).Draw(h.rt, "withdrawn") == 0,
 		}}})
 	case 2:
 		h.say(domain.Control, &v1.Fact{Claim: 1, Body: &v1.Fact_KeyRotated{KeyRotated: &v1.RotateKey{
@@ -128,7 +132,12 @@ func (h *history) settle() {
 }
 
 func (h *history) data(shard domain.Shard) {
-	switch rapid.IntRange(0, 9).Draw(h.rt, "data") {
+	switch rapid.IntRange(0, 11).Draw(h.rt, "data") {
+	case 10:
+		h.wait(shard)
+	case 11:
+		h.say(shard, Stands(v1.SubjectKind_SUBJECT_KIND_WORKER, h.pick("worker", "w1", "w2"), h.NowMs%1000, 0),
+			Stands(v1.SubjectKind_SUBJECT_KIND_PROVIDER, h.pick("provider", "prov-a", "prov-b"), h.NowMs%1000, 0))
 	case 0:
 		h.Pin(shard)
 	case 1:
@@ -180,6 +189,12 @@ func (h *history) move(shard domain.Shard) {
 	}
 	if job.Charge > 0 {
 		job.DisputableUntilMs = h.NowMs + 1_000_000
+		if job.Part > 0 && rapid.IntRange(0, 2).Draw(h.rt, "attested") == 0 {
+			h.held[shard] = append(h.held[shard], *job)
+			h.say(shard, job.Held(v1.UnattestedCause_UNATTESTED_CAUSE_EXPIRED, h.NowMs+1000, 3))
+			h.open[shard] = slices.Delete(jobs, i, i+1)
+			return
+		}
 		h.charged[shard] = append(h.charged[shard], *job)
 	}
 	h.say(shard, end(*job))
@@ -202,8 +217,38 @@ func (h *history) afterwards(shard domain.Shard) {
 			h.say(shard, job.Disputed(h.NowMs))
 			return
 		}
+		if back := job.Part / 10; back > 0 {
+			h.pledged[shard] = append(h.pledged[shard], job)
+			h.payable[job.Provider] += job.Part - back
+			h.say(shard, MaturedInPart(job.Provider, job.DisputableUntilMs, job.Part, back, h.NowMs+5000))
+			return
+		}
 		h.payable[job.Provider] += job.Part
 		h.say(shard, Matured(job.Provider, job.DisputableUntilMs, job.Part))
+	}
+}
+
+// wait ends what waits: pay for an attestation, or a pledge.
+func (h *history) wait(shard domain.Shard) {
+	switch {
+	case len(h.held[shard]) > 0:
+		job := h.held[shard][0]
+		h.held[shard] = h.held[shard][1:]
+		if rapid.Bool().Draw(h.rt, "passed") {
+			h.charged[shard] = append(h.charged[shard], job)
+			h.say(shard, job.Freed(job.DisputableUntilMs))
+			return
+		}
+		h.say(shard, job.GivenBack(v1.UnattestedCause_UNATTESTED_CAUSE_EXPIRED))
+	case len(h.pledged[shard]) > 0:
+		job := h.pledged[shard][0]
+		h.pledged[shard] = h.pledged[shard][1:]
+		if rapid.Bool().Draw(h.rt, "kept") {
+			h.payable[job.Provider] += job.Part / 10
+			h.say(shard, PledgeReleased(job.Provider, job.DisputableUntilMs, job.Part/10))
+			return
+		}
+		h.say(shard, PledgeTaken(job.Provider, job.DisputableUntilMs, job.Part/10, v1.ForfeitCause_FORFEIT_CAUSE_REVOKED))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
+	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
 // Readable is a store that answers questions.
@@ -36,6 +37,8 @@ func ExerciseReader(t *testing.T, open func(t *testing.T) Readable) {
 		"RejectionsAreCountedByReason":        rejectionsAreCounted,
 		"BatchesAndPayouts":                   batchesAndPayouts,
 		"ReportsAndSequences":                 reportsAndSequences,
+		"StandingsAndHeldPay":                 standingsAndHeldPay,
+		"TheMarketHourByHour":                 theMarketHourByHour,
 		"WhyOfEveryJob":                       whyOfEveryJob,
 		"WhyOfReports":                        whyOfReports,
 		"WhyOfProviders":                      whyOfProviders,
@@ -80,6 +83,10 @@ func nothingUnknownIsAnswered(ctx context.Context, t *testing.T, _ *Story, r pro
 	_, questions["batch"] = r.Batch(ctx, 99)
 	_, questions["payout"] = r.Payout(ctx, nobody)
 	_, questions["report"] = r.Report(ctx, projections.ReportKey{Signer: nobody, Shard: 1, Sequence: 1})
+	_, questions["standing"] = r.Standings(ctx, v1.SubjectKind_SUBJECT_KIND_WORKER, nobody)
+	_, questions["standing of another kind"] = r.Standings(ctx, v1.SubjectKind_SUBJECT_KIND_PROVIDER, ID[[32]byte]("w3"))
+	_, questions["hold"] = r.Hold(ctx, ID[domain.JobID]("job-paid"))
+	_, questions["holdback"] = r.Holdback(ctx, projections.HoldbackKey{Provider: nobody, Shard: 1, BucketMs: 1})
 	_, questions["provider"] = r.Provider(ctx, nobody)
 	_, questions["why a job"] = projections.WhyJob(ctx, r, nobody)
 	for question, err := range questions {
@@ -121,7 +128,7 @@ func theTrialBalanceIsZero(ctx context.Context, t *testing.T, _ *Story, r projec
 	for _, kind := range kinds {
 		sum += kind.Amount
 	}
-	if sum != 0 || len(kinds) != 8 {
+	if sum != 0 || len(kinds) != 9 {
 		t.Errorf("%d kinds sum to %d: %v", len(kinds), sum, kinds)
 	}
 }
@@ -148,14 +155,14 @@ func aJournalIsReadPageByPage(ctx context.Context, t *testing.T, _ *Story, r pro
 
 func usageIsSummedAsAsked(ctx context.Context, t *testing.T, story *Story, r projections.Reader) {
 	all := must[[]projections.Usage](t)(r.UsageTotals(ctx, projections.UsageFilter{}, projections.UsageBy{}))
-	if len(all) != 1 || all[0].Completed != 7 || all[0].Failed != 1 || all[0].Cancelled != 1 || all[0].Expired != 1 ||
-		all[0].Tokens != (projections.Tokens{Prompt: 3200, Cached: 800, Completion: 4800, Reasoning: 400}) ||
-		all[0].Charge != 14_000 || all[0].WorkerPart != 7000 || all[0].Commission != 7000 || all[0].AdjustedTokens != 8000 {
+	if len(all) != 1 || all[0].Completed != 11 || all[0].Failed != 1 || all[0].Cancelled != 1 || all[0].Expired != 1 ||
+		all[0].Tokens != (projections.Tokens{Prompt: 4800, Cached: 800, Completion: 7200, Reasoning: 400}) ||
+		all[0].Charge != 22_000 || all[0].WorkerPart != 11_000 || all[0].Commission != 11_000 || all[0].AdjustedTokens != 12_000 {
 		t.Errorf("in all: %+v", all)
 	}
 	byProvider := must[[]projections.Usage](t)(r.UsageTotals(ctx, projections.UsageFilter{}, projections.UsageBy{Provider: true}))
-	if len(byProvider) != 3 || byProvider[0].Provider != (domain.ProviderID{}) || byProvider[0].Cancelled != 1 ||
-		byProvider[1].Provider != ID[domain.ProviderID]("prov-a") || byProvider[1].Completed != 6 || byProvider[2].Completed != 1 {
+	if len(byProvider) != 4 || byProvider[0].Provider != (domain.ProviderID{}) || byProvider[0].Cancelled != 1 ||
+		byProvider[1].Provider != ID[domain.ProviderID]("prov-a") || byProvider[1].Completed != 6 || byProvider[2].Completed != 1 || byProvider[3].Completed != 4 {
 		t.Errorf("by provider: %+v", byProvider)
 	}
 	filtered := must[[]projections.Usage](t)(r.UsageTotals(ctx, projections.UsageFilter{
@@ -182,6 +189,11 @@ func providersHaveOneLineEach(ctx context.Context, t *testing.T, _ *Story, r pro
 			Provider: ID[domain.ProviderID]("prov-b"), Name: "Beta", Workers: 0, Completed: 1, Failed: 1,
 			Tokens:         projections.Tokens{Prompt: 800, Cached: 200, Completion: 1200, Reasoning: 100},
 			AdjustedTokens: 2000, WorkerPart: 1000, Committed: 700,
+		},
+		{
+			Provider: ID[domain.ProviderID]("prov-c"), Name: "Gamma", Workers: 1, Completed: 4,
+			Tokens:         projections.Tokens{Prompt: 1600, Completion: 2400},
+			AdjustedTokens: 4000, WorkerPart: 4000, Held: 1000, Payable: 1900,
 		},
 	}
 	if !slices.Equal(have, want) {
@@ -289,7 +301,14 @@ func whyOfEveryJob(ctx context.Context, t *testing.T, _ *Story, r projections.Re
 		"job-cancelled": {projections.NotPaid, "nothing_charged", 0, "job_cancelled"},
 		"job-expired":   {projections.NotPaid, "nothing_charged", 0, "job_expired"},
 		"job-failed":    {projections.NotPaid, "nothing_charged", 0, "job_failed"},
-		"job-ghost":     {projections.NotPaid, "unknown_job", 0, "rejected"},
+
+		// The pay of these waited for their worker's attestation.
+		"job-unattested": {projections.Held, "not_attested", 1000, "held"},
+		"job-freed":      {projections.Pending, "payable", 1000, "holdback_released"},
+		"job-refused":    {projections.NotPaid, "not_attested", 1000, "pay_refused"},
+		"job-appealed":   {projections.Pending, "payable", 1000, "held"},
+
+		"job-ghost": {projections.NotPaid, "unknown_job", 0, "rejected"},
 	} {
 		v := must[projections.Verdict](t)(projections.WhyJob(ctx, r, ID[domain.JobID](job)))
 		if v.Outcome != want.outcome || v.Reason != want.reason || v.Amount != want.amount || v.Because == "" {
@@ -311,6 +330,7 @@ func whyOfReports(ctx context.Context, t *testing.T, story *Story, r projections
 		{"w1 key", "job-paid: complete", projections.Paid, "paid"},
 		{"w1 key", "job-held: complete", projections.Held, "disputed"},
 		{"w1 key", "job-fresh: complete", projections.Pending, "dispute_window"},
+		{"w3 key", "job-refused: complete", projections.NotPaid, "not_attested"},
 		{"w1 key", "ghost", projections.NotPaid, "unknown_job"},
 		{"w1 key", "half", projections.Booked, "booked"},
 		{"w1 key", "forged", projections.NotPaid, "bad_signature"},

@@ -2,6 +2,7 @@ package projectionstest
 
 import (
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/reputation"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
@@ -39,6 +40,7 @@ func NewStory(t Fataler) *Story {
 	s.refusals()
 	s.secondBatch()
 	s.changes()
+	s.trust()
 	return s
 }
 
@@ -207,4 +209,65 @@ func (s *Story) changes() {
 		&v1.Fact{Body: &v1.Fact_OfferSet{OfferSet: &v1.SetOffer{Worker: Bytes("w2"), Model: Bytes("qwen"), Coefficient: 1333, Withdrawn: true}}},
 		&v1.Fact{Body: &v1.Fact_AttestationRevoked{AttestationRevoked: &v1.RevokeAttestation{Worker: Bytes("w1"), Reason: "image revoked"}}},
 	)...)
+}
+
+// trust is what becomes of pay that waits: for an attestation, or as a pledge.
+func (s *Story) trust() {
+	s.NowMs += 3_600_000
+	s.say(0, "admin", "policies", control(
+		&v1.Fact{Body: &v1.Fact_HoldPolicySet{HoldPolicySet: &v1.SetHoldPolicy{ReattestWithinMs: 300_000, AppealWithinMs: 60_000}}},
+		&v1.Fact{Body: &v1.Fact_ReputationPolicySet{ReputationPolicySet: &v1.ReputationPolicySet{
+			Id: Bytes("reputation policy"), Policy: reputation.Default(),
+		}}},
+		&v1.Fact{Body: &v1.Fact_ClientRegistered{ClientRegistered: &v1.RegisterClient{Client: Bytes("third"), Key: Bytes("third key"), Name: "Third"}}},
+		&v1.Fact{Body: &v1.Fact_ProviderRegistered{ProviderRegistered: &v1.RegisterProvider{
+			Provider: Bytes("prov-c"), Key: Bytes("prov-c key"), Name: "Gamma",
+		}}},
+		&v1.Fact{Body: &v1.Fact_WorkerRegistered{WorkerRegistered: &v1.RegisterWorker{
+			Worker: Bytes("w3"), Provider: Bytes("prov-c"), Key: Bytes("w3 key"),
+		}}},
+		&v1.Fact{Body: &v1.Fact_ImageRetired{ImageRetired: &v1.RetireImage{ImageHash: Bytes("i1"), Reason: "it leaks"}}},
+		Offered("w1", "qwen", 1200), Offered("w3", "qwen", 900), Offered("w4", "qwen", 1000), Offered("w5", "qwen", 4000),
+		&v1.Fact{Body: &v1.Fact_AttestationPassed{AttestationPassed: &v1.PassAttestation{
+			Worker: Bytes("w1"), Challenge: Bytes("c2"), EvidenceDigest: Bytes("e2"), PolicyDigest: Bytes("p1"),
+			ImageHash: Bytes("i2"), ValidUntilMs: s.NowMs + 90_000_000,
+		}}},
+		&v1.Fact{Body: &v1.Fact_AttestationFailed{AttestationFailed: &v1.FailAttestation{
+			Worker: Bytes("w1"), Challenge: Bytes("c3"), EvidenceDigest: Bytes("e3"), PolicyDigest: Bytes("p1"),
+			Reason: "no collateral", Fault: v1.AttestationFault_ATTESTATION_FAULT_VERIFIER,
+		}}},
+	)...)
+	s.Pin(Shard1)
+	s.Pin(Shard2)
+	never, retired := v1.UnattestedCause_UNATTESTED_CAUSE_NEVER_PASSED, v1.UnattestedCause_UNATTESTED_CAUSE_IMAGE_RETIRED
+	accounts := map[domain.Shard]string{Shard1: "acc-t1", Shard2: "acc-t2"}
+	s.say(Shard1, "third key", "open t1", opened("acc-t1", "third"))
+	s.say(Shard2, "third key", "open t2", opened("acc-t2", "third"))
+	s.say(Shard1, "watcher", "deposit t1", Funded("acc-t1", 100_000, 41))
+	s.say(Shard2, "watcher", "deposit t2", Funded("acc-t2", 100_000, 42))
+	hold := func(shard domain.Shard, name string, cause v1.UnattestedCause) Job {
+		job := Job{
+			Name: name, Account: accounts[shard], Client: "third", Model: "qwen", Number: uint64(len(s.Reports)), Reserve: 5000,
+			Worker: "w3", Provider: "prov-c", Charge: 2000, Part: 1000, Prompt: 400, Completion: 600, DisputableUntilMs: s.NowMs + WindowMs,
+		}
+		s.say(shard, "third key", name+": submit", job.Submitted(s.NowMs))
+		s.say(shard, "proxy key", name+": assign", job.Assigned())
+		s.say(shard, "w3 key", name+": complete", job.Held(cause, s.NowMs+300_000, 17))
+		return job
+	}
+	freed := hold(Shard1, "job-freed", never)
+	refused := hold(Shard1, "job-refused", retired)
+	appealed := hold(Shard2, "job-appealed", retired)
+	hold(Shard2, "job-unattested", never)
+	s.say(Shard1, "clock", "freed", freed.Freed(freed.DisputableUntilMs), refused.GivenBack(retired))
+	s.say(Shard2, "arbiter", "appeal", appealed.Resolved(0))
+
+	s.NowMs += WindowMs
+	s.say(Shard1, "clock", "mature 4", MaturedInPart("prov-c", freed.DisputableUntilMs, 1000, 250, s.NowMs+60_000))
+	s.say(Shard1, "clock", "taken", PledgeTaken("prov-c", freed.DisputableUntilMs, 100, v1.ForfeitCause_FORFEIT_CAUSE_SLASHED))
+	s.say(Shard1, "clock", "released", PledgeReleased("prov-c", freed.DisputableUntilMs, 150))
+	s.say(Shard1, "clock", "stand 1",
+		Stands(v1.SubjectKind_SUBJECT_KIND_WORKER, "w3", 7, 0), Stands(v1.SubjectKind_SUBJECT_KIND_PROVIDER, "prov-c", 8, 0))
+	s.say(Shard2, "clock", "stand 2", Stands(v1.SubjectKind_SUBJECT_KIND_WORKER, "w3", 20, s.NowMs+600_000))
+	s.say(Shard1, "clock", "stand 3", Stands(v1.SubjectKind_SUBJECT_KIND_WORKER, "w3", 9, 0))
 }

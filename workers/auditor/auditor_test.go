@@ -57,10 +57,12 @@ func text(t *testing.T, r auditor.Report) string {
 }
 
 func TestAnUntouchedHistoryPasses(t *testing.T) {
-	w := lived(t, rig.Options{Seed: 1}, 60)
-	r := audit(t, config(w))
-	if r.Verdict != auditor.Pass {
-		t.Fatalf("an untouched history:\n%s", text(t, r))
+	for _, judged := range []bool{false, true} {
+		w := lived(t, rig.Options{Seed: 1, Judged: judged}, 60)
+		r := audit(t, config(w))
+		if r.Verdict != auditor.Pass {
+			t.Fatalf("an untouched history, judged %t:\n%s", judged, text(t, r))
+		}
+		t.Log("\n" + text(t, r))
 	}
-	t.Log("\n" + text(t, r))
 }

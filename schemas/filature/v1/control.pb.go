@@ -195,6 +195,209 @@ func (SubjectKind) EnumDescriptor() ([]byte, []int) {
 	return file_filature_v1_control_proto_rawDescGZIP(), []int{2}
 }
 
+// AttestationFault is whose fault it is that a worker is not attested.
+type AttestationFault int32
+
+const (
+	// Unspecified counts as the worker's.
+	AttestationFault_ATTESTATION_FAULT_UNSPECIFIED AttestationFault = 0
+	AttestationFault_ATTESTATION_FAULT_WORKER      AttestationFault = 1
+	// The verifier lacked something, or erred: it never hurts a worker's reputation.
+	AttestationFault_ATTESTATION_FAULT_VERIFIER AttestationFault = 2
+)
+
+// Enum value maps for AttestationFault.
+var (
+	AttestationFault_name = map[int32]string{
+		0: "ATTESTATION_FAULT_UNSPECIFIED",
+		1: "ATTESTATION_FAULT_WORKER",
+		2: "ATTESTATION_FAULT_VERIFIER",
+	}
+	AttestationFault_value = map[string]int32{
+		"ATTESTATION_FAULT_UNSPECIFIED": 0,
+		"ATTESTATION_FAULT_WORKER":      1,
+		"ATTESTATION_FAULT_VERIFIER":    2,
+	}
+)
+
+func (x AttestationFault) Enum() *AttestationFault {
+	p := new(AttestationFault)
+	*p = x
+	return p
+}
+
+func (x AttestationFault) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AttestationFault) Descriptor() protoreflect.EnumDescriptor {
+	return file_filature_v1_control_proto_enumTypes[3].Descriptor()
+}
+
+func (AttestationFault) Type() protoreflect.EnumType {
+	return &file_filature_v1_control_proto_enumTypes[3]
+}
+
+func (x AttestationFault) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AttestationFault.Descriptor instead.
+func (AttestationFault) EnumDescriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{3}
+}
+
+// UnattestedCause is why a worker has no valid attestation, the graver the higher. The first three only
+// say that nothing is known: a result that comes in time covers what was metered meanwhile. The others say
+// that something bad is known, which no later result undoes.
+type UnattestedCause int32
+
+const (
+	UnattestedCause_UNATTESTED_CAUSE_UNSPECIFIED  UnattestedCause = 0
+	UnattestedCause_UNATTESTED_CAUSE_NEVER_PASSED UnattestedCause = 1
+	UnattestedCause_UNATTESTED_CAUSE_EXPIRED      UnattestedCause = 2
+	// The result was for the key before.
+	UnattestedCause_UNATTESTED_CAUSE_KEY_ROTATED   UnattestedCause = 3
+	UnattestedCause_UNATTESTED_CAUSE_IMAGE_RETIRED UnattestedCause = 4
+	UnattestedCause_UNATTESTED_CAUSE_FAILED        UnattestedCause = 5
+	UnattestedCause_UNATTESTED_CAUSE_REVOKED       UnattestedCause = 6
+)
+
+// Enum value maps for UnattestedCause.
+var (
+	UnattestedCause_name = map[int32]string{
+		0: "UNATTESTED_CAUSE_UNSPECIFIED",
+		1: "UNATTESTED_CAUSE_NEVER_PASSED",
+		2: "UNATTESTED_CAUSE_EXPIRED",
+		3: "UNATTESTED_CAUSE_KEY_ROTATED",
+		4: "UNATTESTED_CAUSE_IMAGE_RETIRED",
+		5: "UNATTESTED_CAUSE_FAILED",
+		6: "UNATTESTED_CAUSE_REVOKED",
+	}
+	UnattestedCause_value = map[string]int32{
+		"UNATTESTED_CAUSE_UNSPECIFIED":   0,
+		"UNATTESTED_CAUSE_NEVER_PASSED":  1,
+		"UNATTESTED_CAUSE_EXPIRED":       2,
+		"UNATTESTED_CAUSE_KEY_ROTATED":   3,
+		"UNATTESTED_CAUSE_IMAGE_RETIRED": 4,
+		"UNATTESTED_CAUSE_FAILED":        5,
+		"UNATTESTED_CAUSE_REVOKED":       6,
+	}
+)
+
+func (x UnattestedCause) Enum() *UnattestedCause {
+	p := new(UnattestedCause)
+	*p = x
+	return p
+}
+
+func (x UnattestedCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UnattestedCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_filature_v1_control_proto_enumTypes[4].Descriptor()
+}
+
+func (UnattestedCause) Type() protoreflect.EnumType {
+	return &file_filature_v1_control_proto_enumTypes[4]
+}
+
+func (x UnattestedCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UnattestedCause.Descriptor instead.
+func (UnattestedCause) EnumDescriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{4}
+}
+
+// EvidenceKind is what can happen that says something about a worker, in the order of the four dimensions of a
+// reputation: jobs, latency, attestation, disputes.
+type EvidenceKind int32
+
+const (
+	EvidenceKind_EVIDENCE_KIND_UNSPECIFIED EvidenceKind = 0
+	EvidenceKind_EVIDENCE_KIND_COMPLETED   EvidenceKind = 1
+	EvidenceKind_EVIDENCE_KIND_FAILED      EvidenceKind = 2
+	EvidenceKind_EVIDENCE_KIND_EXPIRED     EvidenceKind = 3
+	// Completed within SetOffer.finish_within_ms, or later.
+	EvidenceKind_EVIDENCE_KIND_ON_TIME  EvidenceKind = 4
+	EvidenceKind_EVIDENCE_KIND_LATE     EvidenceKind = 5
+	EvidenceKind_EVIDENCE_KIND_ATTESTED EvidenceKind = 6
+	// Only where it is the worker's fault, as the next.
+	EvidenceKind_EVIDENCE_KIND_ATTESTATION_FAILED  EvidenceKind = 7
+	EvidenceKind_EVIDENCE_KIND_ATTESTATION_REVOKED EvidenceKind = 8
+	// A completed job was charged for. Most are never disputed.
+	EvidenceKind_EVIDENCE_KIND_CHARGED EvidenceKind = 9
+	// Nothing was refunded.
+	EvidenceKind_EVIDENCE_KIND_DISPUTE_WON EvidenceKind = 10
+	// The part that was refunded speaks against the worker, the rest for it.
+	EvidenceKind_EVIDENCE_KIND_DISPUTE_LOST EvidenceKind = 11
+	EvidenceKind_EVIDENCE_KIND_SLASHED      EvidenceKind = 12
+)
+
+// Enum value maps for EvidenceKind.
+var (
+	EvidenceKind_name = map[int32]string{
+		0:  "EVIDENCE_KIND_UNSPECIFIED",
+		1:  "EVIDENCE_KIND_COMPLETED",
+		2:  "EVIDENCE_KIND_FAILED",
+		3:  "EVIDENCE_KIND_EXPIRED",
+		4:  "EVIDENCE_KIND_ON_TIME",
+		5:  "EVIDENCE_KIND_LATE",
+		6:  "EVIDENCE_KIND_ATTESTED",
+		7:  "EVIDENCE_KIND_ATTESTATION_FAILED",
+		8:  "EVIDENCE_KIND_ATTESTATION_REVOKED",
+		9:  "EVIDENCE_KIND_CHARGED",
+		10: "EVIDENCE_KIND_DISPUTE_WON",
+		11: "EVIDENCE_KIND_DISPUTE_LOST",
+		12: "EVIDENCE_KIND_SLASHED",
+	}
+	EvidenceKind_value = map[string]int32{
+		"EVIDENCE_KIND_UNSPECIFIED":         0,
+		"EVIDENCE_KIND_COMPLETED":           1,
+		"EVIDENCE_KIND_FAILED":              2,
+		"EVIDENCE_KIND_EXPIRED":             3,
+		"EVIDENCE_KIND_ON_TIME":             4,
+		"EVIDENCE_KIND_LATE":                5,
+		"EVIDENCE_KIND_ATTESTED":            6,
+		"EVIDENCE_KIND_ATTESTATION_FAILED":  7,
+		"EVIDENCE_KIND_ATTESTATION_REVOKED": 8,
+		"EVIDENCE_KIND_CHARGED":             9,
+		"EVIDENCE_KIND_DISPUTE_WON":         10,
+		"EVIDENCE_KIND_DISPUTE_LOST":        11,
+		"EVIDENCE_KIND_SLASHED":             12,
+	}
+)
+
+func (x EvidenceKind) Enum() *EvidenceKind {
+	p := new(EvidenceKind)
+	*p = x
+	return p
+}
+
+func (x EvidenceKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EvidenceKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_filature_v1_control_proto_enumTypes[5].Descriptor()
+}
+
+func (EvidenceKind) Type() protoreflect.EnumType {
+	return &file_filature_v1_control_proto_enumTypes[5]
+}
+
+func (x EvidenceKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EvidenceKind.Descriptor instead.
+func (EvidenceKind) EnumDescriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{5}
+}
+
 // Genesis is the first entry of the control ledger. Its SHA-256 is the network id.
 type Genesis struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1018,10 +1221,13 @@ type SetOffer struct {
 	Worker []byte                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
 	Model  []byte                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
 	// coefficient: 1000 is 1.0; below 10^9, as Cocoon's proxy demands.
-	Coefficient   uint32 `protobuf:"varint,3,opt,name=coefficient,proto3" json:"coefficient,omitempty"`
-	Withdrawn     bool   `protobuf:"varint,4,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Coefficient uint32 `protobuf:"varint,3,opt,name=coefficient,proto3" json:"coefficient,omitempty"`
+	Withdrawn   bool   `protobuf:"varint,4,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	// finish_within_ms is how soon after its assignment the worker promises to complete a job; zero: it
+	// promises nothing. Its reputation is measured against it.
+	FinishWithinMs int64 `protobuf:"varint,5,opt,name=finish_within_ms,json=finishWithinMs,proto3" json:"finish_within_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SetOffer) Reset() {
@@ -1080,6 +1286,13 @@ func (x *SetOffer) GetWithdrawn() bool {
 		return x.Withdrawn
 	}
 	return false
+}
+
+func (x *SetOffer) GetFinishWithinMs() int64 {
+	if x != nil {
+		return x.FinishWithinMs
+	}
+	return 0
 }
 
 // ChallengeAttestation. By a verifier.
@@ -1236,8 +1449,11 @@ type FailAttestation struct {
 	EvidenceDigest []byte                 `protobuf:"bytes,3,opt,name=evidence_digest,json=evidenceDigest,proto3" json:"evidence_digest,omitempty"`
 	PolicyDigest   []byte                 `protobuf:"bytes,4,opt,name=policy_digest,json=policyDigest,proto3" json:"policy_digest,omitempty"`
 	Reason         string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// fault says whose it is. Where it is the verifier's, the challenge ends and nothing else happens: an
+	// earlier result stays valid.
+	Fault         AttestationFault `protobuf:"varint,6,opt,name=fault,proto3,enum=filature.v1.AttestationFault" json:"fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FailAttestation) Reset() {
@@ -1305,11 +1521,20 @@ func (x *FailAttestation) GetReason() string {
 	return ""
 }
 
+func (x *FailAttestation) GetFault() AttestationFault {
+	if x != nil {
+		return x.Fault
+	}
+	return AttestationFault_ATTESTATION_FAULT_UNSPECIFIED
+}
+
 // RevokeAttestation ends a result before its time. By a verifier.
 type RevokeAttestation struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Worker        []byte                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Worker []byte                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// fault says whose it is. Where it is the verifier's, the result counts as expired.
+	Fault         AttestationFault `protobuf:"varint,3,opt,name=fault,proto3,enum=filature.v1.AttestationFault" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1358,6 +1583,471 @@ func (x *RevokeAttestation) GetReason() string {
 	return ""
 }
 
+func (x *RevokeAttestation) GetFault() AttestationFault {
+	if x != nil {
+		return x.Fault
+	}
+	return AttestationFault_ATTESTATION_FAULT_UNSPECIFIED
+}
+
+// RetireImage says that an image must not run any more. By an admin. From here on no worker is attested
+// that was found to run it, and no result for it is taken.
+type RetireImage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ImageHash     []byte                 `protobuf:"bytes,1,opt,name=image_hash,json=imageHash,proto3" json:"image_hash,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetireImage) Reset() {
+	*x = RetireImage{}
+	mi := &file_filature_v1_control_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetireImage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetireImage) ProtoMessage() {}
+
+func (x *RetireImage) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_control_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetireImage.ProtoReflect.Descriptor instead.
+func (*RetireImage) Descriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RetireImage) GetImageHash() []byte {
+	if x != nil {
+		return x.ImageHash
+	}
+	return nil
+}
+
+func (x *RetireImage) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// SetHoldPolicy has the pay for usage that was metered outside of a valid attestation held. By an admin. Until
+// it is set nothing is held for that, and neither a new key nor a retired image ends a result.
+type SetHoldPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// reattest_within_ms: where the result was missing or had ended, a new one within this time after the end of
+	// the job releases the pay; else the client gets the whole charge back.
+	ReattestWithinMs int64 `protobuf:"varint,1,opt,name=reattest_within_ms,json=reattestWithinMs,proto3" json:"reattest_within_ms,omitempty"`
+	// appeal_within_ms: where it had failed or was revoked, or the image retired, an arbiter may decide
+	// otherwise within this time; else the client gets the whole charge back.
+	AppealWithinMs int64 `protobuf:"varint,2,opt,name=appeal_within_ms,json=appealWithinMs,proto3" json:"appeal_within_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SetHoldPolicy) Reset() {
+	*x = SetHoldPolicy{}
+	mi := &file_filature_v1_control_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHoldPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHoldPolicy) ProtoMessage() {}
+
+func (x *SetHoldPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_control_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHoldPolicy.ProtoReflect.Descriptor instead.
+func (*SetHoldPolicy) Descriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SetHoldPolicy) GetReattestWithinMs() int64 {
+	if x != nil {
+		return x.ReattestWithinMs
+	}
+	return 0
+}
+
+func (x *SetHoldPolicy) GetAppealWithinMs() int64 {
+	if x != nil {
+		return x.AppealWithinMs
+	}
+	return 0
+}
+
+// ReputationMemory is how one dimension begins and how fast it forgets.
+type ReputationMemory struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kept_ppm is lambda, in millionths: what part of both counts is kept when new evidence comes.
+	KeptPpm uint32 `protobuf:"varint,1,opt,name=kept_ppm,json=keptPpm,proto3" json:"kept_ppm,omitempty"`
+	// The counts that a newcomer begins with, in millionths of one piece of evidence.
+	PriorGoodMicro int64 `protobuf:"varint,2,opt,name=prior_good_micro,json=priorGoodMicro,proto3" json:"prior_good_micro,omitempty"`
+	PriorBadMicro  int64 `protobuf:"varint,3,opt,name=prior_bad_micro,json=priorBadMicro,proto3" json:"prior_bad_micro,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReputationMemory) Reset() {
+	*x = ReputationMemory{}
+	mi := &file_filature_v1_control_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReputationMemory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReputationMemory) ProtoMessage() {}
+
+func (x *ReputationMemory) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_control_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReputationMemory.ProtoReflect.Descriptor instead.
+func (*ReputationMemory) Descriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReputationMemory) GetKeptPpm() uint32 {
+	if x != nil {
+		return x.KeptPpm
+	}
+	return 0
+}
+
+func (x *ReputationMemory) GetPriorGoodMicro() int64 {
+	if x != nil {
+		return x.PriorGoodMicro
+	}
+	return 0
+}
+
+func (x *ReputationMemory) GetPriorBadMicro() int64 {
+	if x != nil {
+		return x.PriorBadMicro
+	}
+	return 0
+}
+
+// EvidenceWeight is how much one piece of evidence counts; 1000 is 1.0.
+type EvidenceWeight struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          EvidenceKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=filature.v1.EvidenceKind" json:"kind,omitempty"`
+	WeightMilli   uint32                 `protobuf:"varint,2,opt,name=weight_milli,json=weightMilli,proto3" json:"weight_milli,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvidenceWeight) Reset() {
+	*x = EvidenceWeight{}
+	mi := &file_filature_v1_control_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvidenceWeight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvidenceWeight) ProtoMessage() {}
+
+func (x *EvidenceWeight) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_control_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvidenceWeight.ProtoReflect.Descriptor instead.
+func (*EvidenceWeight) Descriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *EvidenceWeight) GetKind() EvidenceKind {
+	if x != nil {
+		return x.Kind
+	}
+	return EvidenceKind_EVIDENCE_KIND_UNSPECIFIED
+}
+
+func (x *EvidenceWeight) GetWeightMilli() uint32 {
+	if x != nil {
+		return x.WeightMilli
+	}
+	return 0
+}
+
+// HoldbackTier is what is held back of the earnings of a provider with at least this score.
+type HoldbackTier struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	LeastScorePpm    uint32                 `protobuf:"varint,1,opt,name=least_score_ppm,json=leastScorePpm,proto3" json:"least_score_ppm,omitempty"`
+	HoldbackPermille uint32                 `protobuf:"varint,2,opt,name=holdback_permille,json=holdbackPermille,proto3" json:"holdback_permille,omitempty"`
+	// hold_buckets: for so many maturity buckets beyond the one in which the earnings mature.
+	HoldBuckets   uint32 `protobuf:"varint,3,opt,name=hold_buckets,json=holdBuckets,proto3" json:"hold_buckets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldbackTier) Reset() {
+	*x = HoldbackTier{}
+	mi := &file_filature_v1_control_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldbackTier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldbackTier) ProtoMessage() {}
+
+func (x *HoldbackTier) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_control_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldbackTier.ProtoReflect.Descriptor instead.
+func (*HoldbackTier) Descriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *HoldbackTier) GetLeastScorePpm() uint32 {
+	if x != nil {
+		return x.LeastScorePpm
+	}
+	return 0
+}
+
+func (x *HoldbackTier) GetHoldbackPermille() uint32 {
+	if x != nil {
+		return x.HoldbackPermille
+	}
+	return 0
+}
+
+func (x *HoldbackTier) GetHoldBuckets() uint32 {
+	if x != nil {
+		return x.HoldBuckets
+	}
+	return 0
+}
+
+// ReputationPolicy is all that makes a score out of evidence, and what a score leads to. Its id is the SHA-256 of
+// "filature/reputation/v1\0" and its encoding. docs/reputation.md has the formula.
+type ReputationPolicy struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Jobs        *ReputationMemory      `protobuf:"bytes,1,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	Latency     *ReputationMemory      `protobuf:"bytes,2,opt,name=latency,proto3" json:"latency,omitempty"`
+	Attestation *ReputationMemory      `protobuf:"bytes,3,opt,name=attestation,proto3" json:"attestation,omitempty"`
+	Disputes    *ReputationMemory      `protobuf:"bytes,4,opt,name=disputes,proto3" json:"disputes,omitempty"`
+	// weights has every kind of evidence once, in ascending order.
+	Weights []*EvidenceWeight `protobuf:"bytes,5,rep,name=weights,proto3" json:"weights,omitempty"`
+	// tiers is in descending order of scores; the last one is for a score of zero.
+	Tiers []*HoldbackTier `protobuf:"bytes,6,rep,name=tiers,proto3" json:"tiers,omitempty"`
+	// suspend_below_ppm: a worker with a lower score gets no jobs for suspend_ms, then it begins anew.
+	SuspendBelowPpm uint32 `protobuf:"varint,7,opt,name=suspend_below_ppm,json=suspendBelowPpm,proto3" json:"suspend_below_ppm,omitempty"`
+	SuspendMs       int64  `protobuf:"varint,8,opt,name=suspend_ms,json=suspendMs,proto3" json:"suspend_ms,omitempty"`
+	// What part of all that is held back from a provider is taken when an arbiter slashes one of its workers, and
+	// when the attestation of one is revoked through its own fault.
+	SlashedForfeitPermille uint32 `protobuf:"varint,9,opt,name=slashed_forfeit_permille,json=slashedForfeitPermille,proto3" json:"slashed_forfeit_permille,omitempty"`
+	RevokedForfeitPermille uint32 `protobuf:"varint,10,opt,name=revoked_forfeit_permille,json=revokedForfeitPermille,proto3" json:"revoked_forfeit_permille,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
+}
+
+func (x *ReputationPolicy) Reset() {
+	*x = ReputationPolicy{}
+	mi := &file_filature_v1_control_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReputationPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReputationPolicy) ProtoMessage() {}
+
+func (x *ReputationPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_control_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReputationPolicy.ProtoReflect.Descriptor instead.
+func (*ReputationPolicy) Descriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReputationPolicy) GetJobs() *ReputationMemory {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+func (x *ReputationPolicy) GetLatency() *ReputationMemory {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+func (x *ReputationPolicy) GetAttestation() *ReputationMemory {
+	if x != nil {
+		return x.Attestation
+	}
+	return nil
+}
+
+func (x *ReputationPolicy) GetDisputes() *ReputationMemory {
+	if x != nil {
+		return x.Disputes
+	}
+	return nil
+}
+
+func (x *ReputationPolicy) GetWeights() []*EvidenceWeight {
+	if x != nil {
+		return x.Weights
+	}
+	return nil
+}
+
+func (x *ReputationPolicy) GetTiers() []*HoldbackTier {
+	if x != nil {
+		return x.Tiers
+	}
+	return nil
+}
+
+func (x *ReputationPolicy) GetSuspendBelowPpm() uint32 {
+	if x != nil {
+		return x.SuspendBelowPpm
+	}
+	return 0
+}
+
+func (x *ReputationPolicy) GetSuspendMs() int64 {
+	if x != nil {
+		return x.SuspendMs
+	}
+	return 0
+}
+
+func (x *ReputationPolicy) GetSlashedForfeitPermille() uint32 {
+	if x != nil {
+		return x.SlashedForfeitPermille
+	}
+	return 0
+}
+
+func (x *ReputationPolicy) GetRevokedForfeitPermille() uint32 {
+	if x != nil {
+		return x.RevokedForfeitPermille
+	}
+	return 0
+}
+
+// SetReputationPolicy. By an admin. Counts go on under the new policy; until there is one nothing is counted.
+type SetReputationPolicy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Policy        *ReputationPolicy      `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetReputationPolicy) Reset() {
+	*x = SetReputationPolicy{}
+	mi := &file_filature_v1_control_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetReputationPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetReputationPolicy) ProtoMessage() {}
+
+func (x *SetReputationPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_control_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetReputationPolicy.ProtoReflect.Descriptor instead.
+func (*SetReputationPolicy) Descriptor() ([]byte, []int) {
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SetReputationPolicy) GetPolicy() *ReputationPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 // PayoutLine is one payee whose amount changes in a batch.
 type PayoutLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1372,7 +2062,7 @@ type PayoutLine struct {
 
 func (x *PayoutLine) Reset() {
 	*x = PayoutLine{}
-	mi := &file_filature_v1_control_proto_msgTypes[17]
+	mi := &file_filature_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +2074,7 @@ func (x *PayoutLine) String() string {
 func (*PayoutLine) ProtoMessage() {}
 
 func (x *PayoutLine) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_control_proto_msgTypes[17]
+	mi := &file_filature_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +2087,7 @@ func (x *PayoutLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayoutLine.ProtoReflect.Descriptor instead.
 func (*PayoutLine) Descriptor() ([]byte, []int) {
-	return file_filature_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PayoutLine) GetPayee() []byte {
@@ -1445,7 +2135,7 @@ type SealBatch struct {
 
 func (x *SealBatch) Reset() {
 	*x = SealBatch{}
-	mi := &file_filature_v1_control_proto_msgTypes[18]
+	mi := &file_filature_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +2147,7 @@ func (x *SealBatch) String() string {
 func (*SealBatch) ProtoMessage() {}
 
 func (x *SealBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_control_proto_msgTypes[18]
+	mi := &file_filature_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +2160,7 @@ func (x *SealBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealBatch.ProtoReflect.Descriptor instead.
 func (*SealBatch) Descriptor() ([]byte, []int) {
-	return file_filature_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SealBatch) GetNumber() uint32 {
@@ -1544,7 +2234,7 @@ type ObserveProposal struct {
 
 func (x *ObserveProposal) Reset() {
 	*x = ObserveProposal{}
-	mi := &file_filature_v1_control_proto_msgTypes[19]
+	mi := &file_filature_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +2246,7 @@ func (x *ObserveProposal) String() string {
 func (*ObserveProposal) ProtoMessage() {}
 
 func (x *ObserveProposal) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_control_proto_msgTypes[19]
+	mi := &file_filature_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +2259,7 @@ func (x *ObserveProposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveProposal.ProtoReflect.Descriptor instead.
 func (*ObserveProposal) Descriptor() ([]byte, []int) {
-	return file_filature_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ObserveProposal) GetNumber() uint32 {
@@ -1619,7 +2309,7 @@ type ObserveActivation struct {
 
 func (x *ObserveActivation) Reset() {
 	*x = ObserveActivation{}
-	mi := &file_filature_v1_control_proto_msgTypes[20]
+	mi := &file_filature_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +2321,7 @@ func (x *ObserveActivation) String() string {
 func (*ObserveActivation) ProtoMessage() {}
 
 func (x *ObserveActivation) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_control_proto_msgTypes[20]
+	mi := &file_filature_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +2334,7 @@ func (x *ObserveActivation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveActivation.ProtoReflect.Descriptor instead.
 func (*ObserveActivation) Descriptor() ([]byte, []int) {
-	return file_filature_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ObserveActivation) GetNumber() uint32 {
@@ -1686,7 +2376,7 @@ type ObserveVeto struct {
 
 func (x *ObserveVeto) Reset() {
 	*x = ObserveVeto{}
-	mi := &file_filature_v1_control_proto_msgTypes[21]
+	mi := &file_filature_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +2388,7 @@ func (x *ObserveVeto) String() string {
 func (*ObserveVeto) ProtoMessage() {}
 
 func (x *ObserveVeto) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_control_proto_msgTypes[21]
+	mi := &file_filature_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +2401,7 @@ func (x *ObserveVeto) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveVeto.ProtoReflect.Descriptor instead.
 func (*ObserveVeto) Descriptor() ([]byte, []int) {
-	return file_filature_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ObserveVeto) GetNumber() uint32 {
@@ -1747,7 +2437,7 @@ type ObservePayout struct {
 
 func (x *ObservePayout) Reset() {
 	*x = ObservePayout{}
-	mi := &file_filature_v1_control_proto_msgTypes[22]
+	mi := &file_filature_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +2449,7 @@ func (x *ObservePayout) String() string {
 func (*ObservePayout) ProtoMessage() {}
 
 func (x *ObservePayout) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_control_proto_msgTypes[22]
+	mi := &file_filature_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +2462,7 @@ func (x *ObservePayout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservePayout.ProtoReflect.Descriptor instead.
 func (*ObservePayout) Descriptor() ([]byte, []int) {
-	return file_filature_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_filature_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ObservePayout) GetPayee() []byte {
@@ -1865,12 +2555,13 @@ const file_filature_v1_control_proto_rawDesc = "" +
 	"\x03key\x18\x03 \x01(\fB\x04\x88\xb5\x18 R\x03key\"V\n" +
 	"\x06Retire\x12,\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.filature.v1.SubjectKindR\x04kind\x12\x1e\n" +
-	"\asubject\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\asubject\"\x84\x01\n" +
+	"\asubject\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\asubject\"\xae\x01\n" +
 	"\bSetOffer\x12\x1c\n" +
 	"\x06worker\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12\x1a\n" +
 	"\x05model\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\x05model\x12 \n" +
 	"\vcoefficient\x18\x03 \x01(\rR\vcoefficient\x12\x1c\n" +
-	"\twithdrawn\x18\x04 \x01(\bR\twithdrawn\"|\n" +
+	"\twithdrawn\x18\x04 \x01(\bR\twithdrawn\x12(\n" +
+	"\x10finish_within_ms\x18\x05 \x01(\x03R\x0efinishWithinMs\"|\n" +
 	"\x14ChallengeAttestation\x12\x1c\n" +
 	"\x06worker\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12\"\n" +
 	"\tchallenge\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\tchallenge\x12\"\n" +
@@ -1882,16 +2573,51 @@ const file_filature_v1_control_proto_rawDesc = "" +
 	"\rpolicy_digest\x18\x04 \x01(\fB\x04\x88\xb5\x18 R\fpolicyDigest\x12#\n" +
 	"\n" +
 	"image_hash\x18\x05 \x01(\fB\x04\x88\xb5\x18 R\timageHash\x12$\n" +
-	"\x0evalid_until_ms\x18\x06 \x01(\x03R\fvalidUntilMs\"\xcc\x01\n" +
+	"\x0evalid_until_ms\x18\x06 \x01(\x03R\fvalidUntilMs\"\x87\x02\n" +
 	"\x0fFailAttestation\x12\x1c\n" +
 	"\x06worker\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12\"\n" +
 	"\tchallenge\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\tchallenge\x12-\n" +
 	"\x0fevidence_digest\x18\x03 \x01(\fB\x04\x88\xb5\x18 R\x0eevidenceDigest\x12)\n" +
 	"\rpolicy_digest\x18\x04 \x01(\fB\x04\x88\xb5\x18 R\fpolicyDigest\x12\x1d\n" +
-	"\x06reason\x18\x05 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x06reason\"P\n" +
+	"\x06reason\x18\x05 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x06reason\x129\n" +
+	"\x05fault\x18\x06 \x01(\x0e2\x1d.filature.v1.AttestationFaultB\x04\x98\xb5\x18\x01R\x05fault\"\x8b\x01\n" +
 	"\x11RevokeAttestation\x12\x1c\n" +
 	"\x06worker\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12\x1d\n" +
-	"\x06reason\x18\x02 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x06reason\"p\n" +
+	"\x06reason\x18\x02 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x06reason\x129\n" +
+	"\x05fault\x18\x03 \x01(\x0e2\x1d.filature.v1.AttestationFaultB\x04\x98\xb5\x18\x01R\x05fault\"Q\n" +
+	"\vRetireImage\x12#\n" +
+	"\n" +
+	"image_hash\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\timageHash\x12\x1d\n" +
+	"\x06reason\x18\x02 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x06reason\"g\n" +
+	"\rSetHoldPolicy\x12,\n" +
+	"\x12reattest_within_ms\x18\x01 \x01(\x03R\x10reattestWithinMs\x12(\n" +
+	"\x10appeal_within_ms\x18\x02 \x01(\x03R\x0eappealWithinMs\"\x7f\n" +
+	"\x10ReputationMemory\x12\x19\n" +
+	"\bkept_ppm\x18\x01 \x01(\rR\akeptPpm\x12(\n" +
+	"\x10prior_good_micro\x18\x02 \x01(\x03R\x0epriorGoodMicro\x12&\n" +
+	"\x0fprior_bad_micro\x18\x03 \x01(\x03R\rpriorBadMicro\"b\n" +
+	"\x0eEvidenceWeight\x12-\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x19.filature.v1.EvidenceKindR\x04kind\x12!\n" +
+	"\fweight_milli\x18\x02 \x01(\rR\vweightMilli\"\x86\x01\n" +
+	"\fHoldbackTier\x12&\n" +
+	"\x0fleast_score_ppm\x18\x01 \x01(\rR\rleastScorePpm\x12+\n" +
+	"\x11holdback_permille\x18\x02 \x01(\rR\x10holdbackPermille\x12!\n" +
+	"\fhold_buckets\x18\x03 \x01(\rR\vholdBuckets\"\xad\x04\n" +
+	"\x10ReputationPolicy\x121\n" +
+	"\x04jobs\x18\x01 \x01(\v2\x1d.filature.v1.ReputationMemoryR\x04jobs\x127\n" +
+	"\alatency\x18\x02 \x01(\v2\x1d.filature.v1.ReputationMemoryR\alatency\x12?\n" +
+	"\vattestation\x18\x03 \x01(\v2\x1d.filature.v1.ReputationMemoryR\vattestation\x129\n" +
+	"\bdisputes\x18\x04 \x01(\v2\x1d.filature.v1.ReputationMemoryR\bdisputes\x12;\n" +
+	"\aweights\x18\x05 \x03(\v2\x1b.filature.v1.EvidenceWeightB\x04\x90\xb5\x18\x10R\aweights\x125\n" +
+	"\x05tiers\x18\x06 \x03(\v2\x19.filature.v1.HoldbackTierB\x04\x90\xb5\x18\bR\x05tiers\x12*\n" +
+	"\x11suspend_below_ppm\x18\a \x01(\rR\x0fsuspendBelowPpm\x12\x1d\n" +
+	"\n" +
+	"suspend_ms\x18\b \x01(\x03R\tsuspendMs\x128\n" +
+	"\x18slashed_forfeit_permille\x18\t \x01(\rR\x16slashedForfeitPermille\x128\n" +
+	"\x18revoked_forfeit_permille\x18\n" +
+	" \x01(\rR\x16revokedForfeitPermille\"L\n" +
+	"\x13SetReputationPolicy\x125\n" +
+	"\x06policy\x18\x01 \x01(\v2\x1d.filature.v1.ReputationPolicyR\x06policy\"p\n" +
 	"\n" +
 	"PayoutLine\x12\x1a\n" +
 	"\x05payee\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x05payee\x12'\n" +
@@ -1955,7 +2681,34 @@ const file_filature_v1_control_proto_rawDesc = "" +
 	"\x18SUBJECT_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13SUBJECT_KIND_CLIENT\x10\x01\x12\x19\n" +
 	"\x15SUBJECT_KIND_PROVIDER\x10\x02\x12\x17\n" +
-	"\x13SUBJECT_KIND_WORKER\x10\x03B=Z;github.com/filature/filature/schemas/filature/v1;filaturev1b\x06proto3"
+	"\x13SUBJECT_KIND_WORKER\x10\x03*s\n" +
+	"\x10AttestationFault\x12!\n" +
+	"\x1dATTESTATION_FAULT_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18ATTESTATION_FAULT_WORKER\x10\x01\x12\x1e\n" +
+	"\x1aATTESTATION_FAULT_VERIFIER\x10\x02*\xf5\x01\n" +
+	"\x0fUnattestedCause\x12 \n" +
+	"\x1cUNATTESTED_CAUSE_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dUNATTESTED_CAUSE_NEVER_PASSED\x10\x01\x12\x1c\n" +
+	"\x18UNATTESTED_CAUSE_EXPIRED\x10\x02\x12 \n" +
+	"\x1cUNATTESTED_CAUSE_KEY_ROTATED\x10\x03\x12\"\n" +
+	"\x1eUNATTESTED_CAUSE_IMAGE_RETIRED\x10\x04\x12\x1b\n" +
+	"\x17UNATTESTED_CAUSE_FAILED\x10\x05\x12\x1c\n" +
+	"\x18UNATTESTED_CAUSE_REVOKED\x10\x06*\x90\x03\n" +
+	"\fEvidenceKind\x12\x1d\n" +
+	"\x19EVIDENCE_KIND_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17EVIDENCE_KIND_COMPLETED\x10\x01\x12\x18\n" +
+	"\x14EVIDENCE_KIND_FAILED\x10\x02\x12\x19\n" +
+	"\x15EVIDENCE_KIND_EXPIRED\x10\x03\x12\x19\n" +
+	"\x15EVIDENCE_KIND_ON_TIME\x10\x04\x12\x16\n" +
+	"\x12EVIDENCE_KIND_LATE\x10\x05\x12\x1a\n" +
+	"\x16EVIDENCE_KIND_ATTESTED\x10\x06\x12$\n" +
+	" EVIDENCE_KIND_ATTESTATION_FAILED\x10\a\x12%\n" +
+	"!EVIDENCE_KIND_ATTESTATION_REVOKED\x10\b\x12\x19\n" +
+	"\x15EVIDENCE_KIND_CHARGED\x10\t\x12\x1d\n" +
+	"\x19EVIDENCE_KIND_DISPUTE_WON\x10\n" +
+	"\x12\x1e\n" +
+	"\x1aEVIDENCE_KIND_DISPUTE_LOST\x10\v\x12\x19\n" +
+	"\x15EVIDENCE_KIND_SLASHED\x10\fB=Z;github.com/filature/filature/schemas/filature/v1;filaturev1b\x06proto3"
 
 var (
 	file_filature_v1_control_proto_rawDescOnce sync.Once
@@ -1969,48 +2722,68 @@ func file_filature_v1_control_proto_rawDescGZIP() []byte {
 	return file_filature_v1_control_proto_rawDescData
 }
 
-var file_filature_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_filature_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_filature_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_filature_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_filature_v1_control_proto_goTypes = []any{
 	(RateRule)(0),                // 0: filature.v1.RateRule
 	(Role)(0),                    // 1: filature.v1.Role
 	(SubjectKind)(0),             // 2: filature.v1.SubjectKind
-	(*Genesis)(nil),              // 3: filature.v1.Genesis
-	(*SetNetwork)(nil),           // 4: filature.v1.SetNetwork
-	(*RateCard)(nil),             // 5: filature.v1.RateCard
-	(*SetRateCard)(nil),          // 6: filature.v1.SetRateCard
-	(*SetDisputePolicy)(nil),     // 7: filature.v1.SetDisputePolicy
-	(*SetOperator)(nil),          // 8: filature.v1.SetOperator
-	(*ListModel)(nil),            // 9: filature.v1.ListModel
-	(*RegisterClient)(nil),       // 10: filature.v1.RegisterClient
-	(*RegisterProvider)(nil),     // 11: filature.v1.RegisterProvider
-	(*RegisterWorker)(nil),       // 12: filature.v1.RegisterWorker
-	(*RotateKey)(nil),            // 13: filature.v1.RotateKey
-	(*Retire)(nil),               // 14: filature.v1.Retire
-	(*SetOffer)(nil),             // 15: filature.v1.SetOffer
-	(*ChallengeAttestation)(nil), // 16: filature.v1.ChallengeAttestation
-	(*PassAttestation)(nil),      // 17: filature.v1.PassAttestation
-	(*FailAttestation)(nil),      // 18: filature.v1.FailAttestation
-	(*RevokeAttestation)(nil),    // 19: filature.v1.RevokeAttestation
-	(*PayoutLine)(nil),           // 20: filature.v1.PayoutLine
-	(*SealBatch)(nil),            // 21: filature.v1.SealBatch
-	(*ObserveProposal)(nil),      // 22: filature.v1.ObserveProposal
-	(*ObserveActivation)(nil),    // 23: filature.v1.ObserveActivation
-	(*ObserveVeto)(nil),          // 24: filature.v1.ObserveVeto
-	(*ObservePayout)(nil),        // 25: filature.v1.ObservePayout
+	(AttestationFault)(0),        // 3: filature.v1.AttestationFault
+	(UnattestedCause)(0),         // 4: filature.v1.UnattestedCause
+	(EvidenceKind)(0),            // 5: filature.v1.EvidenceKind
+	(*Genesis)(nil),              // 6: filature.v1.Genesis
+	(*SetNetwork)(nil),           // 7: filature.v1.SetNetwork
+	(*RateCard)(nil),             // 8: filature.v1.RateCard
+	(*SetRateCard)(nil),          // 9: filature.v1.SetRateCard
+	(*SetDisputePolicy)(nil),     // 10: filature.v1.SetDisputePolicy
+	(*SetOperator)(nil),          // 11: filature.v1.SetOperator
+	(*ListModel)(nil),            // 12: filature.v1.ListModel
+	(*RegisterClient)(nil),       // 13: filature.v1.RegisterClient
+	(*RegisterProvider)(nil),     // 14: filature.v1.RegisterProvider
+	(*RegisterWorker)(nil),       // 15: filature.v1.RegisterWorker
+	(*RotateKey)(nil),            // 16: filature.v1.RotateKey
+	(*Retire)(nil),               // 17: filature.v1.Retire
+	(*SetOffer)(nil),             // 18: filature.v1.SetOffer
+	(*ChallengeAttestation)(nil), // 19: filature.v1.ChallengeAttestation
+	(*PassAttestation)(nil),      // 20: filature.v1.PassAttestation
+	(*FailAttestation)(nil),      // 21: filature.v1.FailAttestation
+	(*RevokeAttestation)(nil),    // 22: filature.v1.RevokeAttestation
+	(*RetireImage)(nil),          // 23: filature.v1.RetireImage
+	(*SetHoldPolicy)(nil),        // 24: filature.v1.SetHoldPolicy
+	(*ReputationMemory)(nil),     // 25: filature.v1.ReputationMemory
+	(*EvidenceWeight)(nil),       // 26: filature.v1.EvidenceWeight
+	(*HoldbackTier)(nil),         // 27: filature.v1.HoldbackTier
+	(*ReputationPolicy)(nil),     // 28: filature.v1.ReputationPolicy
+	(*SetReputationPolicy)(nil),  // 29: filature.v1.SetReputationPolicy
+	(*PayoutLine)(nil),           // 30: filature.v1.PayoutLine
+	(*SealBatch)(nil),            // 31: filature.v1.SealBatch
+	(*ObserveProposal)(nil),      // 32: filature.v1.ObserveProposal
+	(*ObserveActivation)(nil),    // 33: filature.v1.ObserveActivation
+	(*ObserveVeto)(nil),          // 34: filature.v1.ObserveVeto
+	(*ObservePayout)(nil),        // 35: filature.v1.ObservePayout
 }
 var file_filature_v1_control_proto_depIdxs = []int32{
 	0,  // 0: filature.v1.RateCard.rule:type_name -> filature.v1.RateRule
-	5,  // 1: filature.v1.SetRateCard.card:type_name -> filature.v1.RateCard
+	8,  // 1: filature.v1.SetRateCard.card:type_name -> filature.v1.RateCard
 	1,  // 2: filature.v1.SetOperator.roles:type_name -> filature.v1.Role
 	2,  // 3: filature.v1.RotateKey.kind:type_name -> filature.v1.SubjectKind
 	2,  // 4: filature.v1.Retire.kind:type_name -> filature.v1.SubjectKind
-	20, // 5: filature.v1.SealBatch.lines:type_name -> filature.v1.PayoutLine
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	3,  // 5: filature.v1.FailAttestation.fault:type_name -> filature.v1.AttestationFault
+	3,  // 6: filature.v1.RevokeAttestation.fault:type_name -> filature.v1.AttestationFault
+	5,  // 7: filature.v1.EvidenceWeight.kind:type_name -> filature.v1.EvidenceKind
+	25, // 8: filature.v1.ReputationPolicy.jobs:type_name -> filature.v1.ReputationMemory
+	25, // 9: filature.v1.ReputationPolicy.latency:type_name -> filature.v1.ReputationMemory
+	25, // 10: filature.v1.ReputationPolicy.attestation:type_name -> filature.v1.ReputationMemory
+	25, // 11: filature.v1.ReputationPolicy.disputes:type_name -> filature.v1.ReputationMemory
+	26, // 12: filature.v1.ReputationPolicy.weights:type_name -> filature.v1.EvidenceWeight
+	27, // 13: filature.v1.ReputationPolicy.tiers:type_name -> filature.v1.HoldbackTier
+	28, // 14: filature.v1.SetReputationPolicy.policy:type_name -> filature.v1.ReputationPolicy
+	30, // 15: filature.v1.SealBatch.lines:type_name -> filature.v1.PayoutLine
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_filature_v1_control_proto_init() }
@@ -2024,8 +2797,8 @@ func file_filature_v1_control_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filature_v1_control_proto_rawDesc), len(file_filature_v1_control_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   23,
+			NumEnums:      6,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

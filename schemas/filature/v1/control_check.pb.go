@@ -46,6 +46,56 @@ func (e SubjectKind) known() bool {
 	}
 }
 
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e AttestationFault) known() bool {
+	switch e {
+	case
+		AttestationFault_ATTESTATION_FAULT_WORKER,
+		AttestationFault_ATTESTATION_FAULT_VERIFIER:
+		return true
+	default:
+		return false
+	}
+}
+
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e UnattestedCause) known() bool {
+	switch e {
+	case
+		UnattestedCause_UNATTESTED_CAUSE_NEVER_PASSED,
+		UnattestedCause_UNATTESTED_CAUSE_EXPIRED,
+		UnattestedCause_UNATTESTED_CAUSE_KEY_ROTATED,
+		UnattestedCause_UNATTESTED_CAUSE_IMAGE_RETIRED,
+		UnattestedCause_UNATTESTED_CAUSE_FAILED,
+		UnattestedCause_UNATTESTED_CAUSE_REVOKED:
+		return true
+	default:
+		return false
+	}
+}
+
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e EvidenceKind) known() bool {
+	switch e {
+	case
+		EvidenceKind_EVIDENCE_KIND_COMPLETED,
+		EvidenceKind_EVIDENCE_KIND_FAILED,
+		EvidenceKind_EVIDENCE_KIND_EXPIRED,
+		EvidenceKind_EVIDENCE_KIND_ON_TIME,
+		EvidenceKind_EVIDENCE_KIND_LATE,
+		EvidenceKind_EVIDENCE_KIND_ATTESTED,
+		EvidenceKind_EVIDENCE_KIND_ATTESTATION_FAILED,
+		EvidenceKind_EVIDENCE_KIND_ATTESTATION_REVOKED,
+		EvidenceKind_EVIDENCE_KIND_CHARGED,
+		EvidenceKind_EVIDENCE_KIND_DISPUTE_WON,
+		EvidenceKind_EVIDENCE_KIND_DISPUTE_LOST,
+		EvidenceKind_EVIDENCE_KIND_SLASHED:
+		return true
+	default:
+		return false
+	}
+}
+
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *Genesis) Check() error {
 	if len(m.unknownFields) != 0 {
@@ -310,6 +360,9 @@ func (m *FailAttestation) Check() error {
 	if !utf8Valid(m.Reason) {
 		return notText("reason")
 	}
+	if m.Fault != 0 && !m.Fault.known() {
+		return wrongEnum("fault", int32(m.Fault))
+	}
 	return nil
 }
 
@@ -326,6 +379,189 @@ func (m *RevokeAttestation) Check() error {
 	}
 	if !utf8Valid(m.Reason) {
 		return notText("reason")
+	}
+	if m.Fault != 0 && !m.Fault.known() {
+		return wrongEnum("fault", int32(m.Fault))
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *RetireImage) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if n := len(m.ImageHash); n != 32 {
+		return wrongSize("image_hash", n, 32)
+	}
+	if n := len(m.Reason); n > 200 {
+		return tooLong("reason", n, 200)
+	}
+	if !utf8Valid(m.Reason) {
+		return notText("reason")
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *SetHoldPolicy) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *ReputationMemory) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *EvidenceWeight) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if !m.Kind.known() {
+		return wrongEnum("kind", int32(m.Kind))
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *HoldbackTier) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *ReputationPolicy) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if m.Jobs == nil {
+		return missing("jobs")
+	}
+	{
+		if err := m.Jobs.Check(); err != nil {
+			return under("jobs", err)
+		}
+	}
+	if m.Latency == nil {
+		return missing("latency")
+	}
+	{
+		if err := m.Latency.Check(); err != nil {
+			return under("latency", err)
+		}
+	}
+	if m.Attestation == nil {
+		return missing("attestation")
+	}
+	{
+		if err := m.Attestation.Check(); err != nil {
+			return under("attestation", err)
+		}
+	}
+	if m.Disputes == nil {
+		return missing("disputes")
+	}
+	{
+		if err := m.Disputes.Check(); err != nil {
+			return under("disputes", err)
+		}
+	}
+	if n := len(m.Weights); n > 16 {
+		return tooMany("weights", n, 16)
+	}
+	for i, e := range m.Weights {
+		if err := e.Check(); err != nil {
+			return underIndex("weights", i, err)
+		}
+	}
+	if n := len(m.Tiers); n > 8 {
+		return tooMany("tiers", n, 8)
+	}
+	for i, e := range m.Tiers {
+		if err := e.Check(); err != nil {
+			return underIndex("tiers", i, err)
+		}
+	}
+	return nil
+}
+
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*ReputationPolicy) bound(raw []byte) error {
+	var nWeights int
+	var nTiers int
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 5:
+			nWeights++
+			if len(content) < 2 { // cannot be valid; decode says why
+				if err := decode(content, new(EvidenceWeight)); err != nil {
+					return underIndex("weights", nWeights-1, err)
+				}
+			}
+		case 6:
+			nTiers++
+			if len(content) < 0 { // cannot be valid; decode says why
+				if err := decode(content, new(HoldbackTier)); err != nil {
+					return underIndex("tiers", nTiers-1, err)
+				}
+			}
+		}
+	}
+	if nWeights > 16 {
+		return tooMany("weights", nWeights, 16)
+	}
+	if nTiers > 8 {
+		return tooMany("tiers", nTiers, 8)
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *SetReputationPolicy) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if m.Policy == nil {
+		return missing("policy")
+	}
+	{
+		if err := m.Policy.Check(); err != nil {
+			return under("policy", err)
+		}
+	}
+	return nil
+}
+
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*SetReputationPolicy) bound(raw []byte) error {
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 1:
+			if err := (*ReputationPolicy)(nil).bound(content); err != nil {
+				return under("policy", err)
+			}
+		}
 	}
 	return nil
 }

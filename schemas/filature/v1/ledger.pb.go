@@ -68,6 +68,7 @@ const (
 	Reason_REASON_USAGE_INCONSISTENT    Reason = 53
 	Reason_REASON_USAGE_OVER_LIMIT      Reason = 54
 	Reason_REASON_DISPUTE_WINDOW_CLOSED Reason = 55
+	Reason_REASON_WORKER_SUSPENDED      Reason = 56
 	// Control.
 	Reason_REASON_UNKNOWN_PROVIDER   Reason = 60
 	Reason_REASON_UNKNOWN_SUBJECT    Reason = 61
@@ -82,6 +83,7 @@ const (
 	Reason_REASON_WRONG_BATCH_TOTAL  Reason = 70
 	Reason_REASON_WRONG_ROOT         Reason = 71
 	Reason_REASON_PAID_TOO_MUCH      Reason = 72
+	Reason_REASON_IMAGE_RETIRED      Reason = 73
 )
 
 // Enum value maps for Reason.
@@ -124,6 +126,7 @@ var (
 		53: "REASON_USAGE_INCONSISTENT",
 		54: "REASON_USAGE_OVER_LIMIT",
 		55: "REASON_DISPUTE_WINDOW_CLOSED",
+		56: "REASON_WORKER_SUSPENDED",
 		60: "REASON_UNKNOWN_PROVIDER",
 		61: "REASON_UNKNOWN_SUBJECT",
 		62: "REASON_KEY_IN_USE",
@@ -137,6 +140,7 @@ var (
 		70: "REASON_WRONG_BATCH_TOTAL",
 		71: "REASON_WRONG_ROOT",
 		72: "REASON_PAID_TOO_MUCH",
+		73: "REASON_IMAGE_RETIRED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":           0,
@@ -176,6 +180,7 @@ var (
 		"REASON_USAGE_INCONSISTENT":    53,
 		"REASON_USAGE_OVER_LIMIT":      54,
 		"REASON_DISPUTE_WINDOW_CLOSED": 55,
+		"REASON_WORKER_SUSPENDED":      56,
 		"REASON_UNKNOWN_PROVIDER":      60,
 		"REASON_UNKNOWN_SUBJECT":       61,
 		"REASON_KEY_IN_USE":            62,
@@ -189,6 +194,7 @@ var (
 		"REASON_WRONG_BATCH_TOTAL":     70,
 		"REASON_WRONG_ROOT":            71,
 		"REASON_PAID_TOO_MUCH":         72,
+		"REASON_IMAGE_RETIRED":         73,
 	}
 )
 
@@ -217,6 +223,57 @@ func (x Reason) Number() protoreflect.EnumNumber {
 // Deprecated: Use Reason.Descriptor instead.
 func (Reason) EnumDescriptor() ([]byte, []int) {
 	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{0}
+}
+
+type ForfeitCause int32
+
+const (
+	ForfeitCause_FORFEIT_CAUSE_UNSPECIFIED ForfeitCause = 0
+	// An arbiter slashed a worker of the provider.
+	ForfeitCause_FORFEIT_CAUSE_SLASHED ForfeitCause = 1
+	// The attestation of one was revoked through its own fault.
+	ForfeitCause_FORFEIT_CAUSE_REVOKED ForfeitCause = 2
+)
+
+// Enum value maps for ForfeitCause.
+var (
+	ForfeitCause_name = map[int32]string{
+		0: "FORFEIT_CAUSE_UNSPECIFIED",
+		1: "FORFEIT_CAUSE_SLASHED",
+		2: "FORFEIT_CAUSE_REVOKED",
+	}
+	ForfeitCause_value = map[string]int32{
+		"FORFEIT_CAUSE_UNSPECIFIED": 0,
+		"FORFEIT_CAUSE_SLASHED":     1,
+		"FORFEIT_CAUSE_REVOKED":     2,
+	}
+)
+
+func (x ForfeitCause) Enum() *ForfeitCause {
+	p := new(ForfeitCause)
+	*p = x
+	return p
+}
+
+func (x ForfeitCause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ForfeitCause) Descriptor() protoreflect.EnumDescriptor {
+	return file_filature_v1_ledger_proto_enumTypes[1].Descriptor()
+}
+
+func (ForfeitCause) Type() protoreflect.EnumType {
+	return &file_filature_v1_ledger_proto_enumTypes[1]
+}
+
+func (x ForfeitCause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ForfeitCause.Descriptor instead.
+func (ForfeitCause) EnumDescriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{1}
 }
 
 // Entry is one record of a ledger shard.
@@ -496,6 +553,10 @@ type Fact struct {
 	//	*Fact_DisputeResolved
 	//	*Fact_Adjusted
 	//	*Fact_EarningsMatured
+	//	*Fact_PayReleased
+	//	*Fact_PayRefused
+	//	*Fact_HoldbackReleased
+	//	*Fact_HoldbackForfeited
 	//	*Fact_Ticked
 	//	*Fact_NetworkSet
 	//	*Fact_RateCardSet
@@ -518,6 +579,10 @@ type Fact struct {
 	//	*Fact_BatchActivated
 	//	*Fact_BatchVetoed
 	//	*Fact_PayoutObserved
+	//	*Fact_ReputationPolicySet
+	//	*Fact_HoldPolicySet
+	//	*Fact_ImageRetired
+	//	*Fact_StandingSet
 	Body          isFact_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -713,6 +778,42 @@ func (x *Fact) GetEarningsMatured() *EarningsMatured {
 	if x != nil {
 		if x, ok := x.Body.(*Fact_EarningsMatured); ok {
 			return x.EarningsMatured
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetPayReleased() *PayReleased {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_PayReleased); ok {
+			return x.PayReleased
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetPayRefused() *PayRefused {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_PayRefused); ok {
+			return x.PayRefused
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetHoldbackReleased() *HoldbackReleased {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_HoldbackReleased); ok {
+			return x.HoldbackReleased
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetHoldbackForfeited() *HoldbackForfeited {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_HoldbackForfeited); ok {
+			return x.HoldbackForfeited
 		}
 	}
 	return nil
@@ -916,6 +1017,42 @@ func (x *Fact) GetPayoutObserved() *ObservePayout {
 	return nil
 }
 
+func (x *Fact) GetReputationPolicySet() *ReputationPolicySet {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_ReputationPolicySet); ok {
+			return x.ReputationPolicySet
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetHoldPolicySet() *SetHoldPolicy {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_HoldPolicySet); ok {
+			return x.HoldPolicySet
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetImageRetired() *RetireImage {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_ImageRetired); ok {
+			return x.ImageRetired
+		}
+	}
+	return nil
+}
+
+func (x *Fact) GetStandingSet() *StandingSet {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_StandingSet); ok {
+			return x.StandingSet
+		}
+	}
+	return nil
+}
+
 type isFact_Body interface {
 	isFact_Body()
 }
@@ -983,6 +1120,22 @@ type Fact_Adjusted struct {
 
 type Fact_EarningsMatured struct {
 	EarningsMatured *EarningsMatured `protobuf:"bytes,24,opt,name=earnings_matured,json=earningsMatured,proto3,oneof"`
+}
+
+type Fact_PayReleased struct {
+	PayReleased *PayReleased `protobuf:"bytes,25,opt,name=pay_released,json=payReleased,proto3,oneof"`
+}
+
+type Fact_PayRefused struct {
+	PayRefused *PayRefused `protobuf:"bytes,26,opt,name=pay_refused,json=payRefused,proto3,oneof"`
+}
+
+type Fact_HoldbackReleased struct {
+	HoldbackReleased *HoldbackReleased `protobuf:"bytes,27,opt,name=holdback_released,json=holdbackReleased,proto3,oneof"`
+}
+
+type Fact_HoldbackForfeited struct {
+	HoldbackForfeited *HoldbackForfeited `protobuf:"bytes,28,opt,name=holdback_forfeited,json=holdbackForfeited,proto3,oneof"`
 }
 
 type Fact_Ticked struct {
@@ -1075,6 +1228,23 @@ type Fact_PayoutObserved struct {
 	PayoutObserved *ObservePayout `protobuf:"bytes,50,opt,name=payout_observed,json=payoutObserved,proto3,oneof"`
 }
 
+type Fact_ReputationPolicySet struct {
+	ReputationPolicySet *ReputationPolicySet `protobuf:"bytes,51,opt,name=reputation_policy_set,json=reputationPolicySet,proto3,oneof"`
+}
+
+type Fact_HoldPolicySet struct {
+	HoldPolicySet *SetHoldPolicy `protobuf:"bytes,52,opt,name=hold_policy_set,json=holdPolicySet,proto3,oneof"`
+}
+
+type Fact_ImageRetired struct {
+	ImageRetired *RetireImage `protobuf:"bytes,53,opt,name=image_retired,json=imageRetired,proto3,oneof"`
+}
+
+type Fact_StandingSet struct {
+	// Data shards again.
+	StandingSet *StandingSet `protobuf:"bytes,60,opt,name=standing_set,json=standingSet,proto3,oneof"`
+}
+
 func (*Fact_Rejection) isFact_Body() {}
 
 func (*Fact_AccountOpened) isFact_Body() {}
@@ -1106,6 +1276,14 @@ func (*Fact_DisputeResolved) isFact_Body() {}
 func (*Fact_Adjusted) isFact_Body() {}
 
 func (*Fact_EarningsMatured) isFact_Body() {}
+
+func (*Fact_PayReleased) isFact_Body() {}
+
+func (*Fact_PayRefused) isFact_Body() {}
+
+func (*Fact_HoldbackReleased) isFact_Body() {}
+
+func (*Fact_HoldbackForfeited) isFact_Body() {}
 
 func (*Fact_Ticked) isFact_Body() {}
 
@@ -1150,6 +1328,14 @@ func (*Fact_BatchActivated) isFact_Body() {}
 func (*Fact_BatchVetoed) isFact_Body() {}
 
 func (*Fact_PayoutObserved) isFact_Body() {}
+
+func (*Fact_ReputationPolicySet) isFact_Body() {}
+
+func (*Fact_HoldPolicySet) isFact_Body() {}
+
+func (*Fact_ImageRetired) isFact_Body() {}
+
+func (*Fact_StandingSet) isFact_Body() {}
 
 // Rejection answers a claim that the ledger did not accept, with the field and the rule.
 type Rejection struct {
@@ -1317,11 +1503,13 @@ func (x *JobSubmitted) GetExpiresAtMs() int64 {
 }
 
 type JobAssigned struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Job           []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Worker        []byte                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
-	Provider      []byte                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
-	Coefficient   uint32                 `protobuf:"varint,4,opt,name=coefficient,proto3" json:"coefficient,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Job         []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Worker      []byte                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	Provider    []byte                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
+	Coefficient uint32                 `protobuf:"varint,4,opt,name=coefficient,proto3" json:"coefficient,omitempty"`
+	// promised_ms is the finish_within_ms of the worker's offer.
+	PromisedMs    int64 `protobuf:"varint,5,opt,name=promised_ms,json=promisedMs,proto3" json:"promised_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1384,6 +1572,13 @@ func (x *JobAssigned) GetCoefficient() uint32 {
 	return 0
 }
 
+func (x *JobAssigned) GetPromisedMs() int64 {
+	if x != nil {
+		return x.PromisedMs
+	}
+	return 0
+}
+
 // JobClosed is the end of a job and what it cost. It says all that a statement needs, so that no
 // reader has to look a job up.
 type JobClosed struct {
@@ -1408,8 +1603,14 @@ type JobClosed struct {
 	// disputable_until_ms: then the worker's part is mature. Zero where nothing was charged.
 	DisputableUntilMs int64         `protobuf:"varint,15,opt,name=disputable_until_ms,json=disputableUntilMs,proto3" json:"disputable_until_ms,omitempty"`
 	Failure           FailureReason `protobuf:"varint,16,opt,name=failure,proto3,enum=filature.v1.FailureReason" json:"failure,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// hold is there where the worker's part went to provider/held, as some of the usage was metered outside of a
+	// valid attestation.
+	Hold *Hold `protobuf:"bytes,17,opt,name=hold,proto3" json:"hold,omitempty"`
+	// took_ms is the time from the assignment, where the worker promised one: promised_ms.
+	TookMs        int64 `protobuf:"varint,18,opt,name=took_ms,json=tookMs,proto3" json:"took_ms,omitempty"`
+	PromisedMs    int64 `protobuf:"varint,19,opt,name=promised_ms,json=promisedMs,proto3" json:"promised_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JobClosed) Reset() {
@@ -1554,6 +1755,264 @@ func (x *JobClosed) GetFailure() FailureReason {
 	return FailureReason_FAILURE_REASON_UNSPECIFIED
 }
 
+func (x *JobClosed) GetHold() *Hold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
+func (x *JobClosed) GetTookMs() int64 {
+	if x != nil {
+		return x.TookMs
+	}
+	return 0
+}
+
+func (x *JobClosed) GetPromisedMs() int64 {
+	if x != nil {
+		return x.PromisedMs
+	}
+	return 0
+}
+
+// Hold is why and until when pay is held.
+type Hold struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Cause UnattestedCause        `protobuf:"varint,1,opt,name=cause,proto3,enum=filature.v1.UnattestedCause" json:"cause,omitempty"`
+	// until_ms: then the client gets the charge back, unless the pay was released before.
+	UntilMs int64 `protobuf:"varint,2,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	// control_offset is the entry of control's ledger whose word on the worker's attestation it goes by; zero: there was none.
+	ControlOffset int64 `protobuf:"varint,3,opt,name=control_offset,json=controlOffset,proto3" json:"control_offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hold) Reset() {
+	*x = Hold{}
+	mi := &file_filature_v1_ledger_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hold) ProtoMessage() {}
+
+func (x *Hold) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_ledger_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hold.ProtoReflect.Descriptor instead.
+func (*Hold) Descriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Hold) GetCause() UnattestedCause {
+	if x != nil {
+		return x.Cause
+	}
+	return UnattestedCause_UNATTESTED_CAUSE_UNSPECIFIED
+}
+
+func (x *Hold) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *Hold) GetControlOffset() int64 {
+	if x != nil {
+		return x.ControlOffset
+	}
+	return 0
+}
+
+// PayReleased lets held pay go, as the worker was attested in time. It is earned from here on, and mature at the end
+// of the bucket. The pay of a disputed job stays where it is, for the dispute alone.
+type PayReleased struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Job      []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Worker   []byte                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	Provider []byte                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
+	// amount_nano and bucket_ms are zero where the job is disputed.
+	AmountNano    int64 `protobuf:"varint,4,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
+	BucketMs      int64 `protobuf:"varint,5,opt,name=bucket_ms,json=bucketMs,proto3" json:"bucket_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PayReleased) Reset() {
+	*x = PayReleased{}
+	mi := &file_filature_v1_ledger_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PayReleased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PayReleased) ProtoMessage() {}
+
+func (x *PayReleased) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_ledger_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PayReleased.ProtoReflect.Descriptor instead.
+func (*PayReleased) Descriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PayReleased) GetJob() []byte {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *PayReleased) GetWorker() []byte {
+	if x != nil {
+		return x.Worker
+	}
+	return nil
+}
+
+func (x *PayReleased) GetProvider() []byte {
+	if x != nil {
+		return x.Provider
+	}
+	return nil
+}
+
+func (x *PayReleased) GetAmountNano() int64 {
+	if x != nil {
+		return x.AmountNano
+	}
+	return 0
+}
+
+func (x *PayReleased) GetBucketMs() int64 {
+	if x != nil {
+		return x.BucketMs
+	}
+	return 0
+}
+
+// PayRefused gives the whole charge back to the client, as nothing showed in time that the worker ran what it
+// should.
+type PayRefused struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Job      []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Account  []byte                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Worker   []byte                 `protobuf:"bytes,3,opt,name=worker,proto3" json:"worker,omitempty"`
+	Provider []byte                 `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
+	Cause    UnattestedCause        `protobuf:"varint,5,opt,name=cause,proto3,enum=filature.v1.UnattestedCause" json:"cause,omitempty"`
+	// refund_nano is what the client gets, from_worker_nano of it out of provider/held.
+	RefundNano     int64 `protobuf:"varint,6,opt,name=refund_nano,json=refundNano,proto3" json:"refund_nano,omitempty"`
+	FromWorkerNano int64 `protobuf:"varint,7,opt,name=from_worker_nano,json=fromWorkerNano,proto3" json:"from_worker_nano,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PayRefused) Reset() {
+	*x = PayRefused{}
+	mi := &file_filature_v1_ledger_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PayRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PayRefused) ProtoMessage() {}
+
+func (x *PayRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_ledger_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PayRefused.ProtoReflect.Descriptor instead.
+func (*PayRefused) Descriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PayRefused) GetJob() []byte {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *PayRefused) GetAccount() []byte {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *PayRefused) GetWorker() []byte {
+	if x != nil {
+		return x.Worker
+	}
+	return nil
+}
+
+func (x *PayRefused) GetProvider() []byte {
+	if x != nil {
+		return x.Provider
+	}
+	return nil
+}
+
+func (x *PayRefused) GetCause() UnattestedCause {
+	if x != nil {
+		return x.Cause
+	}
+	return UnattestedCause_UNATTESTED_CAUSE_UNSPECIFIED
+}
+
+func (x *PayRefused) GetRefundNano() int64 {
+	if x != nil {
+		return x.RefundNano
+	}
+	return 0
+}
+
+func (x *PayRefused) GetFromWorkerNano() int64 {
+	if x != nil {
+		return x.FromWorkerNano
+	}
+	return 0
+}
+
 type JobDisputed struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Job      []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -1570,7 +2029,7 @@ type JobDisputed struct {
 
 func (x *JobDisputed) Reset() {
 	*x = JobDisputed{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[8]
+	mi := &file_filature_v1_ledger_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +2041,7 @@ func (x *JobDisputed) String() string {
 func (*JobDisputed) ProtoMessage() {}
 
 func (x *JobDisputed) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[8]
+	mi := &file_filature_v1_ledger_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +2054,7 @@ func (x *JobDisputed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobDisputed.ProtoReflect.Descriptor instead.
 func (*JobDisputed) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{8}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JobDisputed) GetJob() []byte {
@@ -1659,15 +2118,17 @@ type DisputeResolved struct {
 	RefundNano     int64 `protobuf:"varint,6,opt,name=refund_nano,json=refundNano,proto3" json:"refund_nano,omitempty"`
 	FromWorkerNano int64 `protobuf:"varint,7,opt,name=from_worker_nano,json=fromWorkerNano,proto3" json:"from_worker_nano,omitempty"`
 	// released_nano went to provider/payable, slashed_nano to network/slashed.
-	ReleasedNano  int64 `protobuf:"varint,8,opt,name=released_nano,json=releasedNano,proto3" json:"released_nano,omitempty"`
-	SlashedNano   int64 `protobuf:"varint,9,opt,name=slashed_nano,json=slashedNano,proto3" json:"slashed_nano,omitempty"`
+	ReleasedNano int64 `protobuf:"varint,8,opt,name=released_nano,json=releasedNano,proto3" json:"released_nano,omitempty"`
+	SlashedNano  int64 `protobuf:"varint,9,opt,name=slashed_nano,json=slashedNano,proto3" json:"slashed_nano,omitempty"`
+	// held_nano stays in provider/held, as the worker was not attested.
+	HeldNano      int64 `protobuf:"varint,10,opt,name=held_nano,json=heldNano,proto3" json:"held_nano,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DisputeResolved) Reset() {
 	*x = DisputeResolved{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[9]
+	mi := &file_filature_v1_ledger_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +2140,7 @@ func (x *DisputeResolved) String() string {
 func (*DisputeResolved) ProtoMessage() {}
 
 func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[9]
+	mi := &file_filature_v1_ledger_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +2153,7 @@ func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisputeResolved.ProtoReflect.Descriptor instead.
 func (*DisputeResolved) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{9}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DisputeResolved) GetJob() []byte {
@@ -1758,20 +2219,31 @@ func (x *DisputeResolved) GetSlashedNano() int64 {
 	return 0
 }
 
+func (x *DisputeResolved) GetHeldNano() int64 {
+	if x != nil {
+		return x.HeldNano
+	}
+	return 0
+}
+
 // EarningsMatured moves what a provider earned in one bucket of log time from earned to payable.
 type EarningsMatured struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Provider []byte                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
 	// bucket_ms is the end of the bucket.
-	BucketMs      int64 `protobuf:"varint,2,opt,name=bucket_ms,json=bucketMs,proto3" json:"bucket_ms,omitempty"`
+	BucketMs int64 `protobuf:"varint,2,opt,name=bucket_ms,json=bucketMs,proto3" json:"bucket_ms,omitempty"`
+	// amount_nano left provider/earned: held_nano of it for provider/held, until held_until_ms, the rest for
+	// provider/payable.
 	AmountNano    int64 `protobuf:"varint,3,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
+	HeldNano      int64 `protobuf:"varint,4,opt,name=held_nano,json=heldNano,proto3" json:"held_nano,omitempty"`
+	HeldUntilMs   int64 `protobuf:"varint,5,opt,name=held_until_ms,json=heldUntilMs,proto3" json:"held_until_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EarningsMatured) Reset() {
 	*x = EarningsMatured{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[10]
+	mi := &file_filature_v1_ledger_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +2255,7 @@ func (x *EarningsMatured) String() string {
 func (*EarningsMatured) ProtoMessage() {}
 
 func (x *EarningsMatured) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[10]
+	mi := &file_filature_v1_ledger_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +2268,7 @@ func (x *EarningsMatured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EarningsMatured.ProtoReflect.Descriptor instead.
 func (*EarningsMatured) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{10}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EarningsMatured) GetProvider() []byte {
@@ -1820,6 +2292,371 @@ func (x *EarningsMatured) GetAmountNano() int64 {
 	return 0
 }
 
+func (x *EarningsMatured) GetHeldNano() int64 {
+	if x != nil {
+		return x.HeldNano
+	}
+	return 0
+}
+
+func (x *EarningsMatured) GetHeldUntilMs() int64 {
+	if x != nil {
+		return x.HeldUntilMs
+	}
+	return 0
+}
+
+// HoldbackReleased makes payable what was held back of one bucket.
+type HoldbackReleased struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Provider      []byte                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	BucketMs      int64                  `protobuf:"varint,2,opt,name=bucket_ms,json=bucketMs,proto3" json:"bucket_ms,omitempty"`
+	AmountNano    int64                  `protobuf:"varint,3,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldbackReleased) Reset() {
+	*x = HoldbackReleased{}
+	mi := &file_filature_v1_ledger_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldbackReleased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldbackReleased) ProtoMessage() {}
+
+func (x *HoldbackReleased) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_ledger_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldbackReleased.ProtoReflect.Descriptor instead.
+func (*HoldbackReleased) Descriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *HoldbackReleased) GetProvider() []byte {
+	if x != nil {
+		return x.Provider
+	}
+	return nil
+}
+
+func (x *HoldbackReleased) GetBucketMs() int64 {
+	if x != nil {
+		return x.BucketMs
+	}
+	return 0
+}
+
+func (x *HoldbackReleased) GetAmountNano() int64 {
+	if x != nil {
+		return x.AmountNano
+	}
+	return 0
+}
+
+// HoldbackForfeited moves a part of what was held back of one bucket to network/slashed.
+type HoldbackForfeited struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Provider      []byte                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	BucketMs      int64                  `protobuf:"varint,2,opt,name=bucket_ms,json=bucketMs,proto3" json:"bucket_ms,omitempty"`
+	AmountNano    int64                  `protobuf:"varint,3,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
+	Cause         ForfeitCause           `protobuf:"varint,4,opt,name=cause,proto3,enum=filature.v1.ForfeitCause" json:"cause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldbackForfeited) Reset() {
+	*x = HoldbackForfeited{}
+	mi := &file_filature_v1_ledger_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldbackForfeited) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldbackForfeited) ProtoMessage() {}
+
+func (x *HoldbackForfeited) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_ledger_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldbackForfeited.ProtoReflect.Descriptor instead.
+func (*HoldbackForfeited) Descriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *HoldbackForfeited) GetProvider() []byte {
+	if x != nil {
+		return x.Provider
+	}
+	return nil
+}
+
+func (x *HoldbackForfeited) GetBucketMs() int64 {
+	if x != nil {
+		return x.BucketMs
+	}
+	return 0
+}
+
+func (x *HoldbackForfeited) GetAmountNano() int64 {
+	if x != nil {
+		return x.AmountNano
+	}
+	return 0
+}
+
+func (x *HoldbackForfeited) GetCause() ForfeitCause {
+	if x != nil {
+		return x.Cause
+	}
+	return ForfeitCause_FORFEIT_CAUSE_UNSPECIFIED
+}
+
+// EvidenceCounts are the two counts of one dimension of a reputation, in millionths of one piece of evidence: alpha
+// and beta of the beta distribution.
+type EvidenceCounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GoodMicro     int64                  `protobuf:"varint,1,opt,name=good_micro,json=goodMicro,proto3" json:"good_micro,omitempty"`
+	BadMicro      int64                  `protobuf:"varint,2,opt,name=bad_micro,json=badMicro,proto3" json:"bad_micro,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvidenceCounts) Reset() {
+	*x = EvidenceCounts{}
+	mi := &file_filature_v1_ledger_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvidenceCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvidenceCounts) ProtoMessage() {}
+
+func (x *EvidenceCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_ledger_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvidenceCounts.ProtoReflect.Descriptor instead.
+func (*EvidenceCounts) Descriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EvidenceCounts) GetGoodMicro() int64 {
+	if x != nil {
+		return x.GoodMicro
+	}
+	return 0
+}
+
+func (x *EvidenceCounts) GetBadMicro() int64 {
+	if x != nil {
+		return x.BadMicro
+	}
+	return 0
+}
+
+// StandingSet says how a worker or provider stands from here on, by what this shard has seen of it: at the end of a
+// maturity bucket in which there was evidence, and at the end of a suspension.
+type StandingSet struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Kind    SubjectKind            `protobuf:"varint,1,opt,name=kind,proto3,enum=filature.v1.SubjectKind" json:"kind,omitempty"`
+	Subject []byte                 `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// policy is the id of the policy that was applied.
+	Policy []byte `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
+	// dimensions are jobs, latency, attestation, disputes; score_ppm is the product of their means.
+	Dimensions []*EvidenceCounts `protobuf:"bytes,4,rep,name=dimensions,proto3" json:"dimensions,omitempty"`
+	ScorePpm   uint32            `protobuf:"varint,5,opt,name=score_ppm,json=scorePpm,proto3" json:"score_ppm,omitempty"`
+	// seen counts all evidence there ever was, by kind, from 1; nothing of it is forgotten.
+	Seen []int64 `protobuf:"varint,6,rep,packed,name=seen,proto3" json:"seen,omitempty"`
+	// A provider's: what is held back of earnings that mature from here on.
+	HoldbackPermille uint32 `protobuf:"varint,7,opt,name=holdback_permille,json=holdbackPermille,proto3" json:"holdback_permille,omitempty"`
+	HoldBuckets      uint32 `protobuf:"varint,8,opt,name=hold_buckets,json=holdBuckets,proto3" json:"hold_buckets,omitempty"`
+	// A worker's: until then it is assigned no job. Zero: it is not suspended.
+	SuspendedUntilMs int64 `protobuf:"varint,9,opt,name=suspended_until_ms,json=suspendedUntilMs,proto3" json:"suspended_until_ms,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *StandingSet) Reset() {
+	*x = StandingSet{}
+	mi := &file_filature_v1_ledger_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandingSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandingSet) ProtoMessage() {}
+
+func (x *StandingSet) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_ledger_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandingSet.ProtoReflect.Descriptor instead.
+func (*StandingSet) Descriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *StandingSet) GetKind() SubjectKind {
+	if x != nil {
+		return x.Kind
+	}
+	return SubjectKind_SUBJECT_KIND_UNSPECIFIED
+}
+
+func (x *StandingSet) GetSubject() []byte {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *StandingSet) GetPolicy() []byte {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *StandingSet) GetDimensions() []*EvidenceCounts {
+	if x != nil {
+		return x.Dimensions
+	}
+	return nil
+}
+
+func (x *StandingSet) GetScorePpm() uint32 {
+	if x != nil {
+		return x.ScorePpm
+	}
+	return 0
+}
+
+func (x *StandingSet) GetSeen() []int64 {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *StandingSet) GetHoldbackPermille() uint32 {
+	if x != nil {
+		return x.HoldbackPermille
+	}
+	return 0
+}
+
+func (x *StandingSet) GetHoldBuckets() uint32 {
+	if x != nil {
+		return x.HoldBuckets
+	}
+	return 0
+}
+
+func (x *StandingSet) GetSuspendedUntilMs() int64 {
+	if x != nil {
+		return x.SuspendedUntilMs
+	}
+	return 0
+}
+
+type ReputationPolicySet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Policy        *ReputationPolicy      `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReputationPolicySet) Reset() {
+	*x = ReputationPolicySet{}
+	mi := &file_filature_v1_ledger_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReputationPolicySet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReputationPolicySet) ProtoMessage() {}
+
+func (x *ReputationPolicySet) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_ledger_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReputationPolicySet.ProtoReflect.Descriptor instead.
+func (*ReputationPolicySet) Descriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReputationPolicySet) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *ReputationPolicySet) GetPolicy() *ReputationPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 type RateCardSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RateCard      []byte                 `protobuf:"bytes,1,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
@@ -1830,7 +2667,7 @@ type RateCardSet struct {
 
 func (x *RateCardSet) Reset() {
 	*x = RateCardSet{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[11]
+	mi := &file_filature_v1_ledger_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +2679,7 @@ func (x *RateCardSet) String() string {
 func (*RateCardSet) ProtoMessage() {}
 
 func (x *RateCardSet) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[11]
+	mi := &file_filature_v1_ledger_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +2692,7 @@ func (x *RateCardSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateCardSet.ProtoReflect.Descriptor instead.
 func (*RateCardSet) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{11}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RateCardSet) GetRateCard() []byte {
@@ -1873,16 +2710,18 @@ func (x *RateCardSet) GetCard() *RateCard {
 }
 
 type AttestationExpired struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Worker        []byte                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
-	ValidUntilMs  int64                  `protobuf:"varint,2,opt,name=valid_until_ms,json=validUntilMs,proto3" json:"valid_until_ms,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Worker       []byte                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	ValidUntilMs int64                  `protobuf:"varint,2,opt,name=valid_until_ms,json=validUntilMs,proto3" json:"valid_until_ms,omitempty"`
+	// cause is there where something else than time ended the result: a new key, or a retired image.
+	Cause         UnattestedCause `protobuf:"varint,3,opt,name=cause,proto3,enum=filature.v1.UnattestedCause" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AttestationExpired) Reset() {
 	*x = AttestationExpired{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[12]
+	mi := &file_filature_v1_ledger_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +2733,7 @@ func (x *AttestationExpired) String() string {
 func (*AttestationExpired) ProtoMessage() {}
 
 func (x *AttestationExpired) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[12]
+	mi := &file_filature_v1_ledger_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +2746,7 @@ func (x *AttestationExpired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestationExpired.ProtoReflect.Descriptor instead.
 func (*AttestationExpired) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{12}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AttestationExpired) GetWorker() []byte {
@@ -1922,6 +2761,13 @@ func (x *AttestationExpired) GetValidUntilMs() int64 {
 		return x.ValidUntilMs
 	}
 	return 0
+}
+
+func (x *AttestationExpired) GetCause() UnattestedCause {
+	if x != nil {
+		return x.Cause
+	}
+	return UnattestedCause_UNATTESTED_CAUSE_UNSPECIFIED
 }
 
 var File_filature_v1_ledger_proto protoreflect.FileDescriptor
@@ -1944,7 +2790,7 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x06signer\x18\x03 \x01(\fB\b\x88\xb5\x18 \x98\xb5\x18\x01R\x06signer\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x126\n" +
 	"\arefusal\x18\x05 \x01(\v2\x16.filature.v1.RejectionB\x04\x98\xb5\x18\x01R\arefusal\x12.\n" +
-	"\x05facts\x18\x06 \x03(\v2\x11.filature.v1.FactB\x05\x90\xb5\x18\xec\x0eR\x05facts\"\xd6\x14\n" +
+	"\x05facts\x18\x06 \x03(\v2\x11.filature.v1.FactB\x05\x90\xb5\x18\xec\x0eR\x05facts\"\x8e\x19\n" +
 	"\x04Fact\x12\x14\n" +
 	"\x05claim\x18\x01 \x01(\rR\x05claim\x127\n" +
 	"\bpostings\x18\x02 \x03(\v2\x14.filature.v1.PostingB\x05\x90\xb5\x18\x80@R\bpostings\x126\n" +
@@ -1968,7 +2814,12 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\fjob_disputed\x18\x15 \x01(\v2\x18.filature.v1.JobDisputedH\x00R\vjobDisputed\x12I\n" +
 	"\x10dispute_resolved\x18\x16 \x01(\v2\x1c.filature.v1.DisputeResolvedH\x00R\x0fdisputeResolved\x121\n" +
 	"\badjusted\x18\x17 \x01(\v2\x13.filature.v1.AdjustH\x00R\badjusted\x12I\n" +
-	"\x10earnings_matured\x18\x18 \x01(\v2\x1c.filature.v1.EarningsMaturedH\x00R\x0fearningsMatured\x12+\n" +
+	"\x10earnings_matured\x18\x18 \x01(\v2\x1c.filature.v1.EarningsMaturedH\x00R\x0fearningsMatured\x12=\n" +
+	"\fpay_released\x18\x19 \x01(\v2\x18.filature.v1.PayReleasedH\x00R\vpayReleased\x12:\n" +
+	"\vpay_refused\x18\x1a \x01(\v2\x17.filature.v1.PayRefusedH\x00R\n" +
+	"payRefused\x12L\n" +
+	"\x11holdback_released\x18\x1b \x01(\v2\x1d.filature.v1.HoldbackReleasedH\x00R\x10holdbackReleased\x12O\n" +
+	"\x12holdback_forfeited\x18\x1c \x01(\v2\x1e.filature.v1.HoldbackForfeitedH\x00R\x11holdbackForfeited\x12+\n" +
 	"\x06ticked\x18\x1d \x01(\v2\x11.filature.v1.TickH\x00R\x06ticked\x12:\n" +
 	"\vnetwork_set\x18\x1e \x01(\v2\x17.filature.v1.SetNetworkH\x00R\n" +
 	"networkSet\x12>\n" +
@@ -1992,7 +2843,11 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x0ebatch_proposed\x18/ \x01(\v2\x1c.filature.v1.ObserveProposalH\x00R\rbatchProposed\x12I\n" +
 	"\x0fbatch_activated\x180 \x01(\v2\x1e.filature.v1.ObserveActivationH\x00R\x0ebatchActivated\x12=\n" +
 	"\fbatch_vetoed\x181 \x01(\v2\x18.filature.v1.ObserveVetoH\x00R\vbatchVetoed\x12E\n" +
-	"\x0fpayout_observed\x182 \x01(\v2\x1a.filature.v1.ObservePayoutH\x00R\x0epayoutObservedB\x06\n" +
+	"\x0fpayout_observed\x182 \x01(\v2\x1a.filature.v1.ObservePayoutH\x00R\x0epayoutObserved\x12V\n" +
+	"\x15reputation_policy_set\x183 \x01(\v2 .filature.v1.ReputationPolicySetH\x00R\x13reputationPolicySet\x12D\n" +
+	"\x0fhold_policy_set\x184 \x01(\v2\x1a.filature.v1.SetHoldPolicyH\x00R\rholdPolicySet\x12?\n" +
+	"\rimage_retired\x185 \x01(\v2\x18.filature.v1.RetireImageH\x00R\fimageRetired\x12=\n" +
+	"\fstanding_set\x18< \x01(\v2\x18.filature.v1.StandingSetH\x00R\vstandingSetB\x06\n" +
 	"\x04body\"\x99\x01\n" +
 	"\tRejection\x12+\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x13.filature.v1.ReasonR\x06reason\x12\x1b\n" +
@@ -2006,12 +2861,14 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x06client\x18\x03 \x01(\fB\x04\x88\xb5\x18 R\x06client\x12!\n" +
 	"\trate_card\x18\x04 \x01(\fB\x04\x88\xb5\x18 R\brateCard\x12#\n" +
 	"\rreserved_nano\x18\x05 \x01(\x03R\freservedNano\x12\"\n" +
-	"\rexpires_at_ms\x18\x06 \x01(\x03R\vexpiresAtMs\"\x87\x01\n" +
+	"\rexpires_at_ms\x18\x06 \x01(\x03R\vexpiresAtMs\"\xa8\x01\n" +
 	"\vJobAssigned\x12\x16\n" +
 	"\x03job\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x03job\x12\x1c\n" +
 	"\x06worker\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12 \n" +
 	"\bprovider\x18\x03 \x01(\fB\x04\x88\xb5\x18 R\bprovider\x12 \n" +
-	"\vcoefficient\x18\x04 \x01(\rR\vcoefficient\"\xd9\x04\n" +
+	"\vcoefficient\x18\x04 \x01(\rR\vcoefficient\x12\x1f\n" +
+	"\vpromised_ms\x18\x05 \x01(\x03R\n" +
+	"promisedMs\"\xc0\x05\n" +
 	"\tJobClosed\x12\x16\n" +
 	"\x03job\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x03job\x12\x1e\n" +
 	"\aaccount\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\aaccount\x12\x1c\n" +
@@ -2031,7 +2888,32 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x0fcommission_nano\x18\r \x01(\x03R\x0ecommissionNano\x12#\n" +
 	"\rreleased_nano\x18\x0e \x01(\x03R\freleasedNano\x12.\n" +
 	"\x13disputable_until_ms\x18\x0f \x01(\x03R\x11disputableUntilMs\x12:\n" +
-	"\afailure\x18\x10 \x01(\x0e2\x1a.filature.v1.FailureReasonB\x04\x98\xb5\x18\x01R\afailure\"\xfa\x01\n" +
+	"\afailure\x18\x10 \x01(\x0e2\x1a.filature.v1.FailureReasonB\x04\x98\xb5\x18\x01R\afailure\x12+\n" +
+	"\x04hold\x18\x11 \x01(\v2\x11.filature.v1.HoldB\x04\x98\xb5\x18\x01R\x04hold\x12\x17\n" +
+	"\atook_ms\x18\x12 \x01(\x03R\x06tookMs\x12\x1f\n" +
+	"\vpromised_ms\x18\x13 \x01(\x03R\n" +
+	"promisedMs\"|\n" +
+	"\x04Hold\x122\n" +
+	"\x05cause\x18\x01 \x01(\x0e2\x1c.filature.v1.UnattestedCauseR\x05cause\x12\x19\n" +
+	"\buntil_ms\x18\x02 \x01(\x03R\auntilMs\x12%\n" +
+	"\x0econtrol_offset\x18\x03 \x01(\x03R\rcontrolOffset\"\xa3\x01\n" +
+	"\vPayReleased\x12\x16\n" +
+	"\x03job\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x03job\x12\x1c\n" +
+	"\x06worker\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12 \n" +
+	"\bprovider\x18\x03 \x01(\fB\x04\x88\xb5\x18 R\bprovider\x12\x1f\n" +
+	"\vamount_nano\x18\x04 \x01(\x03R\n" +
+	"amountNano\x12\x1b\n" +
+	"\tbucket_ms\x18\x05 \x01(\x03R\bbucketMs\"\x83\x02\n" +
+	"\n" +
+	"PayRefused\x12\x16\n" +
+	"\x03job\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x03job\x12\x1e\n" +
+	"\aaccount\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\aaccount\x12\x1c\n" +
+	"\x06worker\x18\x03 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12 \n" +
+	"\bprovider\x18\x04 \x01(\fB\x04\x88\xb5\x18 R\bprovider\x122\n" +
+	"\x05cause\x18\x05 \x01(\x0e2\x1c.filature.v1.UnattestedCauseR\x05cause\x12\x1f\n" +
+	"\vrefund_nano\x18\x06 \x01(\x03R\n" +
+	"refundNano\x12(\n" +
+	"\x10from_worker_nano\x18\a \x01(\x03R\x0efromWorkerNano\"\xfa\x01\n" +
 	"\vJobDisputed\x12\x16\n" +
 	"\x03job\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x03job\x12\x1e\n" +
 	"\aaccount\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\aaccount\x12\x1c\n" +
@@ -2039,7 +2921,7 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\bprovider\x18\x04 \x01(\fB\x04\x88\xb5\x18 R\bprovider\x122\n" +
 	"\x06reason\x18\x05 \x01(\x0e2\x1a.filature.v1.DisputeReasonR\x06reason\x12\x1b\n" +
 	"\theld_nano\x18\x06 \x01(\x03R\bheldNano\x12\"\n" +
-	"\rresolve_by_ms\x18\a \x01(\x03R\vresolveByMs\"\xc5\x02\n" +
+	"\rresolve_by_ms\x18\a \x01(\x03R\vresolveByMs\"\xe2\x02\n" +
 	"\x0fDisputeResolved\x12\x16\n" +
 	"\x03job\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x03job\x12\x1e\n" +
 	"\aaccount\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\aaccount\x12\x1c\n" +
@@ -2050,19 +2932,53 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"refundNano\x12(\n" +
 	"\x10from_worker_nano\x18\a \x01(\x03R\x0efromWorkerNano\x12#\n" +
 	"\rreleased_nano\x18\b \x01(\x03R\freleasedNano\x12!\n" +
-	"\fslashed_nano\x18\t \x01(\x03R\vslashedNano\"q\n" +
+	"\fslashed_nano\x18\t \x01(\x03R\vslashedNano\x12\x1b\n" +
+	"\theld_nano\x18\n" +
+	" \x01(\x03R\bheldNano\"\xb2\x01\n" +
 	"\x0fEarningsMatured\x12 \n" +
 	"\bprovider\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\bprovider\x12\x1b\n" +
 	"\tbucket_ms\x18\x02 \x01(\x03R\bbucketMs\x12\x1f\n" +
 	"\vamount_nano\x18\x03 \x01(\x03R\n" +
-	"amountNano\"[\n" +
+	"amountNano\x12\x1b\n" +
+	"\theld_nano\x18\x04 \x01(\x03R\bheldNano\x12\"\n" +
+	"\rheld_until_ms\x18\x05 \x01(\x03R\vheldUntilMs\"r\n" +
+	"\x10HoldbackReleased\x12 \n" +
+	"\bprovider\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\bprovider\x12\x1b\n" +
+	"\tbucket_ms\x18\x02 \x01(\x03R\bbucketMs\x12\x1f\n" +
+	"\vamount_nano\x18\x03 \x01(\x03R\n" +
+	"amountNano\"\xa4\x01\n" +
+	"\x11HoldbackForfeited\x12 \n" +
+	"\bprovider\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\bprovider\x12\x1b\n" +
+	"\tbucket_ms\x18\x02 \x01(\x03R\bbucketMs\x12\x1f\n" +
+	"\vamount_nano\x18\x03 \x01(\x03R\n" +
+	"amountNano\x12/\n" +
+	"\x05cause\x18\x04 \x01(\x0e2\x19.filature.v1.ForfeitCauseR\x05cause\"L\n" +
+	"\x0eEvidenceCounts\x12\x1d\n" +
+	"\n" +
+	"good_micro\x18\x01 \x01(\x03R\tgoodMicro\x12\x1b\n" +
+	"\tbad_micro\x18\x02 \x01(\x03R\bbadMicro\"\xf1\x02\n" +
+	"\vStandingSet\x12,\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x18.filature.v1.SubjectKindR\x04kind\x12\x1e\n" +
+	"\asubject\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\asubject\x12\x1c\n" +
+	"\x06policy\x18\x03 \x01(\fB\x04\x88\xb5\x18 R\x06policy\x12A\n" +
+	"\n" +
+	"dimensions\x18\x04 \x03(\v2\x1b.filature.v1.EvidenceCountsB\x04\x90\xb5\x18\x04R\n" +
+	"dimensions\x12\x1b\n" +
+	"\tscore_ppm\x18\x05 \x01(\rR\bscorePpm\x12\x18\n" +
+	"\x04seen\x18\x06 \x03(\x03B\x04\x90\xb5\x18\x10R\x04seen\x12+\n" +
+	"\x11holdback_permille\x18\a \x01(\rR\x10holdbackPermille\x12!\n" +
+	"\fhold_buckets\x18\b \x01(\rR\vholdBuckets\x12,\n" +
+	"\x12suspended_until_ms\x18\t \x01(\x03R\x10suspendedUntilMs\"b\n" +
+	"\x13ReputationPolicySet\x12\x14\n" +
+	"\x02id\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x02id\x125\n" +
+	"\x06policy\x18\x02 \x01(\v2\x1d.filature.v1.ReputationPolicyR\x06policy\"[\n" +
 	"\vRateCardSet\x12!\n" +
 	"\trate_card\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\brateCard\x12)\n" +
-	"\x04card\x18\x02 \x01(\v2\x15.filature.v1.RateCardR\x04card\"X\n" +
+	"\x04card\x18\x02 \x01(\v2\x15.filature.v1.RateCardR\x04card\"\x92\x01\n" +
 	"\x12AttestationExpired\x12\x1c\n" +
 	"\x06worker\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12$\n" +
-	"\x0evalid_until_ms\x18\x02 \x01(\x03R\fvalidUntilMs*\xd6\n" +
-	"\n" +
+	"\x0evalid_until_ms\x18\x02 \x01(\x03R\fvalidUntilMs\x128\n" +
+	"\x05cause\x18\x03 \x01(\x0e2\x1c.filature.v1.UnattestedCauseB\x04\x98\xb5\x18\x01R\x05cause*\x8d\v\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10REASON_MALFORMED\x10\x01\x12\x18\n" +
@@ -2101,6 +3017,7 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x19REASON_USAGE_INCONSISTENT\x105\x12\x1b\n" +
 	"\x17REASON_USAGE_OVER_LIMIT\x106\x12 \n" +
 	"\x1cREASON_DISPUTE_WINDOW_CLOSED\x107\x12\x1b\n" +
+	"\x17REASON_WORKER_SUSPENDED\x108\x12\x1b\n" +
 	"\x17REASON_UNKNOWN_PROVIDER\x10<\x12\x1a\n" +
 	"\x16REASON_UNKNOWN_SUBJECT\x10=\x12\x15\n" +
 	"\x11REASON_KEY_IN_USE\x10>\x12\x15\n" +
@@ -2113,7 +3030,12 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x14REASON_CUT_WENT_BACK\x10E\x12\x1c\n" +
 	"\x18REASON_WRONG_BATCH_TOTAL\x10F\x12\x15\n" +
 	"\x11REASON_WRONG_ROOT\x10G\x12\x18\n" +
-	"\x14REASON_PAID_TOO_MUCH\x10HB=Z;github.com/filature/filature/schemas/filature/v1;filaturev1b\x06proto3"
+	"\x14REASON_PAID_TOO_MUCH\x10H\x12\x18\n" +
+	"\x14REASON_IMAGE_RETIRED\x10I*c\n" +
+	"\fForfeitCause\x12\x1d\n" +
+	"\x19FORFEIT_CAUSE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15FORFEIT_CAUSE_SLASHED\x10\x01\x12\x19\n" +
+	"\x15FORFEIT_CAUSE_REVOKED\x10\x02B=Z;github.com/filature/filature/schemas/filature/v1;filaturev1b\x06proto3"
 
 var (
 	file_filature_v1_ledger_proto_rawDescOnce sync.Once
@@ -2127,113 +3049,143 @@ func file_filature_v1_ledger_proto_rawDescGZIP() []byte {
 	return file_filature_v1_ledger_proto_rawDescData
 }
 
-var file_filature_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_filature_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_filature_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_filature_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_filature_v1_ledger_proto_goTypes = []any{
 	(Reason)(0),                  // 0: filature.v1.Reason
-	(*Entry)(nil),                // 1: filature.v1.Entry
-	(*Pin)(nil),                  // 2: filature.v1.Pin
-	(*Answer)(nil),               // 3: filature.v1.Answer
-	(*Fact)(nil),                 // 4: filature.v1.Fact
-	(*Rejection)(nil),            // 5: filature.v1.Rejection
-	(*JobSubmitted)(nil),         // 6: filature.v1.JobSubmitted
-	(*JobAssigned)(nil),          // 7: filature.v1.JobAssigned
-	(*JobClosed)(nil),            // 8: filature.v1.JobClosed
-	(*JobDisputed)(nil),          // 9: filature.v1.JobDisputed
-	(*DisputeResolved)(nil),      // 10: filature.v1.DisputeResolved
-	(*EarningsMatured)(nil),      // 11: filature.v1.EarningsMatured
-	(*RateCardSet)(nil),          // 12: filature.v1.RateCardSet
-	(*AttestationExpired)(nil),   // 13: filature.v1.AttestationExpired
-	(*Genesis)(nil),              // 14: filature.v1.Genesis
-	(*Posting)(nil),              // 15: filature.v1.Posting
-	(*OpenAccount)(nil),          // 16: filature.v1.OpenAccount
-	(*ObserveDeposit)(nil),       // 17: filature.v1.ObserveDeposit
-	(*RequestWithdrawal)(nil),    // 18: filature.v1.RequestWithdrawal
-	(*StartJob)(nil),             // 19: filature.v1.StartJob
-	(*MeterJob)(nil),             // 20: filature.v1.MeterJob
-	(*Adjust)(nil),               // 21: filature.v1.Adjust
-	(*Tick)(nil),                 // 22: filature.v1.Tick
-	(*SetNetwork)(nil),           // 23: filature.v1.SetNetwork
-	(*SetDisputePolicy)(nil),     // 24: filature.v1.SetDisputePolicy
-	(*SetOperator)(nil),          // 25: filature.v1.SetOperator
-	(*ListModel)(nil),            // 26: filature.v1.ListModel
-	(*RegisterClient)(nil),       // 27: filature.v1.RegisterClient
-	(*RegisterProvider)(nil),     // 28: filature.v1.RegisterProvider
-	(*RegisterWorker)(nil),       // 29: filature.v1.RegisterWorker
-	(*RotateKey)(nil),            // 30: filature.v1.RotateKey
-	(*Retire)(nil),               // 31: filature.v1.Retire
-	(*SetOffer)(nil),             // 32: filature.v1.SetOffer
-	(*ChallengeAttestation)(nil), // 33: filature.v1.ChallengeAttestation
-	(*PassAttestation)(nil),      // 34: filature.v1.PassAttestation
-	(*FailAttestation)(nil),      // 35: filature.v1.FailAttestation
-	(*RevokeAttestation)(nil),    // 36: filature.v1.RevokeAttestation
-	(*SealBatch)(nil),            // 37: filature.v1.SealBatch
-	(*ObserveProposal)(nil),      // 38: filature.v1.ObserveProposal
-	(*ObserveActivation)(nil),    // 39: filature.v1.ObserveActivation
-	(*ObserveVeto)(nil),          // 40: filature.v1.ObserveVeto
-	(*ObservePayout)(nil),        // 41: filature.v1.ObservePayout
-	(*SubmitJob)(nil),            // 42: filature.v1.SubmitJob
-	(*Usage)(nil),                // 43: filature.v1.Usage
-	(FailureReason)(0),           // 44: filature.v1.FailureReason
-	(DisputeReason)(0),           // 45: filature.v1.DisputeReason
-	(*RateCard)(nil),             // 46: filature.v1.RateCard
+	(ForfeitCause)(0),            // 1: filature.v1.ForfeitCause
+	(*Entry)(nil),                // 2: filature.v1.Entry
+	(*Pin)(nil),                  // 3: filature.v1.Pin
+	(*Answer)(nil),               // 4: filature.v1.Answer
+	(*Fact)(nil),                 // 5: filature.v1.Fact
+	(*Rejection)(nil),            // 6: filature.v1.Rejection
+	(*JobSubmitted)(nil),         // 7: filature.v1.JobSubmitted
+	(*JobAssigned)(nil),          // 8: filature.v1.JobAssigned
+	(*JobClosed)(nil),            // 9: filature.v1.JobClosed
+	(*Hold)(nil),                 // 10: filature.v1.Hold
+	(*PayReleased)(nil),          // 11: filature.v1.PayReleased
+	(*PayRefused)(nil),           // 12: filature.v1.PayRefused
+	(*JobDisputed)(nil),          // 13: filature.v1.JobDisputed
+	(*DisputeResolved)(nil),      // 14: filature.v1.DisputeResolved
+	(*EarningsMatured)(nil),      // 15: filature.v1.EarningsMatured
+	(*HoldbackReleased)(nil),     // 16: filature.v1.HoldbackReleased
+	(*HoldbackForfeited)(nil),    // 17: filature.v1.HoldbackForfeited
+	(*EvidenceCounts)(nil),       // 18: filature.v1.EvidenceCounts
+	(*StandingSet)(nil),          // 19: filature.v1.StandingSet
+	(*ReputationPolicySet)(nil),  // 20: filature.v1.ReputationPolicySet
+	(*RateCardSet)(nil),          // 21: filature.v1.RateCardSet
+	(*AttestationExpired)(nil),   // 22: filature.v1.AttestationExpired
+	(*Genesis)(nil),              // 23: filature.v1.Genesis
+	(*Posting)(nil),              // 24: filature.v1.Posting
+	(*OpenAccount)(nil),          // 25: filature.v1.OpenAccount
+	(*ObserveDeposit)(nil),       // 26: filature.v1.ObserveDeposit
+	(*RequestWithdrawal)(nil),    // 27: filature.v1.RequestWithdrawal
+	(*StartJob)(nil),             // 28: filature.v1.StartJob
+	(*MeterJob)(nil),             // 29: filature.v1.MeterJob
+	(*Adjust)(nil),               // 30: filature.v1.Adjust
+	(*Tick)(nil),                 // 31: filature.v1.Tick
+	(*SetNetwork)(nil),           // 32: filature.v1.SetNetwork
+	(*SetDisputePolicy)(nil),     // 33: filature.v1.SetDisputePolicy
+	(*SetOperator)(nil),          // 34: filature.v1.SetOperator
+	(*ListModel)(nil),            // 35: filature.v1.ListModel
+	(*RegisterClient)(nil),       // 36: filature.v1.RegisterClient
+	(*RegisterProvider)(nil),     // 37: filature.v1.RegisterProvider
+	(*RegisterWorker)(nil),       // 38: filature.v1.RegisterWorker
+	(*RotateKey)(nil),            // 39: filature.v1.RotateKey
+	(*Retire)(nil),               // 40: filature.v1.Retire
+	(*SetOffer)(nil),             // 41: filature.v1.SetOffer
+	(*ChallengeAttestation)(nil), // 42: filature.v1.ChallengeAttestation
+	(*PassAttestation)(nil),      // 43: filature.v1.PassAttestation
+	(*FailAttestation)(nil),      // 44: filature.v1.FailAttestation
+	(*RevokeAttestation)(nil),    // 45: filature.v1.RevokeAttestation
+	(*SealBatch)(nil),            // 46: filature.v1.SealBatch
+	(*ObserveProposal)(nil),      // 47: filature.v1.ObserveProposal
+	(*ObserveActivation)(nil),    // 48: filature.v1.ObserveActivation
+	(*ObserveVeto)(nil),          // 49: filature.v1.ObserveVeto
+	(*ObservePayout)(nil),        // 50: filature.v1.ObservePayout
+	(*SetHoldPolicy)(nil),        // 51: filature.v1.SetHoldPolicy
+	(*RetireImage)(nil),          // 52: filature.v1.RetireImage
+	(*SubmitJob)(nil),            // 53: filature.v1.SubmitJob
+	(*Usage)(nil),                // 54: filature.v1.Usage
+	(FailureReason)(0),           // 55: filature.v1.FailureReason
+	(UnattestedCause)(0),         // 56: filature.v1.UnattestedCause
+	(DisputeReason)(0),           // 57: filature.v1.DisputeReason
+	(SubjectKind)(0),             // 58: filature.v1.SubjectKind
+	(*ReputationPolicy)(nil),     // 59: filature.v1.ReputationPolicy
+	(*RateCard)(nil),             // 60: filature.v1.RateCard
 }
 var file_filature_v1_ledger_proto_depIdxs = []int32{
-	14, // 0: filature.v1.Entry.genesis:type_name -> filature.v1.Genesis
-	3,  // 1: filature.v1.Entry.answer:type_name -> filature.v1.Answer
-	2,  // 2: filature.v1.Entry.pin:type_name -> filature.v1.Pin
-	5,  // 3: filature.v1.Answer.refusal:type_name -> filature.v1.Rejection
-	4,  // 4: filature.v1.Answer.facts:type_name -> filature.v1.Fact
-	15, // 5: filature.v1.Fact.postings:type_name -> filature.v1.Posting
-	5,  // 6: filature.v1.Fact.rejection:type_name -> filature.v1.Rejection
-	16, // 7: filature.v1.Fact.account_opened:type_name -> filature.v1.OpenAccount
-	17, // 8: filature.v1.Fact.account_funded:type_name -> filature.v1.ObserveDeposit
-	18, // 9: filature.v1.Fact.withdrawal_accepted:type_name -> filature.v1.RequestWithdrawal
-	6,  // 10: filature.v1.Fact.job_submitted:type_name -> filature.v1.JobSubmitted
-	7,  // 11: filature.v1.Fact.job_assigned:type_name -> filature.v1.JobAssigned
-	19, // 12: filature.v1.Fact.job_started:type_name -> filature.v1.StartJob
-	20, // 13: filature.v1.Fact.job_metered:type_name -> filature.v1.MeterJob
-	8,  // 14: filature.v1.Fact.job_completed:type_name -> filature.v1.JobClosed
-	8,  // 15: filature.v1.Fact.job_failed:type_name -> filature.v1.JobClosed
-	8,  // 16: filature.v1.Fact.job_cancelled:type_name -> filature.v1.JobClosed
-	8,  // 17: filature.v1.Fact.job_expired:type_name -> filature.v1.JobClosed
-	9,  // 18: filature.v1.Fact.job_disputed:type_name -> filature.v1.JobDisputed
-	10, // 19: filature.v1.Fact.dispute_resolved:type_name -> filature.v1.DisputeResolved
-	21, // 20: filature.v1.Fact.adjusted:type_name -> filature.v1.Adjust
-	11, // 21: filature.v1.Fact.earnings_matured:type_name -> filature.v1.EarningsMatured
-	22, // 22: filature.v1.Fact.ticked:type_name -> filature.v1.Tick
-	23, // 23: filature.v1.Fact.network_set:type_name -> filature.v1.SetNetwork
-	12, // 24: filature.v1.Fact.rate_card_set:type_name -> filature.v1.RateCardSet
-	24, // 25: filature.v1.Fact.dispute_policy_set:type_name -> filature.v1.SetDisputePolicy
-	25, // 26: filature.v1.Fact.operator_set:type_name -> filature.v1.SetOperator
-	26, // 27: filature.v1.Fact.model_listed:type_name -> filature.v1.ListModel
-	27, // 28: filature.v1.Fact.client_registered:type_name -> filature.v1.RegisterClient
-	28, // 29: filature.v1.Fact.provider_registered:type_name -> filature.v1.RegisterProvider
-	29, // 30: filature.v1.Fact.worker_registered:type_name -> filature.v1.RegisterWorker
-	30, // 31: filature.v1.Fact.key_rotated:type_name -> filature.v1.RotateKey
-	31, // 32: filature.v1.Fact.retired:type_name -> filature.v1.Retire
-	32, // 33: filature.v1.Fact.offer_set:type_name -> filature.v1.SetOffer
-	33, // 34: filature.v1.Fact.attestation_challenged:type_name -> filature.v1.ChallengeAttestation
-	34, // 35: filature.v1.Fact.attestation_passed:type_name -> filature.v1.PassAttestation
-	35, // 36: filature.v1.Fact.attestation_failed:type_name -> filature.v1.FailAttestation
-	36, // 37: filature.v1.Fact.attestation_revoked:type_name -> filature.v1.RevokeAttestation
-	13, // 38: filature.v1.Fact.attestation_expired:type_name -> filature.v1.AttestationExpired
-	37, // 39: filature.v1.Fact.batch_sealed:type_name -> filature.v1.SealBatch
-	38, // 40: filature.v1.Fact.batch_proposed:type_name -> filature.v1.ObserveProposal
-	39, // 41: filature.v1.Fact.batch_activated:type_name -> filature.v1.ObserveActivation
-	40, // 42: filature.v1.Fact.batch_vetoed:type_name -> filature.v1.ObserveVeto
-	41, // 43: filature.v1.Fact.payout_observed:type_name -> filature.v1.ObservePayout
-	0,  // 44: filature.v1.Rejection.reason:type_name -> filature.v1.Reason
-	42, // 45: filature.v1.JobSubmitted.terms:type_name -> filature.v1.SubmitJob
-	43, // 46: filature.v1.JobClosed.usage:type_name -> filature.v1.Usage
-	44, // 47: filature.v1.JobClosed.failure:type_name -> filature.v1.FailureReason
-	45, // 48: filature.v1.JobDisputed.reason:type_name -> filature.v1.DisputeReason
-	46, // 49: filature.v1.RateCardSet.card:type_name -> filature.v1.RateCard
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	23, // 0: filature.v1.Entry.genesis:type_name -> filature.v1.Genesis
+	4,  // 1: filature.v1.Entry.answer:type_name -> filature.v1.Answer
+	3,  // 2: filature.v1.Entry.pin:type_name -> filature.v1.Pin
+	6,  // 3: filature.v1.Answer.refusal:type_name -> filature.v1.Rejection
+	5,  // 4: filature.v1.Answer.facts:type_name -> filature.v1.Fact
+	24, // 5: filature.v1.Fact.postings:type_name -> filature.v1.Posting
+	6,  // 6: filature.v1.Fact.rejection:type_name -> filature.v1.Rejection
+	25, // 7: filature.v1.Fact.account_opened:type_name -> filature.v1.OpenAccount
+	26, // 8: filature.v1.Fact.account_funded:type_name -> filature.v1.ObserveDeposit
+	27, // 9: filature.v1.Fact.withdrawal_accepted:type_name -> filature.v1.RequestWithdrawal
+	7,  // 10: filature.v1.Fact.job_submitted:type_name -> filature.v1.JobSubmitted
+	8,  // 11: filature.v1.Fact.job_assigned:type_name -> filature.v1.JobAssigned
+	28, // 12: filature.v1.Fact.job_started:type_name -> filature.v1.StartJob
+	29, // 13: filature.v1.Fact.job_metered:type_name -> filature.v1.MeterJob
+	9,  // 14: filature.v1.Fact.job_completed:type_name -> filature.v1.JobClosed
+	9,  // 15: filature.v1.Fact.job_failed:type_name -> filature.v1.JobClosed
+	9,  // 16: filature.v1.Fact.job_cancelled:type_name -> filature.v1.JobClosed
+	9,  // 17: filature.v1.Fact.job_expired:type_name -> filature.v1.JobClosed
+	13, // 18: filature.v1.Fact.job_disputed:type_name -> filature.v1.JobDisputed
+	14, // 19: filature.v1.Fact.dispute_resolved:type_name -> filature.v1.DisputeResolved
+	30, // 20: filature.v1.Fact.adjusted:type_name -> filature.v1.Adjust
+	15, // 21: filature.v1.Fact.earnings_matured:type_name -> filature.v1.EarningsMatured
+	11, // 22: filature.v1.Fact.pay_released:type_name -> filature.v1.PayReleased
+	12, // 23: filature.v1.Fact.pay_refused:type_name -> filature.v1.PayRefused
+	16, // 24: filature.v1.Fact.holdback_released:type_name -> filature.v1.HoldbackReleased
+	17, // 25: filature.v1.Fact.holdback_forfeited:type_name -> filature.v1.HoldbackForfeited
+	31, // 26: filature.v1.Fact.ticked:type_name -> filature.v1.Tick
+	32, // 27: filature.v1.Fact.network_set:type_name -> filature.v1.SetNetwork
+	21, // 28: filature.v1.Fact.rate_card_set:type_name -> filature.v1.RateCardSet
+	33, // 29: filature.v1.Fact.dispute_policy_set:type_name -> filature.v1.SetDisputePolicy
+	34, // 30: filature.v1.Fact.operator_set:type_name -> filature.v1.SetOperator
+	35, // 31: filature.v1.Fact.model_listed:type_name -> filature.v1.ListModel
+	36, // 32: filature.v1.Fact.client_registered:type_name -> filature.v1.RegisterClient
+	37, // 33: filature.v1.Fact.provider_registered:type_name -> filature.v1.RegisterProvider
+	38, // 34: filature.v1.Fact.worker_registered:type_name -> filature.v1.RegisterWorker
+	39, // 35: filature.v1.Fact.key_rotated:type_name -> filature.v1.RotateKey
+	40, // 36: filature.v1.Fact.retired:type_name -> filature.v1.Retire
+	41, // 37: filature.v1.Fact.offer_set:type_name -> filature.v1.SetOffer
+	42, // 38: filature.v1.Fact.attestation_challenged:type_name -> filature.v1.ChallengeAttestation
+	43, // 39: filature.v1.Fact.attestation_passed:type_name -> filature.v1.PassAttestation
+	44, // 40: filature.v1.Fact.attestation_failed:type_name -> filature.v1.FailAttestation
+	45, // 41: filature.v1.Fact.attestation_revoked:type_name -> filature.v1.RevokeAttestation
+	22, // 42: filature.v1.Fact.attestation_expired:type_name -> filature.v1.AttestationExpired
+	46, // 43: filature.v1.Fact.batch_sealed:type_name -> filature.v1.SealBatch
+	47, // 44: filature.v1.Fact.batch_proposed:type_name -> filature.v1.ObserveProposal
+	48, // 45: filature.v1.Fact.batch_activated:type_name -> filature.v1.ObserveActivation
+	49, // 46: filature.v1.Fact.batch_vetoed:type_name -> filature.v1.ObserveVeto
+	50, // 47: filature.v1.Fact.payout_observed:type_name -> filature.v1.ObservePayout
+	20, // 48: filature.v1.Fact.reputation_policy_set:type_name -> filature.v1.ReputationPolicySet
+	51, // 49: filature.v1.Fact.hold_policy_set:type_name -> filature.v1.SetHoldPolicy
+	52, // 50: filature.v1.Fact.image_retired:type_name -> filature.v1.RetireImage
+	19, // 51: filature.v1.Fact.standing_set:type_name -> filature.v1.StandingSet
+	0,  // 52: filature.v1.Rejection.reason:type_name -> filature.v1.Reason
+	53, // 53: filature.v1.JobSubmitted.terms:type_name -> filature.v1.SubmitJob
+	54, // 54: filature.v1.JobClosed.usage:type_name -> filature.v1.Usage
+	55, // 55: filature.v1.JobClosed.failure:type_name -> filature.v1.FailureReason
+	10, // 56: filature.v1.JobClosed.hold:type_name -> filature.v1.Hold
+	56, // 57: filature.v1.Hold.cause:type_name -> filature.v1.UnattestedCause
+	56, // 58: filature.v1.PayRefused.cause:type_name -> filature.v1.UnattestedCause
+	57, // 59: filature.v1.JobDisputed.reason:type_name -> filature.v1.DisputeReason
+	1,  // 60: filature.v1.HoldbackForfeited.cause:type_name -> filature.v1.ForfeitCause
+	58, // 61: filature.v1.StandingSet.kind:type_name -> filature.v1.SubjectKind
+	18, // 62: filature.v1.StandingSet.dimensions:type_name -> filature.v1.EvidenceCounts
+	59, // 63: filature.v1.ReputationPolicySet.policy:type_name -> filature.v1.ReputationPolicy
+	60, // 64: filature.v1.RateCardSet.card:type_name -> filature.v1.RateCard
+	56, // 65: filature.v1.AttestationExpired.cause:type_name -> filature.v1.UnattestedCause
+	66, // [66:66] is the sub-list for method output_type
+	66, // [66:66] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_filature_v1_ledger_proto_init() }
@@ -2267,6 +3219,10 @@ func file_filature_v1_ledger_proto_init() {
 		(*Fact_DisputeResolved)(nil),
 		(*Fact_Adjusted)(nil),
 		(*Fact_EarningsMatured)(nil),
+		(*Fact_PayReleased)(nil),
+		(*Fact_PayRefused)(nil),
+		(*Fact_HoldbackReleased)(nil),
+		(*Fact_HoldbackForfeited)(nil),
 		(*Fact_Ticked)(nil),
 		(*Fact_NetworkSet)(nil),
 		(*Fact_RateCardSet)(nil),
@@ -2289,14 +3245,18 @@ func file_filature_v1_ledger_proto_init() {
 		(*Fact_BatchActivated)(nil),
 		(*Fact_BatchVetoed)(nil),
 		(*Fact_PayoutObserved)(nil),
+		(*Fact_ReputationPolicySet)(nil),
+		(*Fact_HoldPolicySet)(nil),
+		(*Fact_ImageRetired)(nil),
+		(*Fact_StandingSet)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filature_v1_ledger_proto_rawDesc), len(file_filature_v1_ledger_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   13,
+			NumEnums:      2,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -43,6 +43,7 @@ func (e Reason) known() bool {
 		Reason_REASON_USAGE_INCONSISTENT,
 		Reason_REASON_USAGE_OVER_LIMIT,
 		Reason_REASON_DISPUTE_WINDOW_CLOSED,
+		Reason_REASON_WORKER_SUSPENDED,
 		Reason_REASON_UNKNOWN_PROVIDER,
 		Reason_REASON_UNKNOWN_SUBJECT,
 		Reason_REASON_KEY_IN_USE,
@@ -55,7 +56,20 @@ func (e Reason) known() bool {
 		Reason_REASON_CUT_WENT_BACK,
 		Reason_REASON_WRONG_BATCH_TOTAL,
 		Reason_REASON_WRONG_ROOT,
-		Reason_REASON_PAID_TOO_MUCH:
+		Reason_REASON_PAID_TOO_MUCH,
+		Reason_REASON_IMAGE_RETIRED:
+		return true
+	default:
+		return false
+	}
+}
+
+// known says whether the schema has the value, and it is not the unspecified one.
+func (e ForfeitCause) known() bool {
+	switch e {
+	case
+		ForfeitCause_FORFEIT_CAUSE_SLASHED,
+		ForfeitCause_FORFEIT_CAUSE_REVOKED:
 		return true
 	default:
 		return false
@@ -307,6 +321,34 @@ func (m *Fact) Check() error {
 		if err := body.EarningsMatured.Check(); err != nil {
 			return under("earnings_matured", err)
 		}
+	case *Fact_PayReleased:
+		if body.PayReleased == nil {
+			return missing("pay_released")
+		}
+		if err := body.PayReleased.Check(); err != nil {
+			return under("pay_released", err)
+		}
+	case *Fact_PayRefused:
+		if body.PayRefused == nil {
+			return missing("pay_refused")
+		}
+		if err := body.PayRefused.Check(); err != nil {
+			return under("pay_refused", err)
+		}
+	case *Fact_HoldbackReleased:
+		if body.HoldbackReleased == nil {
+			return missing("holdback_released")
+		}
+		if err := body.HoldbackReleased.Check(); err != nil {
+			return under("holdback_released", err)
+		}
+	case *Fact_HoldbackForfeited:
+		if body.HoldbackForfeited == nil {
+			return missing("holdback_forfeited")
+		}
+		if err := body.HoldbackForfeited.Check(); err != nil {
+			return under("holdback_forfeited", err)
+		}
 	case *Fact_Ticked:
 		if body.Ticked == nil {
 			return missing("ticked")
@@ -461,6 +503,34 @@ func (m *Fact) Check() error {
 		if err := body.PayoutObserved.Check(); err != nil {
 			return under("payout_observed", err)
 		}
+	case *Fact_ReputationPolicySet:
+		if body.ReputationPolicySet == nil {
+			return missing("reputation_policy_set")
+		}
+		if err := body.ReputationPolicySet.Check(); err != nil {
+			return under("reputation_policy_set", err)
+		}
+	case *Fact_HoldPolicySet:
+		if body.HoldPolicySet == nil {
+			return missing("hold_policy_set")
+		}
+		if err := body.HoldPolicySet.Check(); err != nil {
+			return under("hold_policy_set", err)
+		}
+	case *Fact_ImageRetired:
+		if body.ImageRetired == nil {
+			return missing("image_retired")
+		}
+		if err := body.ImageRetired.Check(); err != nil {
+			return under("image_retired", err)
+		}
+	case *Fact_StandingSet:
+		if body.StandingSet == nil {
+			return missing("standing_set")
+		}
+		if err := body.StandingSet.Check(); err != nil {
+			return under("standing_set", err)
+		}
 	default:
 		return missing("body")
 	}
@@ -488,6 +558,14 @@ func (*Fact) bound(raw []byte) error {
 		case 46:
 			if err := (*SealBatch)(nil).bound(content); err != nil {
 				return under("batch_sealed", err)
+			}
+		case 51:
+			if err := (*ReputationPolicySet)(nil).bound(content); err != nil {
+				return under("reputation_policy_set", err)
+			}
+		case 60:
+			if err := (*StandingSet)(nil).bound(content); err != nil {
+				return under("standing_set", err)
 			}
 		}
 	}
@@ -596,6 +674,62 @@ func (m *JobClosed) Check() error {
 	if m.Failure != 0 && !m.Failure.known() {
 		return wrongEnum("failure", int32(m.Failure))
 	}
+	if m.Hold != nil {
+		if err := m.Hold.Check(); err != nil {
+			return under("hold", err)
+		}
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *Hold) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if !m.Cause.known() {
+		return wrongEnum("cause", int32(m.Cause))
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *PayReleased) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if n := len(m.Job); n != 32 {
+		return wrongSize("job", n, 32)
+	}
+	if n := len(m.Worker); n != 32 {
+		return wrongSize("worker", n, 32)
+	}
+	if n := len(m.Provider); n != 32 {
+		return wrongSize("provider", n, 32)
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *PayRefused) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if n := len(m.Job); n != 32 {
+		return wrongSize("job", n, 32)
+	}
+	if n := len(m.Account); n != 32 {
+		return wrongSize("account", n, 32)
+	}
+	if n := len(m.Worker); n != 32 {
+		return wrongSize("worker", n, 32)
+	}
+	if n := len(m.Provider); n != 32 {
+		return wrongSize("provider", n, 32)
+	}
+	if !m.Cause.known() {
+		return wrongEnum("cause", int32(m.Cause))
+	}
 	return nil
 }
 
@@ -654,6 +788,131 @@ func (m *EarningsMatured) Check() error {
 }
 
 // Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *HoldbackReleased) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if n := len(m.Provider); n != 32 {
+		return wrongSize("provider", n, 32)
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *HoldbackForfeited) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if n := len(m.Provider); n != 32 {
+		return wrongSize("provider", n, 32)
+	}
+	if !m.Cause.known() {
+		return wrongEnum("cause", int32(m.Cause))
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *EvidenceCounts) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *StandingSet) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if !m.Kind.known() {
+		return wrongEnum("kind", int32(m.Kind))
+	}
+	if n := len(m.Subject); n != 32 {
+		return wrongSize("subject", n, 32)
+	}
+	if n := len(m.Policy); n != 32 {
+		return wrongSize("policy", n, 32)
+	}
+	if n := len(m.Dimensions); n > 4 {
+		return tooMany("dimensions", n, 4)
+	}
+	for i, e := range m.Dimensions {
+		if err := e.Check(); err != nil {
+			return underIndex("dimensions", i, err)
+		}
+	}
+	if n := len(m.Seen); n > 16 {
+		return tooMany("seen", n, 16)
+	}
+	return nil
+}
+
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*StandingSet) bound(raw []byte) error {
+	var nDimensions int
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 4:
+			nDimensions++
+			if len(content) < 0 { // cannot be valid; decode says why
+				if err := decode(content, new(EvidenceCounts)); err != nil {
+					return underIndex("dimensions", nDimensions-1, err)
+				}
+			}
+		}
+	}
+	if nDimensions > 4 {
+		return tooMany("dimensions", nDimensions, 4)
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *ReputationPolicySet) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if n := len(m.Id); n != 32 {
+		return wrongSize("id", n, 32)
+	}
+	if m.Policy == nil {
+		return missing("policy")
+	}
+	{
+		if err := m.Policy.Check(); err != nil {
+			return under("policy", err)
+		}
+	}
+	return nil
+}
+
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*ReputationPolicySet) bound(raw []byte) error {
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 2:
+			if err := (*ReputationPolicy)(nil).bound(content); err != nil {
+				return under("policy", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *RateCardSet) Check() error {
 	if len(m.unknownFields) != 0 {
 		return unknownField(m.unknownFields)
@@ -679,6 +938,9 @@ func (m *AttestationExpired) Check() error {
 	}
 	if n := len(m.Worker); n != 32 {
 		return wrongSize("worker", n, 32)
+	}
+	if m.Cause != 0 && !m.Cause.known() {
+		return wrongEnum("cause", int32(m.Cause))
 	}
 	return nil
 }

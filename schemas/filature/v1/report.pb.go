@@ -200,6 +200,9 @@ type Claim struct {
 	//	*Claim_ObserveActivation
 	//	*Claim_ObserveVeto
 	//	*Claim_ObservePayout
+	//	*Claim_SetReputationPolicy
+	//	*Claim_SetHoldPolicy
+	//	*Claim_RetireImage
 	Body          isClaim_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -548,6 +551,33 @@ func (x *Claim) GetObservePayout() *ObservePayout {
 	return nil
 }
 
+func (x *Claim) GetSetReputationPolicy() *SetReputationPolicy {
+	if x != nil {
+		if x, ok := x.Body.(*Claim_SetReputationPolicy); ok {
+			return x.SetReputationPolicy
+		}
+	}
+	return nil
+}
+
+func (x *Claim) GetSetHoldPolicy() *SetHoldPolicy {
+	if x != nil {
+		if x, ok := x.Body.(*Claim_SetHoldPolicy); ok {
+			return x.SetHoldPolicy
+		}
+	}
+	return nil
+}
+
+func (x *Claim) GetRetireImage() *RetireImage {
+	if x != nil {
+		if x, ok := x.Body.(*Claim_RetireImage); ok {
+			return x.RetireImage
+		}
+	}
+	return nil
+}
+
 type isClaim_Body interface {
 	isClaim_Body()
 }
@@ -691,6 +721,18 @@ type Claim_ObservePayout struct {
 	ObservePayout *ObservePayout `protobuf:"bytes,49,opt,name=observe_payout,json=observePayout,proto3,oneof"`
 }
 
+type Claim_SetReputationPolicy struct {
+	SetReputationPolicy *SetReputationPolicy `protobuf:"bytes,50,opt,name=set_reputation_policy,json=setReputationPolicy,proto3,oneof"`
+}
+
+type Claim_SetHoldPolicy struct {
+	SetHoldPolicy *SetHoldPolicy `protobuf:"bytes,51,opt,name=set_hold_policy,json=setHoldPolicy,proto3,oneof"`
+}
+
+type Claim_RetireImage struct {
+	RetireImage *RetireImage `protobuf:"bytes,52,opt,name=retire_image,json=retireImage,proto3,oneof"`
+}
+
 func (*Claim_OpenAccount) isClaim_Body() {}
 
 func (*Claim_ObserveDeposit) isClaim_Body() {}
@@ -759,6 +801,12 @@ func (*Claim_ObserveVeto) isClaim_Body() {}
 
 func (*Claim_ObservePayout) isClaim_Body() {}
 
+func (*Claim_SetReputationPolicy) isClaim_Body() {}
+
+func (*Claim_SetHoldPolicy) isClaim_Body() {}
+
+func (*Claim_RetireImage) isClaim_Body() {}
+
 var File_filature_v1_report_proto protoreflect.FileDescriptor
 
 const file_filature_v1_report_proto_rawDesc = "" +
@@ -772,7 +820,7 @@ const file_filature_v1_report_proto_rawDesc = "" +
 	"\x06signer\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\x06signer\x12\x14\n" +
 	"\x05shard\x18\x03 \x01(\rR\x05shard\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x121\n" +
-	"\x06claims\x18\x05 \x03(\v2\x12.filature.v1.ClaimB\x05\x90\xb5\x18\xe8\aR\x06claims\"\xa5\x11\n" +
+	"\x06claims\x18\x05 \x03(\v2\x12.filature.v1.ClaimB\x05\x90\xb5\x18\xe8\aR\x06claims\"\x82\x13\n" +
 	"\x05Claim\x12=\n" +
 	"\fopen_account\x18\x01 \x01(\v2\x18.filature.v1.OpenAccountH\x00R\vopenAccount\x12F\n" +
 	"\x0fobserve_deposit\x18\x02 \x01(\v2\x1b.filature.v1.ObserveDepositH\x00R\x0eobserveDeposit\x12O\n" +
@@ -816,7 +864,10 @@ const file_filature_v1_report_proto_rawDesc = "" +
 	"\x10observe_proposal\x18. \x01(\v2\x1c.filature.v1.ObserveProposalH\x00R\x0fobserveProposal\x12O\n" +
 	"\x12observe_activation\x18/ \x01(\v2\x1e.filature.v1.ObserveActivationH\x00R\x11observeActivation\x12=\n" +
 	"\fobserve_veto\x180 \x01(\v2\x18.filature.v1.ObserveVetoH\x00R\vobserveVeto\x12C\n" +
-	"\x0eobserve_payout\x181 \x01(\v2\x1a.filature.v1.ObservePayoutH\x00R\robservePayoutB\x06\n" +
+	"\x0eobserve_payout\x181 \x01(\v2\x1a.filature.v1.ObservePayoutH\x00R\robservePayout\x12V\n" +
+	"\x15set_reputation_policy\x182 \x01(\v2 .filature.v1.SetReputationPolicyH\x00R\x13setReputationPolicy\x12D\n" +
+	"\x0fset_hold_policy\x183 \x01(\v2\x1a.filature.v1.SetHoldPolicyH\x00R\rsetHoldPolicy\x12=\n" +
+	"\fretire_image\x184 \x01(\v2\x18.filature.v1.RetireImageH\x00R\vretireImageB\x06\n" +
 	"\x04bodyB=Z;github.com/filature/filature/schemas/filature/v1;filaturev1b\x06proto3"
 
 var (
@@ -870,6 +921,9 @@ var file_filature_v1_report_proto_goTypes = []any{
 	(*ObserveActivation)(nil),    // 34: filature.v1.ObserveActivation
 	(*ObserveVeto)(nil),          // 35: filature.v1.ObserveVeto
 	(*ObservePayout)(nil),        // 36: filature.v1.ObservePayout
+	(*SetReputationPolicy)(nil),  // 37: filature.v1.SetReputationPolicy
+	(*SetHoldPolicy)(nil),        // 38: filature.v1.SetHoldPolicy
+	(*RetireImage)(nil),          // 39: filature.v1.RetireImage
 }
 var file_filature_v1_report_proto_depIdxs = []int32{
 	2,  // 0: filature.v1.Report.claims:type_name -> filature.v1.Claim
@@ -907,11 +961,14 @@ var file_filature_v1_report_proto_depIdxs = []int32{
 	34, // 32: filature.v1.Claim.observe_activation:type_name -> filature.v1.ObserveActivation
 	35, // 33: filature.v1.Claim.observe_veto:type_name -> filature.v1.ObserveVeto
 	36, // 34: filature.v1.Claim.observe_payout:type_name -> filature.v1.ObservePayout
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	37, // 35: filature.v1.Claim.set_reputation_policy:type_name -> filature.v1.SetReputationPolicy
+	38, // 36: filature.v1.Claim.set_hold_policy:type_name -> filature.v1.SetHoldPolicy
+	39, // 37: filature.v1.Claim.retire_image:type_name -> filature.v1.RetireImage
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_filature_v1_report_proto_init() }
@@ -957,6 +1014,9 @@ func file_filature_v1_report_proto_init() {
 		(*Claim_ObserveActivation)(nil),
 		(*Claim_ObserveVeto)(nil),
 		(*Claim_ObservePayout)(nil),
+		(*Claim_SetReputationPolicy)(nil),
+		(*Claim_SetHoldPolicy)(nil),
+		(*Claim_RetireImage)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

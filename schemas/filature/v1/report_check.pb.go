@@ -315,6 +315,27 @@ func (m *Claim) Check() error {
 		if err := body.ObservePayout.Check(); err != nil {
 			return under("observe_payout", err)
 		}
+	case *Claim_SetReputationPolicy:
+		if body.SetReputationPolicy == nil {
+			return missing("set_reputation_policy")
+		}
+		if err := body.SetReputationPolicy.Check(); err != nil {
+			return under("set_reputation_policy", err)
+		}
+	case *Claim_SetHoldPolicy:
+		if body.SetHoldPolicy == nil {
+			return missing("set_hold_policy")
+		}
+		if err := body.SetHoldPolicy.Check(); err != nil {
+			return under("set_hold_policy", err)
+		}
+	case *Claim_RetireImage:
+		if body.RetireImage == nil {
+			return missing("retire_image")
+		}
+		if err := body.RetireImage.Check(); err != nil {
+			return under("retire_image", err)
+		}
 	default:
 		return missing("body")
 	}
@@ -334,6 +355,10 @@ func (*Claim) bound(raw []byte) error {
 		case 45:
 			if err := (*SealBatch)(nil).bound(content); err != nil {
 				return under("seal_batch", err)
+			}
+		case 50:
+			if err := (*SetReputationPolicy)(nil).bound(content); err != nil {
+				return under("set_reputation_policy", err)
 			}
 		}
 	}

@@ -64,7 +64,10 @@ func sampleValue(field protoreflect.FieldDescriptor, fresh protoreflect.Value, i
 		sample(fresh.Message(), "", index, least)
 		return fresh
 	case protoreflect.BytesKind:
-		size, _, _ := limitsOf(field)
+		size, limit, _ := limitsOf(field)
+		if size == 0 && !least {
+			size = min(limit, 5)
+		}
 		return protoreflect.ValueOfBytes(bytes.Repeat(seed[:], 2)[:size])
 	case protoreflect.StringKind:
 		return protoreflect.ValueOfString(fmt.Sprintf("%s “ü\n\"🧵", field.Name()))

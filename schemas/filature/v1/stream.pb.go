@@ -207,7 +207,7 @@ func (x *FactPosition) GetFact() uint32 {
 }
 
 // Completion is the end of one job and what it cost, as the ledger decided it. Each job has exactly
-// one. A dispute may refund a part of the charge later; that is not in this stream.
+// one. A dispute may refund a part of the charge later, and refused pay all of it; that is not in this stream.
 type Completion struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Position *FactPosition          `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`

@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/projections"
+	v1 "github.com/filature/filature/schemas/filature/v1"
+)
+
+func (q reader) Standings(ctx context.Context, kind v1.SubjectKind, subject [32]byte) ([]projections.Standing, error) {
+	found, err := many(ctx, q, projections.Standings, "WHERE kind = ? AND subject = ? ORDER BY shard", projections.SubjectName(kind), blob(subject))
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("standing of %x: %w", subject, projections.ErrNotFound)
+	}
+	return found, err
+}
+
+func (q reader) Hold(ctx context.Context, job domain.JobID) (projections.Hold, error) {
+	return one(ctx, q, projections.Holds, "WHERE job = ?", blob(job))
+}
+
+func (q reader) HoldTotals(ctx context.Context) ([]projections.HoldTotal, error) {
+	totals, err := scanAll(ctx, q, func(t *projections.HoldTotal) []any {
+		return []any{id[domain.WorkerID]{&t.Worker}, id[domain.ProviderID]{&t.Provider}, &t.Cause, &t.State, &t.Jobs, &t.Amount, &t.Charge}
+	}, `SELECT worker, provider, cause, state, COUNT(*), SUM(amount_nano), SUM(charge_nano) FROM holds
+		GROUP BY worker, provider, cause, state ORDER BY worker, cause, state`)
+	if err != nil {
+		return nil, fmt.Errorf("read held pay: %w", err)
+	}
+	return totals, nil
+}
+
+func (q reader) Holdback(ctx context.Context, key projections.HoldbackKey) (projections.Holdback, error) {
+	return one(ctx, q, projections.Holdbacks, "WHERE provider = ? AND shard = ? AND bucket_ms = ?", blob(key.Provider), key.Shard, key.BucketMs)
+}
+
+func (q reader) Work(ctx context.Context, which projections.MarketFilter) ([]projections.Work, error) {
+	return many(ctx, q, projections.WorkByHour,
+		"WHERE hour_ms >= ?1 AND hour_ms < ?2 AND (?3 = x'' OR model = ?3) ORDER BY hour_ms, model, worker",
+		which.FromMs, which.ToMs, blob(which.Model))
+}
+
+func (q reader) OffersUntil(ctx context.Context, which projections.MarketFilter) ([]projections.OfferChange, error) {
+	return many(ctx, q, projections.OfferHistory, `WHERE at_ms < ?2 AND (?3 = x'' OR model = ?3)
+		AND (at_ms >= ?1 OR NOT EXISTS (SELECT 1 FROM offer_history AS later
+			WHERE later.model = offer_history.model AND later.worker = offer_history.worker AND later.at_ms < ?1
+			AND (later.ledger_offset, later.fact) > (offer_history.ledger_offset, offer_history.fact)))
+		ORDER BY ledger_offset, fact`, which.FromMs, which.ToMs, blob(which.Model))
+}
