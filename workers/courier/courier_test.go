@@ -151,8 +151,16 @@ func TestAMessageThatFailsIsTriedAgainAndThenPutAside(t *testing.T) {
 	if m.UUID != "bad" || string(m.Payload) != "payload of bad" {
 		t.Errorf("put aside: %s %q", m.UUID, m.Payload)
 	}
+	w.end()
 	w.counts("filature_courier_poisoned_messages_total", 1)
 	w.counts("filature_courier_handler_execution_time_seconds", 2) // good and bad tries
+}
+
+// end stops the courier and waits for it. A message is counted just after it was put aside, so counts are whole from here on.
+func (w *world) end() {
+	w.Helper()
+	w.stop()
+	want(w.T, w.ended, "end")
 }
 
 func (w *world) counts(metric string, series int) {
@@ -225,6 +233,7 @@ func TestWhatCantBePutAsideIsDeliveredAgain(t *testing.T) {
 	if n := len(tries); n != 3 {
 		t.Errorf("handled %d times; want 3: each time that it could not be put aside", n)
 	}
+	w.end()
 	w.counts("filature_courier_poisoned_messages_total", 1)
 }
 
