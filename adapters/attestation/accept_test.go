@@ -1,6 +1,8 @@
 package attestation_test
 
 import (
+	"crypto/elliptic"
+	"crypto/x509"
 	"encoding/hex"
 	"slices"
 	"testing"
@@ -195,6 +197,25 @@ func TestTwinSignaturesAreOneStatement(t *testing.T) {
 		t.Fatalf("one is not taken\n%s\n%s", explain(a), explain(b))
 	}
 	if string(a.EvidenceId) != string(b.EvidenceId) || string(a.EvidenceDigest) == string(b.EvidenceDigest) {
+		t.Error("the id must be one, the digest two")
+	}
+}
+
+// TestATwinOfACertificateMakesNoOtherStatement: whoever shows a quote can turn the signature on the PCK certificate in it into
+// its twin, and the quote still holds.
+func TestATwinOfACertificateMakesNoOtherStatement(t *testing.T) {
+	w := attestationtest.NewWorld(t)
+	before := w.Verifier().Appraise(w.Case(t, w.TDX(t, 4, nil)))
+	twin, err := x509.ParseCertificate(attestationtest.Twin(t, w.Intel.PCK.Raw, elliptic.P256()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Intel.PCK = twin
+	after := w.Verifier().Appraise(w.Case(t, w.TDX(t, 4, nil)))
+	if !attestation.Accepted(before) || !attestation.Accepted(after) {
+		t.Fatalf("one is not taken\n%s\n%s", explain(before), explain(after))
+	}
+	if string(before.EvidenceId) != string(after.EvidenceId) || string(before.EvidenceDigest) == string(after.EvidenceDigest) {
 		t.Error("the id must be one, the digest two")
 	}
 }

@@ -2,6 +2,7 @@ package attestation_test
 
 import (
 	"bytes"
+	"crypto/elliptic"
 	"crypto/sha512"
 	"encoding/binary"
 	"slices"
@@ -74,6 +75,14 @@ func TestABadGPUIsRefused(t *testing.T) {
 		{"one shown twice", withGPUs(func(t *testing.T, w *attestationtest.World, challenge domain.Challenge) []*v1.GpuEvidence {
 			gpu := w.NVIDIA.GPU(t, 0)
 			return []*v1.GpuEvidence{gpu.Evidence(t, challenge, nil), gpu.Evidence(t, challenge, nil)}
+		}, "required: 0", "required: 2"), []string{"gpu/twice"}},
+		{"one shown twice, the second time with the twin of the signature on its certificate", withGPUs(func(t *testing.T, w *attestationtest.World,
+			challenge domain.Challenge,
+		) []*v1.GpuEvidence {
+			gpu := w.NVIDIA.GPU(t, 0)
+			again := gpu.Evidence(t, challenge, nil)
+			again.Certificates[1].Der = attestationtest.Twin(t, again.Certificates[1].Der, elliptic.P384())
+			return []*v1.GpuEvidence{gpu.Evidence(t, challenge, nil), again}
 		}, "required: 0", "required: 2"), []string{"gpu/twice"}},
 		{"a report for another challenge", withGPUs(func(t *testing.T, w *attestationtest.World, challenge domain.Challenge) []*v1.GpuEvidence {
 			challenge.Nonce[0] ^= 1

@@ -323,8 +323,12 @@ func (p GPUPolicy) check() error {
 	if len(p.Firmware) > maxFirmware {
 		return fmt.Errorf("firmware: has %d, at most %d are read", len(p.Firmware), maxFirmware)
 	}
+	seen := map[string]bool{}
 	for i, firmware := range p.Firmware {
+		name := firmware.Driver + " " + strings.ToLower(firmware.VBIOS)
 		switch {
+		case seen[name]:
+			return fmt.Errorf("firmware[%d]: is there twice, and one would hide the other", i)
 		case firmware.Driver == "" || firmware.VBIOS == "":
 			return fmt.Errorf("firmware[%d]: want a driver and a vbios", i)
 		case len(firmware.Measurements) == 0:
@@ -335,6 +339,7 @@ func (p GPUPolicy) check() error {
 				return fmt.Errorf("firmware[%d].measurements.%d: has %d bytes, want 48", i, index, len(measurement))
 			}
 		}
+		seen[name] = true
 	}
 	return nil
 }

@@ -63,6 +63,10 @@ func TestAPolicyThatIsNotExactIsRefused(t *testing.T) {
 		{"a negative number of GPUs", []string{"required: 0", "required: -1"}, "gpu.required: is -1"},
 		{"firmware without a driver", []string{"driver: 550.90.07", "driver: ''"}, "gpu.firmware[0]: want a driver"},
 		{"firmware that measures nothing", []string{"measurements: {1: ", "measurements: {} #"}, "gpu.firmware[0].measurements"},
+		{"firmware that is there twice", []string{"  firmware:\n", "  firmware:\n    - {driver: 550.90.07, vbios: 96009F0001000000, measurements: {1: " +
+			strings.Repeat("00", 48) + "}}\n"}, "gpu.firmware[1]: is there twice"},
+		{"a measurement twice, written in two ways", []string{"measurements: {1: ", "measurements: {0x1: " + strings.Repeat("00", 48) + ", 1: "},
+			"the index 0x1 is not written as a plain number"},
 		{"a measurement that is cut", []string{"measurements: {1: ", "measurements: {1: 00"}, "gpu.firmware[0].measurements.1: has 49 bytes"},
 	} {
 		text := attestationtest.Replace(t, good, test.replace...)

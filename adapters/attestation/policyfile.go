@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -42,12 +43,18 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	return p, nil
 }
 
+// decimal is a number that can be written in no other way: 1, 0x1 and 01 would be one index and three fields.
+var decimal = regexp.MustCompile(`^(?:0|[1-9][0-9]*)$`)
+
 // plain refuses references: with them a small text can mean a huge tree, or one thing here and another there.
 func plain(node *yaml.Node) error {
 	if node.Kind == yaml.AliasNode || node.Anchor != "" || node.Tag == "!!merge" {
 		return fmt.Errorf("line %d: references (&, *, <<) are not allowed", node.Line)
 	}
-	for _, child := range node.Content {
+	for i, child := range node.Content {
+		if node.Kind == yaml.MappingNode && i%2 == 0 && child.Tag == "!!int" && !decimal.MatchString(child.Value) {
+			return fmt.Errorf("line %d: the index %s is not written as a plain number", child.Line, child.Value)
+		}
 		if err := plain(child); err != nil {
 			return err
 		}

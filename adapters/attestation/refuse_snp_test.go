@@ -3,6 +3,7 @@ package attestation_test
 import (
 	"crypto/x509"
 	"encoding/binary"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -203,6 +204,13 @@ func TestOldFirmwareIsRefused(t *testing.T) {
 		{"at launch", genoa(func(report []byte) { report[0x1F0+6] = 22 }), []string{"snp/tcb-launch"}},
 		{"current", genoa(func(report []byte) { report[0x38+6] = 22 }), []string{"snp/tcb-current"}},
 		{"a key of another level than the reported", genoa(func(report []byte) { report[0x187]-- }), []string{"snp/key-tcb"}},
+		{"reserved bytes in the reported level, and no certificate", func(t *testing.T, w *attestationtest.World) attestation.Case {
+			files, line := w.Files(t), w.AMD["Genoa"]
+			files[fmt.Sprintf("amd/Genoa/vcek/%x-%016x.der", line.Chip, line.TCB.Encode("Genoa"))] = line.VCEK(t, line.TCB)
+			c := w.Case(t, w.SNP(t, "Genoa", func(report []byte) { report[0x183] = 1 }))
+			c.Evidence.EndorsementKey, c.Collateral = nil, attestationtest.Collateral(t, files)
+			return c
+		}, []string{"snp/key-tcb"}},
 		{"reserved bytes in the reported level", genoa(func(report []byte) { report[0x183] = 1 }), []string{"snp/key-tcb"}},
 	}
 	for name, level := range map[string]sevsnp.TCB{

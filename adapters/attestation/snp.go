@@ -43,8 +43,7 @@ func (a *appraisal) appraiseSNP() {
 	if !ok {
 		return
 	}
-	id := sha256.Sum256(append(slices.Clone(report.Signed()), sha256Of(key.Certificate.Raw)...))
-	a.result.EvidenceId = id[:]
+	a.statement(report.Signed(), key.Certificate)
 	if a.hopeless() {
 		return
 	}
@@ -130,6 +129,24 @@ func (a *appraisal) snpFloors(r *sevsnp.Report, line string) {
 
 // snpKey finds and verifies the certificate of the key that is said to have signed the report.
 func (a *appraisal) snpKey(r *sevsnp.Report, line string) (*sevsnp.EndorsementKey, bool) {
+	key, ok := a.snpKeyShown(r, line)
+	if !ok {
+		return nil, false
+	}
+	a.within(key.Certificate.NotAfter)
+	if key.Signer == sevsnp.VCEK && r.ChipID != [64]byte{} {
+		a.check(hardware, cryptoFailed, "snp/key-chip", key.IsChip(r.ChipID), "the endorsement key is that of the chip which the report names",
+			fmt.Sprintf("%x", key.HardwareID), fmt.Sprintf("%x", r.ChipID[:len(key.HardwareID)]))
+	}
+	// The host may report a lower level than it runs, and no higher one: keys of higher levels are not there yet.
+	reported := sevsnp.DecodeTCB(line, r.Reported)
+	a.check(hardware, cryptoFailed, "snp/key-tcb", reported == key.TCB && reported.Encode(line) == r.Reported,
+		"the endorsement key was made for the level that is reported", reported.String(), key.TCB.String())
+	return key, true
+}
+
+// snpKeyShown verifies the certificate that the worker shows, or where it shows none the one in our collateral.
+func (a *appraisal) snpKeyShown(r *sevsnp.Report, line string) (*sevsnp.EndorsementKey, bool) {
 	der := a.Evidence.EndorsementKey
 	if len(der) == 0 {
 		return a.snpOwnKey(r, line)
@@ -142,15 +159,6 @@ func (a *appraisal) snpKey(r *sevsnp.Report, line string) (*sevsnp.EndorsementKe
 		return nil, false
 	}
 	a.holds(cryptoFailed, "snp/key-dates", "all certificates are valid now", key.InTime(a.anchors.AMD[line], a.Now))
-	a.within(key.Certificate.NotAfter)
-	if key.Signer == sevsnp.VCEK && r.ChipID != [64]byte{} {
-		a.check(hardware, cryptoFailed, "snp/key-chip", key.IsChip(r.ChipID), "the endorsement key is that of the chip which the report names",
-			fmt.Sprintf("%x", key.HardwareID), fmt.Sprintf("%x", r.ChipID[:len(key.HardwareID)]))
-	}
-	// The host may report a lower level than it runs, and no higher one: keys of higher levels are not there yet.
-	reported := sevsnp.DecodeTCB(line, r.Reported)
-	a.check(hardware, cryptoFailed, "snp/key-tcb", reported == key.TCB && reported.Encode(line) == r.Reported,
-		"the endorsement key was made for the level that is reported", reported.String(), key.TCB.String())
 	return key, true
 }
 
@@ -177,7 +185,6 @@ func (a *appraisal) snpOwnKey(r *sevsnp.Report, line string) (*sevsnp.Endorsemen
 		a.badFile(check, name, err.Error())
 		return nil, false
 	}
-	a.within(key.Certificate.NotAfter)
 	a.check(hardware, cryptoFailed, check, true, "AMD's key for this line certifies the endorsement key", "", "")
 	return key, true
 }

@@ -1,7 +1,6 @@
 package attestation
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -33,8 +32,7 @@ func (a *appraisal) appraiseTDX() {
 	if !a.holds(unexpected, "tdx/pck-format", "the PCK certificate says which processor it is", err) {
 		return
 	}
-	id := sha256.Sum256(append(slices.Clone(quote.Signed()), sha256Of(quote.PCK.Raw)...))
-	a.result.EvidenceId = id[:]
+	a.statement(quote.Signed(), quote.PCK)
 	a.result.Chip, a.result.Product = platform.PPID[:], "TDX "+strings.ToUpper(platform.FMSPCText())
 	a.result.Tcb = fmt.Sprintf("components %v, pce %d, module %d.%d", platform.Components, platform.PCESVN, quote.ModuleSVNs[1], quote.ModuleSVNs[0])
 	a.platform(platform.PPID[:])

@@ -1,6 +1,7 @@
 package attestation
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
@@ -119,6 +120,14 @@ func (a *appraisal) binding(have [64]byte) {
 	}
 	a.fail(identity, cryptoFailed, name, "the report is not bound to this worker's key and challenge",
 		fmt.Sprintf("%x", have), fmt.Sprintf("%x", want))
+}
+
+// statement names what a processor signed, and with which key. Neither the signature is part of the name nor the one on the
+// key's certificate: each can be written in two ways.
+func (a *appraisal) statement(signed []byte, by *x509.Certificate) {
+	key := sha256.Sum256(by.RawSubjectPublicKeyInfo)
+	id := sha256.Sum256(append(bytes.Clone(signed), key[:]...))
+	a.result.EvidenceId = id[:]
 }
 
 // image checks what was measured against the policy.

@@ -237,6 +237,33 @@ func (a *authority) renamed(name string) *authority {
 	return &authority{&c, a.key}
 }
 
+// Twin is a certificate (DER) with the other ECDSA signature that holds for it: other bytes, the same statement.
+func Twin(t testing.TB, der []byte, curve elliptic.Curve) []byte {
+	t.Helper()
+	var c struct {
+		Signed, Algorithm asn1.RawValue
+		Signature         asn1.BitString
+	}
+	var pair struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := asn1.Unmarshal(c.Signature.Bytes, &pair); err != nil {
+		t.Fatal(err)
+	}
+	pair.S.Sub(curve.Params().N, pair.S)
+	signature, err := asn1.Marshal(pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Signature = asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
+	twin, err := asn1.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return twin
+}
+
 // revoke makes a list of revoked certificates that is valid for a month.
 func (a *authority) revoke(t testing.TB, from time.Time, algorithm x509.SignatureAlgorithm, serials ...*big.Int) []byte {
 	t.Helper()

@@ -181,8 +181,9 @@ func ParseChain(ders [][]byte) (Chain, error) {
 	return chain, nil
 }
 
-// Device names the GPU: the SHA-512/256 of the certificate above its attestation key, which is burnt in.
-func (c Chain) Device() [32]byte { return sha512.Sum512_256(c[1].Raw) }
+// Device names the GPU: the SHA-512/256 of the key above its attestation key, which is burnt in. The certificate as a
+// whole is no name: the signature on it has a twin, which would make two GPUs of one.
+func (c Chain) Device() [32]byte { return sha512.Sum512_256(c[1].RawSubjectPublicKeyInfo) }
 
 // Verify says whether each certificate is signed by the next and the last by the root, at a time. No path is looked
 // for: the chain is in order or refused, so its length bounds the work.
