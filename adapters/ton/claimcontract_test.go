@@ -201,7 +201,8 @@ func TestEveryStepStaysBelowItsGasBound(t *testing.T) {
 	govern := tolkConstant(t, "GAS_GOVERN")
 	bounds := map[uint64]uint64{
 		opDeposit: tolkConstant(t, "GAS_DEPOSIT"), opProposeRoot: tolkConstant(t, "GAS_PROPOSE"),
-		opActivateRoot: govern, opVetoRoot: govern, opSetPaused: govern,
+		opActivateRoot: govern, opVetoRoot: govern, opSetPaused: govern, opProposeAdmin: govern, opAcceptAdmin: govern,
+		opProposeUpgrade: govern, opApplyUpgrade: govern, opVetoChange: govern,
 		opClaim: tolkConstant(t, "GAS_CLAIM"), opClaimUpTo: tolkConstant(t, "GAS_CLAIM_ACCOUNT"),
 		opPayRequest: tolkConstant(t, "GAS_PAY_REQUEST"),
 	}
@@ -224,7 +225,16 @@ func TestEveryStepStaysBelowItsGasBound(t *testing.T) {
 	note(s.send(theAdmin, s.proposal(4, deep, total)))
 	s.now += uint32(delay / time.Second)
 	note(s.send(aStranger, s.vault.ActivateMessage()))
+	boc, hash := otherCode()
+	note(s.send(theAdmin, s.vault.ProposeUpgradeMessage(hash)))
+	note(s.send(theGuardian, s.vault.VetoChangeMessage(s.state().Change.ID)))
+	note(s.send(theAdmin, s.vault.ProposeAdminMessage(aSuccessor)))
+	s.wait(delay)
+	note(s.send(aSuccessor, s.vault.AcceptAdminMessage()))
+	note(s.send(aSuccessor, s.vault.ProposeUpgradeMessage(hash)))
+	s.wait(delay)
 	note(s.send(theGuardian, s.vault.PauseMessage(true)))
+	note(s.send(theGuardian, s.upgrade(boc)))
 	for op, bound := range bounds {
 		t.Logf("%#x: %d gas of %d", op, seen[op], bound)
 		if seen[op] == 0 || seen[op] > bound {
@@ -241,7 +251,7 @@ func TestAFailedPayoutIsTakenBackAndCanBeClaimedAgain(t *testing.T) {
 		MustStoreBigCoins(coinsOf(total).Nano()).MustStoreSlice(make([]byte, 32), 256).EndCell()
 	data := cell.BeginCell().MustStoreAddr(theAdmin.std()).MustStoreAddr(theGuardian.std()).
 		MustStoreBoolBit(false).MustStoreUInt(600, 32).MustStoreUInt(1, 32).MustStoreCoins(0).
-		MustStoreRef(active).MustStoreBoolBit(false).MustStoreRef(s.vault.client.claimCode).EndCell()
+		MustStoreRef(active).MustStoreBoolBit(false).MustStoreRef(s.vault.client.claimCode).MustStoreBoolBit(false).EndCell()
 	s.place(s.vault.self, s.vault.client.vaultCode, data, domain.Coin/2)
 	payee := provider(2)
 

@@ -5,7 +5,7 @@ import "fmt"
 // exitCodes puts the contracts' errors (contracts/messages.tolk) and the virtual machine's common
 // ones into words. A test compares the first group with the source.
 var exitCodes = map[int32]string{
-	101: "only the admin may propose",
+	101: "only the admin may do this",
 	102: "only the guardian may veto or unpause",
 	103: "the vault is paused",
 	104: "the proof is no Merkle proof cell",
@@ -18,9 +18,14 @@ var exitCodes = map[int32]string{
 	111: "the sender is not the claim account's vault",
 	112: "payouts would exceed the root's total",
 	113: "too little coin attached",
-	114: "the pending root is not due yet",
+	114: "what is pending is not due yet",
 	115: "another root is pending",
 	116: "no root is pending",
+	117: "only the proposed admin may accept",
+	118: "the code is not the one that was proposed",
+	119: "another change of admin or code is pending",
+	120: "no such change of admin or code is pending",
+	121: "the admin must be an account of the basechain, and not the guardian",
 
 	0xffff: "unknown message",
 

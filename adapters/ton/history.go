@@ -11,8 +11,8 @@ import (
 	"github.com/filature/filature/domain"
 )
 
-// Event is one thing that the vault told the world: Deposit, RootProposed, RootActivated, RootVetoed
-// or PayoutSent.
+// Event is one thing that the vault told the world: Deposit, RootProposed, RootActivated, RootVetoed,
+// PayoutSent, PauseSet, ChangeProposed, ChangeVetoed, AdminChanged or CodeChanged.
 type Event interface{ isEvent() }
 
 // Place says where an event is on the chain. (LT, Index) names it once and for ever.
@@ -194,6 +194,16 @@ func parseEvent(place Place, message *tlb.ExternalMessageOut) (event Event, err 
 		event = RootVetoed{Place: place, Epoch: uint32(r.uint(32)), Root: r.digest()}
 	case opPayoutSent:
 		event = PayoutSent{Place: place, Epoch: uint32(r.uint(32)), Payee: r.address(), Amount: r.coins()}
+	case opPauseSet:
+		event = PauseSet{Place: place, Paused: r.uint(1) == 1, By: r.address()}
+	case opChangeProposed:
+		event = ChangeProposed{Place: place, PendingChange: r.pendingChange()}
+	case opChangeVetoed:
+		event = ChangeVetoed{Place: place, ID: r.digest()}
+	case opAdminChanged:
+		event = AdminChanged{Place: place, Admin: r.address()}
+	case opCodeChanged:
+		event = CodeChanged{Place: place, Code: r.digest()}
 	default:
 		if r.err == nil {
 			return nil, fmt.Errorf("unknown log message %#x", op)

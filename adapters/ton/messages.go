@@ -13,32 +13,42 @@ import (
 // The first 32 bits of a message's body say what it is. contracts/messages.tolk and
 // schemas/tlb/vault.tlb have the same numbers; a test compares the three.
 const (
-	opDeposit      = 0x44455053
-	opTopUp        = 0x46554e44
-	opProposeRoot  = 0x50524f50
-	opActivateRoot = 0x41435456
-	opVetoRoot     = 0x5645544f
-	opSetPaused    = 0x50415553
-	opClaim        = 0x434c4149
-	opClaimUpTo    = 0x434c5550
-	opPayRequest   = 0x50415952
-	opPayout       = 0x50415944
-	opExcesses     = 0xd53276db
+	opDeposit        = 0x44455053
+	opTopUp          = 0x46554e44
+	opProposeRoot    = 0x50524f50
+	opActivateRoot   = 0x41435456
+	opVetoRoot       = 0x5645544f
+	opSetPaused      = 0x50415553
+	opClaim          = 0x434c4149
+	opProposeAdmin   = 0x5041444d
+	opAcceptAdmin    = 0x4141444d
+	opProposeUpgrade = 0x50555047
+	opApplyUpgrade   = 0x41555047
+	opVetoChange     = 0x56434847
+	opClaimUpTo      = 0x434c5550
+	opPayRequest     = 0x50415952
+	opPayout         = 0x50415944
+	opExcesses       = 0xd53276db
 
-	opDepositLogged = 0x4c444550
-	opRootProposed  = 0x4c50524f
-	opRootActivated = 0x4c414354
-	opRootVetoed    = 0x4c56544f
-	opPayoutSent    = 0x4c504159
+	opDepositLogged  = 0x4c444550
+	opRootProposed   = 0x4c50524f
+	opRootActivated  = 0x4c414354
+	opRootVetoed     = 0x4c56544f
+	opPayoutSent     = 0x4c504159
+	opPauseSet       = 0x4c504155
+	opChangeProposed = 0x4c434850
+	opChangeVetoed   = 0x4c434856
+	opAdminChanged   = 0x4c41444d
+	opCodeChanged    = 0x4c555047
 )
 
 // What to attach. The vault sends back what it doesn't need, so these are comfortable rather than
 // exact: about twice what it asks for at the prices of 2026-05.
 const (
-	// ClaimValue must pay for three transactions and, with a payee's first claim, for the claim
-	// account's rent (0.002).
+	// ClaimValue must pay for three transactions and, with a payee's first claim, for five years of the
+	// claim account's rent (0.003).
 	ClaimValue domain.Nano = 15_000_000
-	// GovernValue goes with proposals, activations, vetoes and pauses.
+	// GovernValue goes with proposals, activations, vetoes, pauses and changes of admin and code.
 	GovernValue domain.Nano = 10_000_000
 )
 

@@ -31,6 +31,10 @@ func TestOpCodesAreTheSameInGoTolkAndTLB(t *testing.T) {
 		"pay_request": opPayRequest, "payout": opPayout, "excesses": opExcesses,
 		"deposit_logged": opDepositLogged, "root_proposed": opRootProposed, "root_activated": opRootActivated,
 		"root_vetoed": opRootVetoed, "payout_sent": opPayoutSent,
+		"propose_admin": opProposeAdmin, "accept_admin": opAcceptAdmin, "propose_upgrade": opProposeUpgrade,
+		"apply_upgrade": opApplyUpgrade, "veto_change": opVetoChange, "pause_set": opPauseSet,
+		"change_proposed": opChangeProposed, "change_vetoed": opChangeVetoed, "admin_changed": opAdminChanged,
+		"code_changed": opCodeChanged,
 	}
 	read := func(text, pattern string) map[string]uint32 {
 		codes := map[string]uint32{}

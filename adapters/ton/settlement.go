@@ -142,13 +142,16 @@ func (c Claims) Next(ctx context.Context) ([]*v1.Claim, uint64, error) {
 	if err != nil {
 		return nil, upTo, err
 	}
-	claims := make([]*v1.Claim, len(events))
-	for i, event := range events {
-		claims[i] = claimOf(event)
+	var claims []*v1.Claim
+	for _, event := range events {
+		if claim := claimOf(event); claim != nil {
+			claims = append(claims, claim)
+		}
 	}
 	return claims, upTo, nil
 }
 
+// claimOf returns nil for an event that moves no money and decides nothing about a batch.
 func claimOf(event Event) *v1.Claim {
 	switch e := event.(type) {
 	case Deposit:
@@ -169,6 +172,8 @@ func claimOf(event Event) *v1.Claim {
 		return &v1.Claim{Body: &v1.Claim_ObservePayout{ObservePayout: &v1.ObservePayout{
 			Payee: e.Payee.Account[:], AmountNano: int64(e.Amount), TxHash: e.TxHash[:], Lt: e.LT,
 		}}}
+	case PauseSet, ChangeProposed, ChangeVetoed, AdminChanged, CodeChanged:
+		return nil
 	default:
 		panic(fmt.Sprintf("ton: unknown event %T", event))
 	}

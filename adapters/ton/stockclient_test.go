@@ -89,6 +89,26 @@ func TestTheGetMethodsSayWhatTheStorageSays(t *testing.T) {
 	check("paid and paused")
 
 	payeeSlice := cell.BeginCell().MustStoreAddr(std(ton.PayeeAddress(leaves[0].Payee))).ToSlice()
+	n.do(n.admin, n.vault.ProposeAdminMessage(target(7)))
+	n.until("the handover", func() bool { return n.state().Change != nil })
+	change, waiting := run(n.vault.Address(), "get_pending_change"), n.state().Change
+	if number(change[0]) != 1 || addr(change[1]) != target(7) || number(change[2]) != 0 ||
+		int64(number(change[3])) != waiting.DueAt.Unix() || digest(change[4]) != waiting.ID {
+		t.Errorf("get_pending_change %v, storage %+v", change, waiting)
+	}
+	n.do(n.guardian, n.vault.VetoChangeMessage(waiting.ID))
+	n.until("its veto", func() bool { return n.state().Change == nil })
+	n.do(n.admin, n.vault.ProposeUpgradeMessage(domain.Digest{7}))
+	n.until("the upgrade", func() bool { return n.state().Change != nil })
+	change, waiting = run(n.vault.Address(), "get_pending_change"), n.state().Change
+	if number(change[0]) != 2 || change[1] != nil || digest(change[2]) != (domain.Digest{7}) || digest(change[4]) != waiting.ID {
+		t.Errorf("get_pending_change %v, storage %+v", change, waiting)
+	}
+	reserve := run(n.vault.Address(), "get_reserve")
+	after, before := domain.Nano(number(reserve[0])), domain.Nano(number(reserve[1]))
+	if after <= 0 || before < 2*after-1 || before > ton.VaultReserve {
+		t.Errorf("get_reserve %v, deployed with %s", reserve, ton.VaultReserve)
+	}
 	child := addr(run(n.vault.Address(), "get_claim_address", payeeSlice)[0])
 	if child != n.vault.ClaimAccount(leaves[0].Payee) {
 		t.Errorf("get_claim_address %s, computed %s", child, n.vault.ClaimAccount(leaves[0].Payee))

@@ -22,7 +22,8 @@ var (
 	ErrForeignCode = errors.New("not the vault's code")
 )
 
-// VaultReserve is what a vault never pays out: deploy it with at least this much.
+// VaultReserve is more than a vault wants to keep for its rent at the prices of 2026-05 (get_reserve says
+// how much at those of now): deploy it with at least this much.
 const VaultReserve domain.Nano = 50_000_000
 
 // VaultParams are what a vault is born with; they and the code decide its address.
@@ -67,7 +68,7 @@ func firstVaultData(admin, guardian Address, delaySeconds uint64, claimCode *cel
 	return cell.BeginCell().
 		MustStoreAddr(admin.std()).MustStoreAddr(guardian.std()).
 		MustStoreBoolBit(false).MustStoreUInt(delaySeconds, 32).MustStoreUInt(0, 32).MustStoreBigCoins(new(big.Int)).
-		MustStoreRef(noRoot).MustStoreBoolBit(false).MustStoreRef(claimCode).EndCell()
+		MustStoreRef(noRoot).MustStoreBoolBit(false).MustStoreRef(claimCode).MustStoreBoolBit(false).EndCell()
 }
 
 // Root is a payout root as the vault keeps it.
@@ -92,7 +93,8 @@ type VaultState struct {
 	Active    Root        // all zero before the first activation
 	Paid      domain.Nano // to all payees, ever
 	Pending   *PendingRoot
-	Balance   domain.Nano // all coins that the contract holds
+	Change    *PendingChange // of admin or code
+	Balance   domain.Nano    // all coins that the contract holds
 	At        Head
 }
 
@@ -255,6 +257,14 @@ func parseVault(data *cell.Cell) (VaultState, error) {
 		}
 		if code.HashKey() != contracts.ClaimAccount().Hash {
 			return VaultState{}, fmt.Errorf("claim account's code %x: %w", code.Hash(), ErrForeignCode)
+		}
+	}
+	if r.uint(1) == 1 {
+		waiting := r.ref()
+		change := waiting.pendingChange()
+		s.Change = &change
+		if err := waiting.end(); err != nil {
+			return VaultState{}, fmt.Errorf("pending change: %w", err)
 		}
 	}
 	return s, r.end()

@@ -177,13 +177,18 @@ func paidUp(balance, want domain.Nano) bool { return balance <= want && want-bal
 // tolkConstant reads a number from the vault's source.
 func tolkConstant(t testing.TB, name string) uint64 {
 	t.Helper()
-	source, err := os.ReadFile("../../contracts/vault.tolk")
+	return tolkConstantIn(t, "vault", name)
+}
+
+func tolkConstantIn(t testing.TB, file, name string) uint64 {
+	t.Helper()
+	source, err := os.ReadFile("../../contracts/" + file + ".tolk")
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := regexp.MustCompile(`const ` + name + ` = (\d+)`).FindSubmatch(source)
 	if found == nil {
-		t.Fatalf("vault.tolk has no %s", name)
+		t.Fatalf("%s.tolk has no %s", file, name)
 	}
 	value, err := strconv.ParseUint(string(found[1]), 10, 64)
 	if err != nil {
@@ -289,7 +294,7 @@ func TestProposeDemandsThatTheBalanceCoversTheRoot(t *testing.T) {
 	for _, short := range []domain.Nano{0, 1} {
 		s := newScene(t, 20*domain.Coin)
 		tree, _ := treeOf(t, leavesOf(2, domain.Coin))
-		covered := s.balance(s.vault.self) - VaultReserve
+		covered := s.balance(s.vault.self) - tenYearsOfVaultRent(t, 0, 135)
 		message := s.proposal(1, tree, covered+short)
 		exit := int32(0)
 		if short > 0 {
@@ -311,7 +316,7 @@ func TestWhatWasPaidIsNoLongerOwed(t *testing.T) {
 	s.now += uint32(delay / time.Second)
 	s.expect("claim", s.send(aRelayer, s.claim(tree, provider(1), aRelayer)), 0)
 	// About one coin is left, against a total of two: it covers what is still owed.
-	left := s.balance(s.vault.self) - VaultReserve
+	left := s.balance(s.vault.self) - tenYearsOfVaultRent(t, 0, 135)
 	s.expect("propose all that is left", s.send(theAdmin, s.proposal(2, tree, 2*domain.Coin+left)), 0)
 	s.expect("veto", s.send(theGuardian, s.vault.VetoMessage(2)), 0)
 	s.expect("propose one nanoton more", s.send(theAdmin, s.proposal(3, tree, 2*domain.Coin+left+1)), 109)

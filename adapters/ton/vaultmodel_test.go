@@ -16,6 +16,7 @@ import (
 // the contract. After every message the two must agree on the exit code and on every field.
 type vaultModel struct {
 	now       uint32
+	reserve   domain.Nano // that a proposal must leave
 	paused    bool
 	lastEpoch uint32
 	active    modelRoot
@@ -56,7 +57,7 @@ func (m *vaultModel) propose(by Address, proposed modelRoot, own domain.Nano) in
 	case proposed.total < m.active.total:
 		*m = before
 		return 108
-	case own < proposed.total-m.paid+VaultReserve:
+	case own < proposed.total-m.paid+m.reserve:
 		*m = before
 		return 109
 	}
@@ -122,7 +123,7 @@ func (m *vaultModel) claim(tree *PayoutTree, payee domain.ProviderID) (exit int3
 func TestTheVaultKeepsItsRulesUnderAnyHistory(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := newScene(t, 30*domain.Coin)
-		m := &vaultModel{now: s.now, claimed: map[domain.ProviderID]domain.Nano{}}
+		m := &vaultModel{now: s.now, reserve: tenYearsOfVaultRent(t, 0, 135), claimed: map[domain.ProviderID]domain.Nano{}}
 		amounts := map[domain.ProviderID]domain.Nano{}
 		trees := []modelRoot{}
 		actors := []Address{theAdmin, theGuardian, aStranger}
