@@ -7,6 +7,8 @@ import (
 
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/filature/filature/eventstore/tlog"
 )
 
 // The reference is another implementation of RFC 6962.
@@ -34,6 +36,29 @@ func TestLogTreeIsTheTreeOfRFC6962(t *testing.T) {
 			t.Fatal(err)
 		}
 		tree.append(hashLeaf(record))
+	}
+}
+
+func TestTheTreeOfABatchIsTheTreeThatIsPublished(t *testing.T) {
+	t.Parallel()
+	published, err := tlog.OpenTree(tlog.Log{}, tlog.ReadFolder(t.TempDir()), nil) // fewer records than fill a tile: nothing is written
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree LogTree
+	for i := range 255 {
+		record := []byte{byte(i)}
+		tree.append(hashLeaf(record))
+		if err := published.Append(record); err != nil {
+			t.Fatal(err)
+		}
+		root, err := tree.Root()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head, err := published.Head(); err != nil || head != (tlog.Head{Size: tree.Size, Root: root}) {
+			t.Fatalf("%d records: the batch's root is %s, what is published has %v, %v", tree.Size, root, head, err)
+		}
 	}
 }
 
