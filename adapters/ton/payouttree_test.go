@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"slices"
 	"testing"
 
+	"github.com/xssnick/tonutils-go/address"
+	"github.com/xssnick/tonutils-go/tvm/cell"
 	"pgregory.net/rapid"
 
 	"github.com/filature/filature/adapters/ton"
@@ -32,8 +36,9 @@ func genLeaves(t *rapid.T) []settlement.Leaf {
 	ids := rapid.SliceOfNDistinct(id, 1, 40, func(id domain.ProviderID) domain.ProviderID { return id }).Draw(t, "payees")
 	leaves := make([]settlement.Leaf, len(ids))
 	for i := range ids {
-		amount := rapid.Int64Range(1, math.MaxInt64).Draw(t, "amount") >> rapid.IntRange(0, 62).Draw(t, "shift")
-		leaves[i] = settlement.Leaf{Payee: ids[i], Cumulative: domain.Nano(max(1, amount))}
+		amount := rapid.Int64Range(1, math.MaxInt64).Draw(t, "amount") >> rapid.IntRange(9, 62).Draw(t, "shift")
+		// No two have the same, as the library writes equal cells once.
+		leaves[i] = settlement.Leaf{Payee: ids[i], Cumulative: domain.Nano(amount<<6 + int64(i) + 1)}
 	}
 	slices.SortFunc(leaves, func(a, b settlement.Leaf) int { return bytes.Compare(a.Payee[:], b.Payee[:]) })
 	return leaves
@@ -47,6 +52,10 @@ func TestBothWaysToThePayoutRootAgreeAndEveryProofVerifies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		hashed, err := settlement.NewTree(leaves)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, leaf := range leaves {
 			proof, err := tree.Proof(leaf.Payee)
 			if err != nil {
@@ -56,8 +65,95 @@ func TestBothWaysToThePayoutRootAgreeAndEveryProofVerifies(t *testing.T) {
 			if err != nil || amount != leaf.Cumulative {
 				t.Fatalf("payee %s: proof says %s (%v), tree %s", leaf.Payee, amount, err, leaf.Cumulative)
 			}
+			// Byte for byte, as a node checks levels and descriptors, and this library takes any.
+			if again, err := hashed.Proof(leaf.Payee); err != nil || !bytes.Equal(again, proof) {
+				t.Fatalf("payee %s: of cells the proof is\n%x\nof hashes\n%x (%v)", leaf.Payee, proof, again, err)
+			}
 		}
 	})
+}
+
+// The domain's tree hashes and keeps no cell. The library has the same tree as cells, set one by one. Whatever
+// is added, changed and left out, in whatever batches, both have one root, and the library believes each proof
+// that the domain writes.
+func TestTheDomainsTreeIsTheLibrarysDictionaryThroughAnyChanges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var tree settlement.Tree
+		cells := cell.NewDict(267)
+		for range rapid.IntRange(1, 4).Draw(t, "batches") {
+			changes := genLeaves(t)
+			there := slices.Collect(tree.Leaves())
+			for _, leaf := range rapid.SliceOfNDistinct(rapid.SampledFrom(append(there, changes[0])), 0, 3, payeeOf).Draw(t, "also") {
+				if !slices.ContainsFunc(changes, func(other settlement.Leaf) bool { return other.Payee == leaf.Payee }) {
+					leaf.Cumulative *= domain.Nano(rapid.IntRange(0, 1).Draw(t, "stays"))
+					changes = append(changes, leaf)
+				}
+			}
+			settlement.SortLeaves(changes)
+			after, err := tree.With(changes)
+			if errors.Is(err, domain.ErrAmountOverflow) {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			tree = after
+			for _, leaf := range changes {
+				setCell(t, cells, leaf)
+			}
+			if tree.Payees() > 0 && tree.Root() != domain.Digest(cells.AsCell().HashKey()) {
+				t.Fatalf("after %v: root %s, of cells %x", changes, tree.Root(), cells.AsCell().Hash())
+			}
+		}
+		for leaf := range tree.Leaves() {
+			proof, err := tree.Proof(leaf.Payee)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if amount, err := ton.VerifyPayout(tree.Root(), leaf.Payee, proof); err != nil || amount != leaf.Cumulative {
+				t.Fatalf("payee %s: proof says %s (%v), tree %s", leaf.Payee, amount, err, leaf.Cumulative)
+			}
+		}
+	})
+}
+
+func payeeOf(leaf settlement.Leaf) domain.ProviderID { return leaf.Payee }
+
+// setCell sets a payee's amount in a dictionary of cells, or deletes the payee where it is zero.
+func setCell(t *rapid.T, cells *cell.Dictionary, leaf settlement.Leaf) {
+	t.Helper()
+	key := cell.BeginCell().MustStoreAddr(address.NewAddress(0, 0, leaf.Payee[:])).EndCell()
+	var value *cell.Cell
+	if leaf.Cumulative > 0 {
+		value = cell.BeginCell().MustStoreBigCoins(big.NewInt(int64(leaf.Cumulative))).EndCell()
+	}
+	if err := cells.Set(key, value); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A way of 256 forks is longer than a byte counts, and as long as a way can be.
+func TestTheDeepestTreeThereCanBeGivesProofs(t *testing.T) {
+	var leaves []settlement.Leaf
+	for bit := range 256 {
+		var id domain.ProviderID
+		id[bit/8] = 0x80 >> (bit % 8)
+		leaves = append(leaves, settlement.Leaf{Payee: id, Cumulative: domain.Nano(bit + 1)})
+	}
+	leaves = append(leaves, settlement.Leaf{Cumulative: 1000})
+	settlement.SortLeaves(leaves)
+	tree, err := settlement.NewTree(leaves)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range leaves {
+		proof, err := tree.Proof(leaf.Payee)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if amount, err := ton.VerifyPayout(tree.Root(), leaf.Payee, proof); err != nil || amount != leaf.Cumulative {
+			t.Errorf("payee %s: proof of %d bytes says %s (%v), tree %s", leaf.Payee, len(proof), amount, err, leaf.Cumulative)
+		}
+	}
 }
 
 func TestAProofIsForOnePayeeUnderOneRoot(t *testing.T) {

@@ -15,15 +15,14 @@ import (
 type batches struct {
 	last         uint32 // number of the latest batch, whatever became of it
 	lastCut      []int64
-	total        domain.Nano // sum of committed
-	committed    map[domain.ProviderID]domain.Nano
+	committed    settlement.Tree // all that batches ever gave each payee, the open one's included
 	paid         map[domain.ProviderID]domain.Nano
 	lastPayoutLT uint64
 	open         *openBatch // sealed or proposed; nil when the last one is active or vetoed
 }
 
 func newBatches() *batches {
-	return &batches{committed: map[domain.ProviderID]domain.Nano{}, paid: map[domain.ProviderID]domain.Nano{}}
+	return &batches{paid: map[domain.ProviderID]domain.Nano{}}
 }
 
 func (b *batches) evolve(fact *v1.Fact) {
@@ -46,7 +45,7 @@ type openBatch struct {
 	root   domain.Digest
 	lines  []*v1.PayoutLine
 	// What was before it, and is again if it is vetoed.
-	before    domain.Nano
+	before    settlement.Tree
 	cutBefore []int64
 	proposed  bool
 }
@@ -94,16 +93,12 @@ func (s *State) decideSealBatch(who principal, claim *v1.SealBatch) *v1.Fact {
 	if refusal := outOfRange("lines", int64(len(claim.Lines)), 1, int64(params.BatchPayees)); refusal != nil {
 		return refusal
 	}
-	leaves, refusal := b.leavesAfter(claim)
+	after, refusal := b.treeAfter(claim)
 	if refusal != nil {
 		return refusal
 	}
-	root, err := settlement.Root(leaves)
-	if err != nil {
-		return reject(v1.Reason_REASON_WRONG_ROOT, clip("lines: "+err.Error()))
-	}
 	switch {
-	case root != domain.Digest(claim.PayoutRoot):
+	case after.Root() != domain.Digest(claim.PayoutRoot):
 		return reject(v1.Reason_REASON_WRONG_ROOT, "payout_root")
 	case settlement.CommitmentOf(claim, settlement.PolicyOf(params)) != domain.Digest(claim.Commitment):
 		return reject(v1.Reason_REASON_WRONG_ROOT, "commitment")
@@ -124,59 +119,61 @@ func (b *batches) lastCutOf(shard int) int64 {
 	return 0
 }
 
-// leavesAfter returns the leaves of the payout tree with the batch in it.
-func (b *batches) leavesAfter(claim *v1.SealBatch) ([]settlement.Leaf, *v1.Fact) {
-	changed := make(map[domain.ProviderID]domain.Nano, len(claim.Lines))
-	total := b.total
+// treeAfter returns the payout tree with the batch in it. It costs what the batch changes, however many payees
+// there are.
+func (b *batches) treeAfter(claim *v1.SealBatch) (settlement.Tree, *v1.Fact) {
+	total := b.committed.Total()
 	for i, line := range claim.Lines {
-		payee, delta := domain.ProviderID(line.Payee), domain.Nano(line.DeltaNano)
 		if i > 0 {
 			switch order := bytes.Compare(claim.Lines[i-1].Payee, line.Payee); {
 			case order == 0:
-				return nil, reject(v1.Reason_REASON_ALREADY_EXISTS, fmt.Sprintf("lines[%d].payee", i))
+				return settlement.Tree{}, reject(v1.Reason_REASON_ALREADY_EXISTS, fmt.Sprintf("lines[%d].payee", i))
 			case order > 0:
-				return nil, reject(v1.Reason_REASON_OUT_OF_RANGE, fmt.Sprintf("lines[%d].payee", i))
+				return settlement.Tree{}, reject(v1.Reason_REASON_OUT_OF_RANGE, fmt.Sprintf("lines[%d].payee", i))
 			}
 		}
-		if delta <= 0 {
-			return nil, rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, fmt.Sprintf("lines[%d].delta_nano", i), line.DeltaNano, 1)
+		if line.DeltaNano <= 0 {
+			return settlement.Tree{}, rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, fmt.Sprintf("lines[%d].delta_nano", i), line.DeltaNano, 1)
 		}
 		var err error
-		if total, err = total.Add(delta); err != nil {
-			return nil, reject(v1.Reason_REASON_AMOUNT_OVERFLOW, fmt.Sprintf("lines[%d].delta_nano", i))
+		if total, err = total.Add(domain.Nano(line.DeltaNano)); err != nil {
+			return settlement.Tree{}, reject(v1.Reason_REASON_AMOUNT_OVERFLOW, fmt.Sprintf("lines[%d].delta_nano", i))
 		}
 		// No payee has more than the total, so this can't overflow.
-		after := b.committed[payee] + delta
+		after := b.committed.Of(domain.ProviderID(line.Payee)) + domain.Nano(line.DeltaNano)
 		if after != domain.Nano(line.CumulativeNano) {
-			return nil, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, fmt.Sprintf("lines[%d].cumulative_nano", i), line.CumulativeNano, int64(after))
+			return settlement.Tree{}, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, fmt.Sprintf("lines[%d].cumulative_nano", i), line.CumulativeNano, int64(after))
 		}
-		changed[payee] = after
 	}
 	if total != domain.Nano(claim.TotalNano) {
-		return nil, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, "total_nano", claim.TotalNano, int64(total))
+		return settlement.Tree{}, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, "total_nano", claim.TotalNano, int64(total))
 	}
-	leaves := make([]settlement.Leaf, 0, len(b.committed)+len(changed))
-	for payee, amount := range b.committed {
-		if _, is := changed[payee]; !is {
-			leaves = append(leaves, settlement.Leaf{Payee: payee, Cumulative: amount})
-		}
+	tree, err := b.committed.With(leavesOf(claim.Lines))
+	switch {
+	case err != nil: // it would be a bug of ours: order, amounts and total were checked above
+		return tree, reject(v1.Reason_REASON_WRONG_ROOT, clip("lines: "+err.Error()))
+	case tree.Payees() != int(claim.Payees):
+		return tree, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, "payees", claim.Payees, int64(tree.Payees()))
 	}
-	for payee, amount := range changed {
-		leaves = append(leaves, settlement.Leaf{Payee: payee, Cumulative: amount})
+	return tree, nil
+}
+
+func leavesOf(lines []*v1.PayoutLine) []settlement.Leaf {
+	leaves := make([]settlement.Leaf, len(lines))
+	for i, line := range lines {
+		leaves[i] = settlement.Leaf{Payee: domain.ProviderID(line.Payee), Cumulative: domain.Nano(line.CumulativeNano)}
 	}
-	if len(leaves) != int(claim.Payees) {
-		return nil, rejectNumber(v1.Reason_REASON_WRONG_BATCH_TOTAL, "payees", claim.Payees, int64(len(leaves)))
-	}
-	settlement.SortLeaves(leaves)
-	return leaves, nil
+	return leaves
 }
 
 func (b *batches) evolveSealed(fact *v1.SealBatch) {
-	b.open = &openBatch{number: fact.Number, root: domain.Digest(fact.PayoutRoot), lines: fact.Lines, before: b.total, cutBefore: b.lastCut}
-	b.last, b.lastCut, b.total = fact.Number, fact.Cut, domain.Nano(fact.TotalNano)
-	for _, line := range fact.Lines {
-		b.committed[domain.ProviderID(line.Payee)] = domain.Nano(line.CumulativeNano)
+	b.open = &openBatch{number: fact.Number, root: domain.Digest(fact.PayoutRoot), lines: fact.Lines, before: b.committed, cutBefore: b.lastCut}
+	b.last, b.lastCut = fact.Number, fact.Cut
+	after, err := b.committed.With(leavesOf(fact.Lines))
+	if err != nil {
+		panic(fmt.Sprintf("ledger: batch %d, which was decided: %v", fact.Number, err))
 	}
+	b.committed = after
 }
 
 // refuseObserved checks that what a watcher saw is about the open batch.
@@ -230,15 +227,7 @@ func (s *State) decideObserveVeto(who principal, claim *v1.ObserveVeto) *v1.Fact
 }
 
 func (b *batches) evolveVetoed() {
-	for _, line := range b.open.lines {
-		payee := domain.ProviderID(line.Payee)
-		if before := domain.Nano(line.CumulativeNano - line.DeltaNano); before != 0 {
-			b.committed[payee] = before
-		} else {
-			delete(b.committed, payee)
-		}
-	}
-	b.total, b.lastCut = b.open.before, b.open.cutBefore
+	b.committed, b.lastCut = b.open.before, b.open.cutBefore
 	b.open = nil
 }
 
@@ -254,7 +243,7 @@ func (s *State) decideObservePayout(who principal, claim *v1.ObservePayout) *v1.
 	case claim.AmountNano <= 0:
 		return rejectNumber(v1.Reason_REASON_OUT_OF_RANGE, "amount_nano", claim.AmountNano, 1)
 	}
-	if owed := b.committed[payee] - b.open.of(payee) - b.paid[payee]; domain.Nano(claim.AmountNano) > owed {
+	if owed := b.committed.Of(payee) - b.open.of(payee) - b.paid[payee]; domain.Nano(claim.AmountNano) > owed {
 		return rejectNumber(v1.Reason_REASON_PAID_TOO_MUCH, "amount_nano", claim.AmountNano, int64(owed))
 	}
 	return &v1.Fact{

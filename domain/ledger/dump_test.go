@@ -136,9 +136,9 @@ func (c *control) dump(add func(string, ...any)) {
 	if b == nil {
 		return
 	}
-	add("batches last %d cut %v total %d lt %d", b.last, b.lastCut, b.total, b.lastPayoutLT)
-	for payee, amount := range b.committed {
-		add("committed %x %d", payee, amount)
+	add("batches last %d cut %v total %d lt %d", b.last, b.lastCut, b.committed.Total(), b.lastPayoutLT)
+	for leaf := range b.committed.Leaves() {
+		add("committed %x %d", leaf.Payee, leaf.Cumulative)
 	}
 	for payee, amount := range b.paid {
 		add("paid %x %d", payee, amount)
@@ -148,7 +148,7 @@ func (c *control) dump(add func(string, ...any)) {
 		for _, line := range o.lines {
 			lines = append(lines, encoded(line))
 		}
-		add("open %d %x %v before %d %t", o.number, o.root, lines, o.before, o.proposed)
+		add("open %d %x %v before %d %t", o.number, o.root, lines, o.before.Root(), o.proposed)
 	}
 }
 

@@ -468,8 +468,8 @@ func TestHoweverTheLogIsCutIntoBatchesEverybodyIsOwedTheSame(t *testing.T) {
 		}
 		b := h.states[domain.Control].control.batches
 		for _, leaf := range leaves {
-			if b.committed[leaf.Payee] != leaf.Cumulative {
-				t.Fatalf("%s was owed %d and got %d", h.nameOf(leaf.Payee[:]), leaf.Cumulative, b.committed[leaf.Payee])
+			if b.committed.Of(leaf.Payee) != leaf.Cumulative {
+				t.Fatalf("%s was owed %d and got %d", h.nameOf(leaf.Payee[:]), leaf.Cumulative, b.committed.Of(leaf.Payee))
 			}
 		}
 		if len(leaves) > 0 && h.roots[fmt.Sprintf("root.%d", b.last)] != root {

@@ -97,7 +97,7 @@ func fullBatch(t *testing.T, s *script, params *v1.SetNetwork) *v1.SealBatch {
 	for n := range maxBatchPayees {
 		var payee domain.ProviderID
 		binary.BigEndian.PutUint32(payee[:], uint32(n))
-		owed = append(owed, settlement.Owed{Payee: payee, Payable: 2_000_000_000_000_000, Committed: b.committed[payee]})
+		owed = append(owed, settlement.Owed{Payee: payee, Payable: 2_000_000_000_000_000, Committed: b.committed.Of(payee)})
 	}
 	cut := settlement.Cut{}
 	for range s.states {

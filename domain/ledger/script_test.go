@@ -232,12 +232,12 @@ func (s *script) sealInto(claim *v1.SealBatch) {
 	all := s.balances()
 	for key, amount := range all {
 		if key.kind == v1.AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE {
-			owed = append(owed, settlement.Owed{Payee: key.owner, Payable: amount, Committed: b.committed[key.owner]})
+			owed = append(owed, settlement.Owed{Payee: key.owner, Payable: amount, Committed: b.committed.Of(key.owner)})
 		}
 	}
-	for payee, committed := range b.committed {
-		if all.of(v1.AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE, payee[:]) == 0 {
-			owed = append(owed, settlement.Owed{Payee: payee, Committed: committed})
+	for leaf := range b.committed.Leaves() {
+		if all.of(v1.AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE, leaf.Payee[:]) == 0 {
+			owed = append(owed, settlement.Owed{Payee: leaf.Payee, Committed: leaf.Cumulative})
 		}
 	}
 	slices.SortFunc(owed, func(a, b settlement.Owed) int { return slices.Compare(a.Payee[:], b.Payee[:]) })

@@ -49,62 +49,75 @@ var ErrNothingOwed = errors.New("nobody is owed the threshold")
 // Seal makes the batch with a number out of what the ledger owes at a cut. It is a function of its
 // arguments and of nothing else, so anybody who has the log makes the same batch.
 func Seal(number uint32, cut Cut, owed []Owed, policy Policy) (*v1.SealBatch, error) {
-	var due []Owed
+	leaves := make([]Leaf, 0, len(owed))
 	for _, o := range owed {
-		if o.Payable >= policy.ThresholdNano && o.Payable > 0 {
-			due = append(due, o)
+		if o.Committed != 0 {
+			leaves = append(leaves, Leaf{Payee: o.Payee, Cumulative: o.Committed})
 		}
 	}
-	if len(due) == 0 {
-		return nil, ErrNothingOwed
+	SortLeaves(leaves)
+	committed, err := NewTree(leaves)
+	if err != nil {
+		return nil, fmt.Errorf("seal batch %d: %w", number, err)
 	}
-	slices.SortFunc(due, func(a, b Owed) int {
-		return cmp.Or(cmp.Compare(b.Payable, a.Payable), bytes.Compare(a.Payee[:], b.Payee[:]))
-	})
-	due = due[:min(len(due), policy.MaxPayees)]
-	slices.SortFunc(due, func(a, b Owed) int { return bytes.Compare(a.Payee[:], b.Payee[:]) })
+	batch, _, err := SealOn(committed, number, cut, owed, policy)
+	return batch, err
+}
 
+// SealOn is Seal where the tree of all that was committed so far is there already. Owed need then have only
+// those to whom something is payable. It returns the tree with the batch in it, too.
+func SealOn(committed Tree, number uint32, cut Cut, owed []Owed, policy Policy) (*v1.SealBatch, Tree, error) {
+	due := duePayees(owed, policy)
+	if len(due) == 0 {
+		return nil, Tree{}, ErrNothingOwed
+	}
 	batch := &v1.SealBatch{Number: number}
-	cumulative := make(map[domain.ProviderID]domain.Nano, len(due))
-	for _, o := range due {
+	leaves := make([]Leaf, len(due))
+	for i, o := range due {
+		if had := committed.Of(o.Payee); had != o.Committed {
+			return nil, Tree{}, fmt.Errorf("seal batch %d, payee %s: committed are %s, the tree has %s: %w",
+				number, o.Payee, o.Committed, had, errOtherTree)
+		}
 		after, err := o.Committed.Add(o.Payable)
 		if err != nil {
-			return nil, fmt.Errorf("seal batch %d, payee %s: %w", number, o.Payee, err)
+			return nil, Tree{}, fmt.Errorf("seal batch %d, payee %s: %w", number, o.Payee, err)
 		}
-		cumulative[o.Payee] = after
+		leaves[i] = Leaf{Payee: o.Payee, Cumulative: after}
 		batch.Lines = append(batch.Lines, &v1.PayoutLine{
 			Payee: o.Payee[:], CumulativeNano: int64(after), DeltaNano: int64(o.Payable),
 		})
 	}
-	leaves := make([]Leaf, 0, len(owed))
-	var total domain.Nano
-	for _, o := range owed {
-		leaf := Leaf{Payee: o.Payee, Cumulative: o.Committed}
-		if after, changed := cumulative[o.Payee]; changed {
-			leaf.Cumulative = after
-		}
-		if leaf.Cumulative == 0 {
-			continue
-		}
-		var err error
-		if total, err = total.Add(leaf.Cumulative); err != nil {
-			return nil, fmt.Errorf("seal batch %d: %w", number, err)
-		}
-		leaves = append(leaves, leaf)
-	}
-	SortLeaves(leaves)
-	root, err := Root(leaves)
+	tree, err := committed.With(leaves)
 	if err != nil {
-		return nil, fmt.Errorf("seal batch %d: %w", number, err)
+		return nil, Tree{}, fmt.Errorf("seal batch %d: %w", number, err)
 	}
-	batch.PayoutRoot, batch.TotalNano, batch.Payees = root[:], int64(total), int64(len(leaves))
+	root := tree.Root()
+	batch.PayoutRoot, batch.TotalNano, batch.Payees = root[:], int64(tree.Total()), int64(tree.Payees())
 	for i, offset := range cut.Offsets {
 		batch.Cut = append(batch.Cut, int64(offset))
 		batch.LogRoots = append(batch.LogRoots, cut.LogRoots[i][:])
 	}
 	commitment := CommitmentOf(batch, policy)
 	batch.Commitment = commitment[:]
-	return batch, nil
+	return batch, tree, nil
+}
+
+var errOtherTree = errors.New("not the tree of what was committed")
+
+// duePayees are those whom a batch pays, in the order of their ids.
+func duePayees(owed []Owed, policy Policy) []Owed {
+	var due []Owed
+	for _, o := range owed {
+		if o.Payable >= policy.ThresholdNano && o.Payable > 0 {
+			due = append(due, o)
+		}
+	}
+	slices.SortFunc(due, func(a, b Owed) int {
+		return cmp.Or(cmp.Compare(b.Payable, a.Payable), bytes.Compare(a.Payee[:], b.Payee[:]))
+	})
+	due = due[:min(len(due), policy.MaxPayees)]
+	slices.SortFunc(due, func(a, b Owed) int { return bytes.Compare(a.Payee[:], b.Payee[:]) })
+	return due
 }
 
 // SortLeaves puts leaves in the order that Root wants.
