@@ -318,6 +318,8 @@ func crimeAgainst(table projections.Table) rowCrime {
 func (d onDisk) wants(t *testing.T, crimes []rowCrime, is func(auditor.Offence, rowCrime) bool) {
 	t.Helper()
 	r := d.audit(t)
+	// A balance that is gone is missed by the second count, too.
+	r.Offences = slices.DeleteFunc(r.Offences, func(o auditor.Offence) bool { return o.Kind == auditor.CountedOtherwise })
 	if len(r.Offences) != len(crimes) {
 		t.Fatalf("%d rows were changed, %d are named:\n%s", len(crimes), len(r.Offences), text(t, r))
 	}

@@ -1,7 +1,8 @@
 // Package auditor knows whether to believe a ledger. It trusts nothing that it is handed: it checks
 // every signature, makes every entry again from what was said, and compares the two byte for byte; it
 // makes every batch again and compares it with the ledger and with the chain; it folds every read
-// model again and compares each row. It ends in a verdict, and names what is wrong by log, shard and
+// model again and compares each row; it has the books counted a second time by a program that shares no
+// code with all this (package recount). It ends in a verdict, and names what is wrong by log, shard and
 // offset.
 //
 // One thing in a ledger is not decided by anybody's claim: how far a clerk had read control when it wrote
@@ -85,7 +86,7 @@ type Config struct {
 func Audit(ctx context.Context, cfg Config) (Report, error) {
 	a := &audit{cfg: cfg}
 	for _, step := range []func(context.Context) Step{
-		a.readFiles, a.remakeEntries, a.remakeBatches, a.readChain, a.remakeRows, a.countMoney,
+		a.readFiles, a.remakeEntries, a.remakeBatches, a.readChain, a.remakeRows, a.countMoney, a.countAgain,
 	} {
 		a.report.Steps = append(a.report.Steps, step(ctx))
 		if err := ctx.Err(); err != nil {

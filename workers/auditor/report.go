@@ -71,6 +71,8 @@ const (
 	Unbalanced Kind = "unbalanced"
 	// VaultShort: the vault holds less than it owes.
 	VaultShort Kind = "vault_short"
+	// CountedOtherwise: the second count of the books, made from the documents alone, comes to something else.
+	CountedOtherwise Kind = "counted_otherwise"
 )
 
 // LogName is where an offence stands.
@@ -159,6 +161,15 @@ func (o *offences) add(offence Offence) {
 	}
 }
 
+// unlisted counts offences of a kind that somebody found and did not keep.
+func (o *offences) unlisted(kind Kind, n int64) {
+	for i := range o.totals {
+		if o.totals[i].Kind == kind {
+			o.totals[i].Total += n
+		}
+	}
+}
+
 // StepState says how far a step came.
 type StepState string
 
@@ -232,12 +243,14 @@ type Shard struct {
 // Batch is one settlement batch, three times: as it was sealed, as the log makes it again, and as the
 // vault took it.
 type Batch struct {
-	Number    uint32  `json:"number"`
-	Cut       []int64 `json:"cut"`
-	Sealed    Place   `json:"sealed"`
-	Root      string  `json:"root"`
-	LogRoot   string  `json:"root_from_log,omitempty"`
-	ChainRoot string  `json:"root_on_chain,omitempty"`
+	Number  uint32  `json:"number"`
+	Cut     []int64 `json:"cut"`
+	Sealed  Place   `json:"sealed"`
+	Root    string  `json:"root"`
+	LogRoot string  `json:"root_from_log,omitempty"`
+	// SecondRoot is what the second count came to, from the documents alone.
+	SecondRoot string `json:"root_from_second_count,omitempty"`
+	ChainRoot  string `json:"root_on_chain,omitempty"`
 	// Equal says that all three are there and the same.
 	Equal     bool        `json:"equal"`
 	TotalNano domain.Nano `json:"total_nano"`
