@@ -96,6 +96,16 @@ type StandingReader interface {
 	HoldTotals(ctx context.Context) ([]HoldTotal, error)
 	// Holdback returns what was held back of one bucket of a provider.
 	Holdback(ctx context.Context, key HoldbackKey) (Holdback, error)
+	// HoldbacksOf returns what is held back of a provider and was neither released nor taken whole, the next to end first.
+	HoldbacksOf(ctx context.Context, provider domain.ProviderID) ([]Holdback, error)
+	// Trust returns how a worker's attestation stands.
+	Trust(ctx context.Context, worker domain.WorkerID) (Trust, error)
+	// AttestationsOf returns what control said of a worker's attestation, the latest first, at most limit (up to MaxRows).
+	AttestationsOf(ctx context.Context, worker domain.WorkerID, limit int) ([]Attestation, error)
+	// RetiredImage returns where an image was retired.
+	RetiredImage(ctx context.Context, image domain.Digest) (RetiredImage, error)
+	// WorkersOf returns the workers of a provider, retired ones included.
+	WorkersOf(ctx context.Context, provider domain.ProviderID) ([]Worker, error)
 }
 
 // MarketReader has what Market is made of.

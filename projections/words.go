@@ -28,6 +28,7 @@ var (
 	subjectNames       = shortNames(v1.SubjectKind_name, "SUBJECT_KIND_", "_")
 	causeNames         = shortNames(v1.UnattestedCause_name, "UNATTESTED_CAUSE_", "_")
 	forfeitNames       = shortNames(v1.ForfeitCause_name, "FORFEIT_CAUSE_", "_")
+	faultNames         = shortNames(v1.AttestationFault_name, "ATTESTATION_FAULT_", "_")
 )
 
 // shortNames returns an enum's names by value, without the prefix, in lower case, with the mark after the

@@ -368,6 +368,19 @@ func TestFinanceReadsWordsAndCoins(t *testing.T) {
 				tokens || ' ' || cleared_coefficient || ' ' || per_million_tokens FROM finance.market ORDER BY hour DESC LIMIT 1`,
 			"[Qwen/Qwen3@1:2 4 1 0.900 1.000 4.000 4 4000 1.000 0.002000000]",
 		},
+		{
+			`SELECT provider_name || ' ' || what || ' ' || fault || ' ' || reason || ' ' || cause FROM finance.attestations
+				WHERE provider_name = 'Gamma' OR cause <> '' ORDER BY ledger_offset, what`,
+			"[Gamma attestation_challenged    Gamma attestation_challenged    " +
+				" attestation_expired   image_retired Gamma attestation_failed worker debug is on  Gamma key_rotated   ]",
+		},
+		{
+			`SELECT provider_name || ' ' || attestation || ' ' || (attested_until IS NOT NULL) || ' ' || challenges || ' ' || passes || ' ' ||
+				failures || ' ' || verifier_faults || ' ' || revocations || ' ' || held_jobs || ' ' || held_pay FROM finance.workers
+				WHERE provider_name <> '' ORDER BY 1`,
+			"[Alpha expired true 1 2 0 1 1 0 0.000000000 Beta never_passed false 0 0 0 0 0 0 0.000000000 " +
+				"Gamma failed false 2 0 1 0 0 1 0.000001000]",
+		},
 	} {
 		if have := fmt.Sprint(column[string](t, b.url, c.query)); have != c.want {
 			t.Errorf("%s:\n%s, want\n%s", c.query, have, c.want)

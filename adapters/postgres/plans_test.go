@@ -64,6 +64,7 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 		projections.Batches, projections.BatchCuts, projections.BatchLines, projections.Payouts, projections.Payments,
 		projections.Maturities, projections.Reports, projections.Rejections, projections.Providers, projections.Workers, projections.Accounts,
 		projections.Standings, projections.Holds, projections.Holdbacks, projections.OfferHistory, projections.WorkByHour,
+		projections.Attestations, projections.Trusts, projections.RetiredImages,
 	} {
 		execute(t, dsn, manyRows(model.Table()))
 	}
@@ -104,6 +105,11 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 		"Holdback": func(r projections.Reader) (any, error) {
 			return r.Holdback(ctx, projections.HoldbackKey{Provider: domain.ProviderID{1}, Shard: 1, BucketMs: 5})
 		},
+		"HoldbacksOf":    func(r projections.Reader) (any, error) { return r.HoldbacksOf(ctx, domain.ProviderID{1}) },
+		"Trust":          func(r projections.Reader) (any, error) { return r.Trust(ctx, domain.WorkerID{1}) },
+		"AttestationsOf": func(r projections.Reader) (any, error) { return r.AttestationsOf(ctx, domain.WorkerID{1}, 100) },
+		"RetiredImage":   func(r projections.Reader) (any, error) { return r.RetiredImage(ctx, domain.Digest{1}) },
+		"WorkersOf":      func(r projections.Reader) (any, error) { return r.WorkersOf(ctx, domain.ProviderID{1}) },
 		"Work of a day": func(r projections.Reader) (any, error) {
 			return r.Work(ctx, projections.MarketFilter{FromMs: 500, ToMs: 524})
 		},

@@ -45,3 +45,27 @@ func (q reader) OffersUntil(ctx context.Context, which projections.MarketFilter)
 			AND (later.ledger_offset, later.fact) > (o.ledger_offset, o.fact)))
 		ORDER BY ledger_offset, fact`, which.FromMs, which.ToMs, blob(which.Model))
 }
+
+func (q reader) HoldbacksOf(ctx context.Context, provider domain.ProviderID) ([]projections.Holdback, error) {
+	return many(ctx, q, projections.Holdbacks, `WHERE provider = $1 AND released_nano + forfeited_nano < amount_nano
+		ORDER BY until_ms, shard, bucket_ms`, blob(provider))
+}
+
+func (q reader) Trust(ctx context.Context, worker domain.WorkerID) (projections.Trust, error) {
+	return one(ctx, q, projections.Trusts, "WHERE worker = $1", blob(worker))
+}
+
+func (q reader) AttestationsOf(ctx context.Context, worker domain.WorkerID, limit int) ([]projections.Attestation, error) {
+	if limit > projections.MaxRows {
+		return nil, fmt.Errorf("attestations of %s: %d at once, %d at most", worker, limit, projections.MaxRows)
+	}
+	return many(ctx, q, projections.Attestations, "WHERE worker = $1 ORDER BY ledger_offset DESC, fact DESC LIMIT $2", blob(worker), limit)
+}
+
+func (q reader) RetiredImage(ctx context.Context, image domain.Digest) (projections.RetiredImage, error) {
+	return one(ctx, q, projections.RetiredImages, "WHERE image_hash = $1", blob(image))
+}
+
+func (q reader) WorkersOf(ctx context.Context, provider domain.ProviderID) ([]projections.Worker, error) {
+	return many(ctx, q, projections.Workers, "WHERE provider = $1 ORDER BY worker", blob(provider))
+}

@@ -229,6 +229,13 @@ func Offered(worker, model string, coefficient uint32) *v1.Fact {
 	}}}
 }
 
+// Challenged asks a worker to prove what it runs.
+func Challenged(worker, challenge string, untilMs int64) *v1.Fact {
+	return &v1.Fact{Body: &v1.Fact_AttestationChallenged{AttestationChallenged: &v1.ChallengeAttestation{
+		Worker: Bytes(worker), Challenge: Bytes(challenge), ExpiresAtMs: untilMs,
+	}}}
+}
+
 // Funded brings money into an account.
 func Funded(account string, nano int64, lt uint64) *v1.Fact {
 	return &v1.Fact{

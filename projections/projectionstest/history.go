@@ -69,7 +69,9 @@ func (h *history) nextLT() uint64 {
 }
 
 func (h *history) control() {
-	switch rapid.IntRange(0, 9).Draw(h.rt, "control") {
+	switch rapid.IntRange(0, 10).Draw(h.rt, "control") {
+	case 5:
+		h.attest()
 	case 0:
 		h.say(domain.Control, &v1.Fact{Claim: 1, Body: &v1.Fact_NetworkSet{NetworkSet: &v1.SetNetwork{
 			MaxJobTimeoutMs: 60_000, MaxOpenJobs: 10, MaturityBucketMs: 1000, BatchPayees: 100,
@@ -94,6 +96,28 @@ func (h *history) control() {
 	default:
 		h.settle()
 	}
+}
+
+// attest has control say something of a worker's attestation.
+func (h *history) attest() {
+	worker := h.pick("worker", "w1", "w2")
+	fault := v1.AttestationFault(rapid.IntRange(0, 2).Draw(h.rt, "fault"))
+	registered := &v1.Fact{Claim: 1, Body: &v1.Fact_WorkerRegistered{WorkerRegistered: &v1.RegisterWorker{
+		Worker: Bytes(worker), Provider: Bytes("prov-a"), Key: Bytes("key"),
+	}}}
+	h.say(domain.Control, registered, rapid.SampledFrom([]*v1.Fact{
+		Challenged(worker, "c", h.NowMs+1000),
+		{Body: &v1.Fact_AttestationPassed{AttestationPassed: &v1.PassAttestation{
+			Worker: Bytes(worker), Challenge: Bytes("c"), EvidenceDigest: Bytes("e"), PolicyDigest: Bytes("p"), ImageHash: Bytes("i"), ValidUntilMs: h.NowMs + 1000,
+		}}},
+		{Body: &v1.Fact_AttestationFailed{AttestationFailed: &v1.FailAttestation{
+			Worker: Bytes(worker), Challenge: Bytes("c"), EvidenceDigest: Bytes("e"), PolicyDigest: Bytes("p"), Reason: "it is", Fault: fault,
+		}}},
+		{Body: &v1.Fact_AttestationRevoked{AttestationRevoked: &v1.RevokeAttestation{Worker: Bytes(worker), Reason: "it was", Fault: fault}}},
+		{Body: &v1.Fact_AttestationExpired{AttestationExpired: &v1.AttestationExpired{
+			Worker: Bytes(worker), ValidUntilMs: h.NowMs, Cause: v1.UnattestedCause(rapid.IntRange(0, 4).Draw(h.rt, "cause")),
+		}}},
+	}).Draw(h.rt, "word"))
 }
 
 // settle takes the next step of a batch, or pays somebody.

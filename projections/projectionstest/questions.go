@@ -38,6 +38,7 @@ func ExerciseReader(t *testing.T, open func(t *testing.T) Readable) {
 		"BatchesAndPayouts":                   batchesAndPayouts,
 		"ReportsAndSequences":                 reportsAndSequences,
 		"StandingsAndHeldPay":                 standingsAndHeldPay,
+		"HowAttestationsStand":                howAttestationsStand,
 		"TheMarketHourByHour":                 theMarketHourByHour,
 		"WhyOfEveryJob":                       whyOfEveryJob,
 		"WhyOfReports":                        whyOfReports,
@@ -87,6 +88,8 @@ func nothingUnknownIsAnswered(ctx context.Context, t *testing.T, _ *Story, r pro
 	_, questions["standing of another kind"] = r.Standings(ctx, v1.SubjectKind_SUBJECT_KIND_PROVIDER, ID[[32]byte]("w3"))
 	_, questions["hold"] = r.Hold(ctx, ID[domain.JobID]("job-paid"))
 	_, questions["holdback"] = r.Holdback(ctx, projections.HoldbackKey{Provider: nobody, Shard: 1, BucketMs: 1})
+	_, questions["trust"] = r.Trust(ctx, nobody)
+	_, questions["retired image"] = r.RetiredImage(ctx, nobody)
 	_, questions["provider"] = r.Provider(ctx, nobody)
 	_, questions["why a job"] = projections.WhyJob(ctx, r, nobody)
 	for question, err := range questions {

@@ -228,6 +228,7 @@ func (s *Story) trust() {
 		}}},
 		&v1.Fact{Body: &v1.Fact_ImageRetired{ImageRetired: &v1.RetireImage{ImageHash: Bytes("i1"), Reason: "it leaks"}}},
 		Offered("w1", "qwen", 1200), Offered("w3", "qwen", 900), Offered("w4", "qwen", 1000), Offered("w5", "qwen", 4000),
+		Challenged("w1", "c2", s.NowMs+300_000),
 		&v1.Fact{Body: &v1.Fact_AttestationPassed{AttestationPassed: &v1.PassAttestation{
 			Worker: Bytes("w1"), Challenge: Bytes("c2"), EvidenceDigest: Bytes("e2"), PolicyDigest: Bytes("p1"),
 			ImageHash: Bytes("i2"), ValidUntilMs: s.NowMs + 90_000_000,
@@ -235,6 +236,19 @@ func (s *Story) trust() {
 		&v1.Fact{Body: &v1.Fact_AttestationFailed{AttestationFailed: &v1.FailAttestation{
 			Worker: Bytes("w1"), Challenge: Bytes("c3"), EvidenceDigest: Bytes("e3"), PolicyDigest: Bytes("p1"),
 			Reason: "no collateral", Fault: v1.AttestationFault_ATTESTATION_FAULT_VERIFIER,
+		}}},
+		Challenged("w3", "c4", s.NowMs+300_000),
+		&v1.Fact{Body: &v1.Fact_AttestationFailed{AttestationFailed: &v1.FailAttestation{
+			Worker: Bytes("w3"), Challenge: Bytes("c4"), EvidenceDigest: Bytes("e4"), PolicyDigest: Bytes("p1"), Reason: "debug is on",
+		}}},
+		&v1.Fact{Body: &v1.Fact_KeyRotated{KeyRotated: &v1.RotateKey{Kind: v1.SubjectKind_SUBJECT_KIND_WORKER, Subject: Bytes("w3"), Key: Bytes("w3 key 2")}}},
+		Challenged("w3", "c5", s.NowMs+300_000),
+		&v1.Fact{Body: &v1.Fact_AttestationPassed{AttestationPassed: &v1.PassAttestation{
+			Worker: Bytes("w4"), Challenge: Bytes("c6"), EvidenceDigest: Bytes("e6"), PolicyDigest: Bytes("p1"),
+			ImageHash: Bytes("i1"), ValidUntilMs: s.NowMs + 90_000_000,
+		}}},
+		&v1.Fact{Body: &v1.Fact_AttestationExpired{AttestationExpired: &v1.AttestationExpired{
+			Worker: Bytes("w5"), ValidUntilMs: s.NowMs, Cause: v1.UnattestedCause_UNATTESTED_CAUSE_IMAGE_RETIRED,
 		}}},
 	)...)
 	s.Pin(Shard1)

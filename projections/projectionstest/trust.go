@@ -57,6 +57,55 @@ func standingsAndHeldPay(ctx context.Context, t *testing.T, _ *Story, r projecti
 	}
 }
 
+func howAttestationsStand(ctx context.Context, t *testing.T, story *Story, r projections.Reader) {
+	image := must[projections.RetiredImage](t)(r.RetiredImage(ctx, ID[domain.Digest]("i1")))
+	for worker, want := range map[string]struct{ now, later string }{
+		"w1": {projections.Attested, "expired"}, // the verifier's own fault has changed nothing
+		"w3": {"failed", "failed"},
+		"w4": {"image_retired", "image_retired"}, // though control has not said so of it yet
+		"w5": {"image_retired", "image_retired"},
+	} {
+		trust := must[projections.Trust](t)(r.Trust(ctx, ID[domain.WorkerID](worker)))
+		retired := trust.ImageHash == image.Image
+		if now, later := trust.StateAt(story.NowMs, retired), trust.StateAt(story.NowMs+90_000_000, retired); now != want.now || later != want.later {
+			t.Errorf("%s is %s, later %s, want %+v", worker, now, later, want)
+		}
+	}
+	if never := (&projections.Trust{}).StateAt(0, false); never != "never_passed" {
+		t.Errorf("who never passed is %s", never)
+	}
+	w1 := must[projections.Trust](t)(r.Trust(ctx, ID[domain.WorkerID]("w1")))
+	if w1.Challenges != 1 || w1.Passes != 2 || w1.VerifierFaults != 1 || w1.Failures != 0 || w1.Revocations != 1 || w1.Challenge != (domain.Digest{}) ||
+		w1.ImageHash != ID[domain.Digest]("i2") || w1.EvidenceDigest != ID[domain.Digest]("e2") || w1.Told != w1.Passed {
+		t.Errorf("w1 stands as %+v", w1)
+	}
+	w3 := must[projections.Trust](t)(r.Trust(ctx, ID[domain.WorkerID]("w3")))
+	if w3.Challenges != 2 || w3.Failures != 1 || w3.Challenge != ID[domain.Digest]("c5") || w3.ChallengeUntilMs <= w3.Challenged.AtMs {
+		t.Errorf("w3 stands as %+v", w3)
+	}
+	var said []string
+	words := must[[]projections.Attestation](t)(r.AttestationsOf(ctx, ID[domain.WorkerID]("w3"), 100))
+	for _, word := range words {
+		said = append(said, word.What)
+	}
+	want := []string{"attestation_challenged", "key_rotated", "attestation_failed", "attestation_challenged"}
+	if !reflect.DeepEqual(said, want) || words[2].Fault != "worker" || words[2].Reason != "debug is on" || words[2].EvidenceDigest != ID[domain.Digest]("e4") {
+		t.Errorf("of w3 was said, the latest first: %+v", words)
+	}
+	if last := must[[]projections.Attestation](t)(r.AttestationsOf(ctx, ID[domain.WorkerID]("w3"), 1)); len(last) != 1 || last[0] != words[0] {
+		t.Errorf("the last word on w3 is %+v", last)
+	}
+	if _, err := r.AttestationsOf(ctx, w3.Worker, projections.MaxRows+1); err == nil {
+		t.Error("an answer above MaxRows is no error")
+	}
+	if fleet := must[[]projections.Worker](t)(r.WorkersOf(ctx, ID[domain.ProviderID]("prov-c"))); len(fleet) != 1 || fleet[0].Worker != w3.Worker {
+		t.Errorf("the workers of prov-c are %+v", fleet)
+	}
+	if waiting := must[[]projections.Holdback](t)(r.HoldbacksOf(ctx, ID[domain.ProviderID]("prov-c"))); len(waiting) != 0 {
+		t.Errorf("of prov-c is held back still %+v", waiting)
+	}
+}
+
 func theMarketHourByHour(ctx context.Context, t *testing.T, story *Story, r projections.Reader) {
 	all := must[[]projections.MarketHour](t)(projections.Market(ctx, r, projections.MarketFilter{ToMs: story.NowMs + 1}))
 	if len(all) != 3 {
