@@ -48,8 +48,18 @@ FUZZ ?= ./adapters/attestation/...
 FUZZTIME ?= 60s
 
 .PHONY: fuzz
-fuzz: ## mutate what parsers of evidence read (FUZZ=./pkg/..., FUZZTIME=60s a parser)
+fuzz: ## the same with Go's own fuzzing, on demand (FUZZ=./pkg/..., FUZZTIME=60s a parser)
 	.ci/fuzz '$(FUZZ)' '$(FUZZTIME)'
+
+# All parsers of evidence share the time, so a minute is a minute: a minute each would be most of what CI may take. Every
+# run has mutants of its own; the seed of one that failed is in what it says.
+MUTATE ?= 60s
+SEED ?= $(shell date +%s)
+
+.PHONY: mutations
+mutations: ## spoil what parsers of evidence read, and see them stand (MUTATE=10m SEED=1)
+	@echo '== mutants for $(MUTATE), seed $(SEED)'
+	go test -count=1 -run '^TestEveryParserStandsWhateverItReads$$' ./adapters/attestation -args -mutate.for=$(MUTATE) -mutate.seed=$(SEED)
 
 .PHONY: crash
 crash: ## kill -9 the program at random under load, and look for what it lost

@@ -211,8 +211,8 @@ func (i *Intel) files(t testing.TB) map[string][]byte {
 		"intel/pck-platform.crl":                            by(i.PCKListBy, i.ca).revoke(t, i.Listed, 0, i.PCKRevoked...),
 		"intel/pck-platform.pem":                            pemOf(i.ca.certificate, i.root.certificate),
 		"intel/tcb-signer.pem":                              pemOf(i.signer.certificate, i.root.certificate),
-		"intel/tdx-qe-identity.json":                        i.signed(t, "enclaveIdentity", i.qeIdentity()),
-		"intel/tdx-tcb-" + i.Platform.FMSPCText() + ".json": i.signed(t, "tcbInfo", i.tcbInfo()),
+		"intel/tdx-qe-identity.json":                        i.Signed(t, "enclaveIdentity", []byte(i.qeIdentity())),
+		"intel/tdx-tcb-" + i.Platform.FMSPCText() + ".json": i.Signed(t, "tcbInfo", []byte(i.tcbInfo())),
 	}
 }
 
@@ -282,8 +282,9 @@ func (*Intel) edited(edit func(string) string, body string) string {
 	return edit(body)
 }
 
-func (i *Intel) signed(t testing.TB, name, body string) []byte {
+// Signed is an answer of Intel's services: a body, whatever it is, and the signature on it.
+func (i *Intel) Signed(t testing.TB, name string, body []byte) []byte {
 	t.Helper()
-	digest := sha256.Sum256([]byte(body))
+	digest := sha256.Sum256(body)
 	return fmt.Appendf(nil, `{%q:%s,"signature":"%x"}`, name, body, sign(t, i.signer.key.(*ecdsa.PrivateKey), digest[:], 64))
 }
