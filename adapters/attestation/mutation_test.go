@@ -60,8 +60,9 @@ const (
 	atLeast = 16 << 10
 	// ofSignature is what verifying one of AMD's takes: RSA with 4096 bits.
 	ofSignature = 128 << 10
-	// ofAppraisal is what an appraisal takes beside reading: signatures, and a result with dozens of checks.
-	ofAppraisal = 192 << 10
+	// ofAppraisal is what an appraisal takes beside reading: signatures, and a result with dozens of checks. Twice as much
+	// with the race detector, which empties pools.
+	ofAppraisal = 512 << 10
 )
 
 // parsers are all of them.
