@@ -11,6 +11,8 @@ const (
 	BatchProposed  = "proposed"
 	BatchActivated = "activated"
 	BatchVetoed    = "vetoed"
+	// BatchVoided is no batch but a number: a root that nobody sealed was proposed under it, and vetoed.
+	BatchVoided = "voided"
 )
 
 // ChainTx names a transaction of the vault; zero where there was none yet.
@@ -78,6 +80,10 @@ var Batches = &Definition[uint32, Batch, *Batch]{
 				b := row(body.BatchVetoed.Number)
 				b.State, b.Vetoed = BatchVetoed, e.moment()
 				b.VetoedTx = txOf(body.BatchVetoed.TxHash, body.BatchVetoed.Lt)
+			case *v1.Fact_EpochVoided:
+				b := row(body.EpochVoided.Number)
+				b.State, b.Vetoed = BatchVoided, e.moment()
+				b.VetoedTx = txOf(body.EpochVoided.TxHash, body.EpochVoided.Lt)
 			}
 		}
 		return nil

@@ -130,7 +130,7 @@ func All() []Model {
 	return []Model{
 		Balances, Movements, Journal,
 		Jobs, UsageByHour,
-		Deposits, Batches, BatchCuts, BatchLines, Payouts, Payments, Maturities,
+		Deposits, Batches, BatchCuts, BatchLines, Payouts, Payments, TheProgress, Maturities,
 		Payables, LogTrees,
 		Reports, Rejections,
 		TheNetwork, RateCards, Operators,

@@ -71,7 +71,7 @@ func (v *Vault) Look(ctx context.Context) (settlement.Seen, error) {
 		return settlement.Seen{}, err
 	}
 	seen := settlement.Seen{
-		AtMs: state.At.Time.UnixMilli(), Paused: state.Paused, LastEpoch: state.LastEpoch,
+		AtMs: state.At.Time.UnixMilli(), LT: state.LT, Paused: state.Paused, LastEpoch: state.LastEpoch,
 		Active: settlement.OnChain(state.Active), Paid: state.Paid, Free: state.Balance - VaultReserve,
 	}
 	if state.Pending != nil {

@@ -95,6 +95,7 @@ type VaultState struct {
 	Pending   *PendingRoot
 	Change    *PendingChange // of admin or code
 	Balance   domain.Nano    // all coins that the contract holds
+	LT        uint64         // logical time of its last transaction
 	At        Head
 }
 
@@ -122,7 +123,7 @@ func (v *Vault) State(ctx context.Context) (VaultState, error) {
 	if state.Balance, err = balanceOf(account); err != nil {
 		return VaultState{}, fmt.Errorf("vault %s: balance: %w", v.self, err)
 	}
-	state.At = head
+	state.At, state.LT = head, account.LastTxLT
 	return state, nil
 }
 

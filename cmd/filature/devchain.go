@@ -11,8 +11,17 @@ import (
 	"github.com/filature/filature/domain"
 )
 
-// chainCmd runs a TON chain for others to settle on.
+// chainCmd is about the chain: one of your own to run, and the guardian's hand on a vault.
 type chainCmd struct {
+	Start   chainRunCmd     `cmd:"" name:"run" default:"withargs" help:"Run a TON chain of your own, with a lite-server. What chain does without a subcommand."`
+	Status  chainStatusCmd  `cmd:"" help:"Say what a vault holds, and what it waits for."`
+	Veto    chainVetoCmd    `cmd:"" help:"Throw the pending root away. For the guardian."`
+	Pause   chainPauseCmd   `cmd:"" help:"Stop proposals, activations and payouts. For the guardian, or the admin."`
+	Unpause chainUnpauseCmd `cmd:"" help:"Let a paused vault go on. For the guardian."`
+}
+
+// chainRunCmd runs a TON chain for others to settle on.
+type chainRunCmd struct {
 	Data   string   `required:"true" type:"path" help:"Folder of the chain. Made if it is missing."`
 	Listen string   `default:"127.0.0.1:0" help:"IPv4 address and port of its lite-server."`
 	Fund   []string `placeholder:"KEYFILE=COINS" help:"See to it that the wallet of a key has so many coins. The key is made if it is missing. May be repeated."`
@@ -25,7 +34,7 @@ type endowment struct {
 }
 
 // Run runs the chain until it is told to stop.
-func (c *chainCmd) Run(ctx context.Context, out *console) (err error) {
+func (c *chainRunCmd) Run(ctx context.Context, out *console) (err error) {
 	var endowments []endowment
 	for _, fund := range c.Fund {
 		file, amount, _ := strings.Cut(fund, "=")

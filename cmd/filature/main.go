@@ -35,7 +35,7 @@ type program struct {
 	Prove   proveCmd   `cmd:"" help:"Prove a payee's amount against a batch's payout root."`
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
 	Attest  attestCmd  `cmd:"" help:"Say what a worker's evidence proves: attest verify."`
-	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own, with a lite-server, to try things on."`
+	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own; look at a vault; veto, pause and unpause it."`
 	Config  configCmd  `cmd:"" help:"Look at a config file: config check."`
 	Poison  poisonCmd  `cmd:"" help:"Look after messages that could not be dealt with: poison list, poison replay."`
 	Keygen  keygenCmd  `cmd:"" help:"Make a signing key."`

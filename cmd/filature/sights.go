@@ -283,7 +283,8 @@ func (s *seen) tellBatches(to chan<- prometheus.Metric, now time.Time) {
 	if s.tables == nil {
 		return
 	}
-	states := map[string]int{projections.BatchSealed: 0, projections.BatchProposed: 0, projections.BatchActivated: 0, projections.BatchVetoed: 0}
+	states := map[string]int{projections.BatchSealed: 0, projections.BatchProposed: 0, projections.BatchActivated: 0, projections.BatchVetoed: 0,
+		projections.BatchVoided: 0}
 	var last uint32
 	var openAge time.Duration
 	for _, batch := range s.tables.batches {

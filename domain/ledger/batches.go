@@ -35,6 +35,8 @@ func (b *batches) evolve(fact *v1.Fact) {
 		b.open = nil
 	case *v1.Fact_BatchVetoed:
 		b.evolveVetoed()
+	case *v1.Fact_EpochVoided:
+		b.last = body.EpochVoided.Number
 	case *v1.Fact_PayoutObserved:
 		b.evolvePayout(body.PayoutObserved)
 	}
@@ -211,9 +213,16 @@ func (s *State) decideObserveActivation(who principal, claim *v1.ObserveActivati
 }
 
 // decideObserveVeto undoes a batch: what it committed is payable again, and goes into the next one. The batch
-// need not have been seen proposed: a veto uses its number up, whatever root somebody proposed under it.
+// need not have been seen proposed: a veto uses its number up, whatever root somebody proposed under it. So does the
+// veto of a root that was never sealed, by a thief of the treasury's key: its number is void, and nothing moves.
 func (s *State) decideObserveVeto(who principal, claim *v1.ObserveVeto) *v1.Fact {
 	open := s.control.batches.open
+	if next := s.control.batches.last + 1; open == nil && claim.Number >= next && who.may(v1.Role_ROLE_WATCHER) {
+		if claim.Number > next {
+			return rejectNumber(v1.Reason_REASON_WRONG_BATCH_NUMBER, "number", int64(claim.Number), int64(next))
+		}
+		return &v1.Fact{Body: &v1.Fact_EpochVoided{EpochVoided: claim}}
+	}
 	if refusal := s.refuseObserved(who, claim.Number, open != nil && open.proposed); refusal != nil {
 		return refusal
 	}

@@ -25,7 +25,8 @@ func OnChainOf(batch *v1.SealBatch) OnChain {
 
 // Seen is the vault as of one final block.
 type Seen struct {
-	AtMs         int64 // the block's own time
+	AtMs         int64  // the block's own time
+	LT           uint64 // logical time of the vault's last transaction
 	Paused       bool
 	LastEpoch    uint32 // highest ever proposed, vetoed ones included
 	Active       OnChain
@@ -37,7 +38,8 @@ type Seen struct {
 
 // Books is what the ledger says of batches.
 type Books struct {
-	LastNumber uint32
+	LastNumber uint32   // of the latest batch, vetoed and void ones included
+	LT         uint64   // logical time up to which the vault's transactions are booked
 	Active     OnChain  // the last batch seen activated; zero before the first
 	Open       *OnChain // sealed, and neither seen activated nor vetoed
 	Paid       domain.Nano
@@ -55,7 +57,7 @@ const (
 	StepPropose
 	// StepActivate: tell the vault that the pending root is due.
 	StepActivate
-	// StepHalt: the numbers can't be. Send nothing until a person has looked.
+	// StepHalt: the numbers can't be. Send nothing while they are so.
 	StepHalt
 )
 
@@ -73,11 +75,16 @@ type Decision struct {
 // settler that was killed on any line goes on as if nothing had been. Doing a step twice is harmless:
 // the vault takes a number once, and a batch is sealed once.
 func Next(books Books, seen Seen) Decision {
+	if seen.LT < books.LT { // before all else: what is old is not wrong
+		return Decision{StepWait, fmt.Sprintf("the lite-server is behind: it shows the vault at logical time %d, and %d is booked", seen.LT, books.LT)}
+	}
 	if why := impossible(books, seen); why != "" {
 		return Decision{StepHalt, why}
 	}
 	open := books.Open
 	switch {
+	case seen.Pending == nil && seen.LastEpoch > books.LastNumber:
+		return Decision{StepWait, fmt.Sprintf("number %d was used up by a root that was never sealed, and vetoed; the watcher has yet to book it", seen.LastEpoch)}
 	case open == nil && seen.Pending == nil:
 		return Decision{StepSeal, "no batch is on its way"}
 	case open == nil || seen.Active.Epoch == open.Epoch:
@@ -104,8 +111,11 @@ func impossible(books Books, seen Seen) string {
 		open = *books.Open
 	}
 	switch {
-	case seen.LastEpoch > books.LastNumber:
-		return fmt.Sprintf("the vault knows batch %d, the log ends at batch %d", seen.LastEpoch, books.LastNumber)
+	case seen.Pending != nil && seen.Pending.Epoch > books.LastNumber:
+		return fmt.Sprintf("pending in the vault is batch %d with root %s, the log ends at batch %d: veto it",
+			seen.Pending.Epoch, seen.Pending.Root, books.LastNumber)
+	case seen.LastEpoch < ended(books):
+		return fmt.Sprintf("the log saw the end of batch %d, the vault knows none after %d", ended(books), seen.LastEpoch)
 	case seen.Pending != nil && books.Open != nil && *seen.Pending != open:
 		return fmt.Sprintf("pending in the vault is batch %d with root %s, sealed was batch %d with root %s",
 			seen.Pending.Epoch, seen.Pending.Root, open.Epoch, open.Root)
@@ -119,4 +129,12 @@ func impossible(books Books, seen Seen) string {
 		return fmt.Sprintf("the vault paid %s of %s", seen.Paid, seen.Active.Total)
 	}
 	return ""
+}
+
+// ended is the highest number whose end the books have seen: the vault has used it up.
+func ended(books Books) uint32 {
+	if books.Open != nil {
+		return books.Open.Epoch - 1
+	}
+	return books.LastNumber
 }

@@ -32,6 +32,9 @@ func settlementStep(fact *v1.Fact) (step *v1.SettlementStep, about string) {
 	case *v1.Fact_BatchVetoed:
 		b := body.BatchVetoed
 		step = &v1.SettlementStep{Stage: v1.SettlementStage_SETTLEMENT_STAGE_VETOED, Batch: b.Number, TxHash: b.TxHash, Lt: b.Lt}
+	case *v1.Fact_EpochVoided: // a veto like any other to those who follow the vault
+		b := body.EpochVoided
+		step = &v1.SettlementStep{Stage: v1.SettlementStage_SETTLEMENT_STAGE_VETOED, Batch: b.Number, TxHash: b.TxHash, Lt: b.Lt}
 	case *v1.Fact_PayoutObserved:
 		b := body.PayoutObserved
 		step = &v1.SettlementStep{

@@ -78,7 +78,7 @@ func (v *Vault) Look(context.Context) (settlement.Seen, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	seen := v.seen
-	seen.AtMs = v.now().UnixMilli()
+	seen.AtMs, seen.LT = v.now().UnixMilli(), v.lt
 	if v.seen.Pending != nil {
 		pending := *v.seen.Pending
 		seen.Pending = &pending

@@ -300,6 +300,11 @@ func Vetoed(number uint32, lt uint64, lines ...Line) *v1.Fact {
 	return fact
 }
 
+// Voided says that a number was used up by a root that nobody sealed.
+func Voided(number uint32, lt uint64) *v1.Fact {
+	return &v1.Fact{Claim: 1, Body: &v1.Fact_EpochVoided{EpochVoided: &v1.ObserveVeto{Number: number, TxHash: Bytes("veto"), Lt: lt}}}
+}
+
 // Paid says that a payee was paid on chain.
 func Paid(payee string, nano int64, lt uint64) *v1.Fact {
 	return &v1.Fact{

@@ -107,6 +107,8 @@ func (b *books) noteState(fact *v1.Fact, tx domain.Digest) {
 		b.states[body.BatchActivated.Number] = batchState{projections.BatchActivated, tx}
 	case *v1.Fact_BatchVetoed:
 		b.states[body.BatchVetoed.Number] = batchState{projections.BatchVetoed, tx}
+	case *v1.Fact_EpochVoided:
+		b.states[body.EpochVoided.Number] = batchState{projections.BatchVoided, tx}
 	}
 }
 
@@ -184,6 +186,8 @@ func bookedClaim(fact *v1.Fact) *v1.Claim {
 		return &v1.Claim{Body: &v1.Claim_ObserveActivation{ObserveActivation: body.BatchActivated}}
 	case *v1.Fact_BatchVetoed:
 		return &v1.Claim{Body: &v1.Claim_ObserveVeto{ObserveVeto: body.BatchVetoed}}
+	case *v1.Fact_EpochVoided:
+		return &v1.Claim{Body: &v1.Claim_ObserveVeto{ObserveVeto: body.EpochVoided}}
 	case *v1.Fact_PayoutObserved:
 		return &v1.Claim{Body: &v1.Claim_ObservePayout{ObservePayout: body.PayoutObserved}}
 	default:

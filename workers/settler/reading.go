@@ -3,85 +3,82 @@ package settler
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/projections"
 )
 
-// reading is what the books say at one place in the log.
+// standing is what a decision needs of the books. To read it costs the same however many payees and batches there are.
+type standing struct {
+	projections.SettlementProgress
+	active, open projections.Batch // zero: none
+}
+
+func (s *Settler) read(ctx context.Context) (standing, error) {
+	if err := s.cfg.Books.Fresh(ctx); err != nil {
+		return standing{}, fmt.Errorf("wait for the books: %w", err)
+	}
+	progress, err := projections.ReadProgress(ctx, s.cfg.Books)
+	if err != nil {
+		return standing{}, err
+	}
+	// The tables may move on from here on. What is taken of a batch is what it was sealed with, and stays.
+	b := standing{SettlementProgress: progress}
+	if b.active, err = s.batch(ctx, progress.Active); err != nil {
+		return standing{}, err
+	}
+	if b.open, err = s.batch(ctx, progress.Open); err != nil {
+		return standing{}, err
+	}
+	return b, nil
+}
+
+func (s *Settler) batch(ctx context.Context, number uint32) (projections.Batch, error) {
+	if number == 0 {
+		return projections.Batch{}, nil
+	}
+	batch, err := projections.ReadBatch(ctx, s.cfg.Books, number)
+	if err == nil && batch.Number != number {
+		err = fmt.Errorf("batch %d is in the progress and in no row: the projections are damaged; rebuild them", number)
+	}
+	return batch, err
+}
+
+// books sums up what was read for a decision.
+func (b standing) books() settlement.Books {
+	books := settlement.Books{LastNumber: b.Last, LT: b.ChainLT, Active: onChain(b.active), Paid: b.Paid}
+	if b.Open != 0 {
+		open := onChain(b.open)
+		books.Open = &open
+	}
+	return books
+}
+
+func onChain(batch projections.Batch) settlement.OnChain {
+	return settlement.OnChain{Epoch: batch.Number, Root: batch.PayoutRoot, Total: batch.Total, Commitment: batch.Commitment}
+}
+
+// reading is all batches and their lines, at one place in the log.
 type reading struct {
-	projections.Settlement
 	batches []projections.Batch
 	lines   []projections.BatchLine
-	paid    map[domain.ProviderID]domain.Nano
 }
 
-func (s *Settler) read(ctx context.Context) (reading, error) {
-	if err := s.cfg.Books.Fresh(ctx); err != nil {
-		return reading{}, fmt.Errorf("wait for the books: %w", err)
-	}
-	r := reading{paid: map[domain.ProviderID]domain.Nano{}}
-	err := s.cfg.Books.View(ctx, func(view projections.View) (err error) {
-		if r.Settlement, err = projections.ReadSettlement(ctx, view); err != nil {
-			return err
-		}
-		if err := r.readBatches(ctx, view); err != nil {
-			return err
-		}
-		for payout, err := range projections.RowsOf(ctx, view, projections.Payouts) {
-			if err != nil {
-				return err
-			}
-			r.paid[payout.Payee] = payout.Paid
-		}
-		return nil
-	})
-	if err != nil {
-		return reading{}, fmt.Errorf("read the books: %w", err)
-	}
-	return r, nil
-}
-
-func (r *reading) readBatches(ctx context.Context, view projections.View) error {
+func readBatches(ctx context.Context, view projections.View) (r reading, err error) {
 	for batch, err := range projections.RowsOf(ctx, view, projections.Batches) {
 		if err != nil {
-			return err
+			return reading{}, err
 		}
 		r.batches = append(r.batches, batch)
 	}
 	for line, err := range projections.RowsOf(ctx, view, projections.BatchLines) {
 		if err != nil {
-			return err
+			return reading{}, err
 		}
 		r.lines = append(r.lines, line)
 	}
-	return nil
-}
-
-// equal tells whether two readings say the same of batches and payouts.
-func (r reading) equal(other reading) bool {
-	return slices.Equal(r.batches, other.batches) && r.books().Paid == other.books().Paid
-}
-
-// books sums up the reading for a decision.
-func (r reading) books() settlement.Books {
-	var b settlement.Books
-	for _, batch := range r.batches {
-		b.LastNumber = batch.Number
-		root := settlement.OnChain{Epoch: batch.Number, Root: batch.PayoutRoot, Total: batch.Total, Commitment: batch.Commitment}
-		switch batch.State {
-		case projections.BatchActivated:
-			b.Active = root
-		case projections.BatchSealed, projections.BatchProposed:
-			b.Open = &root
-		}
-	}
-	for _, paid := range r.paid {
-		b.Paid += paid
-	}
-	return b
+	return r, nil
 }
 
 // Tree is the payout tree of a batch.
@@ -94,15 +91,22 @@ type Tree struct {
 // ReadTree reads the tree of a batch, or, for number 0, of the one that is active. It is
 // projections.ErrNotFound where there is no such batch.
 func ReadTree(ctx context.Context, view projections.View, number uint32) (Tree, error) {
-	r := reading{}
-	if err := r.readBatches(ctx, view); err != nil {
+	r, err := readBatches(ctx, view)
+	if err != nil {
 		return Tree{}, err
 	}
-	if number == 0 {
-		number = r.books().Active.Epoch
+	last, active := uint32(0), uint32(0)
+	for _, batch := range r.batches {
+		last = batch.Number
+		if batch.State == projections.BatchActivated {
+			active = batch.Number
+		}
 	}
-	if number == 0 || number > r.books().LastNumber {
-		return Tree{}, fmt.Errorf("batch %d of %d: %w", number, r.books().LastNumber, projections.ErrNotFound)
+	if number == 0 {
+		number = active
+	}
+	if number == 0 || number > last {
+		return Tree{}, fmt.Errorf("batch %d of %d: %w", number, last, projections.ErrNotFound)
 	}
 	return r.tree(number)
 }

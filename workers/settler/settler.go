@@ -136,7 +136,9 @@ func (s *Settler) turn(ctx context.Context) (busy bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !before.equal(after) {
+	// A deposit in between changes no decision, and with many of them it would never be quiet.
+	after.ChainLT = before.ChainLT
+	if before != after {
 		return true, nil // something was booked in between: what was seen may be older or newer
 	}
 	decision := settlement.Next(after.books(), seen)
@@ -150,7 +152,7 @@ func (s *Settler) turn(ctx context.Context) (busy bool, err error) {
 		err = s.cfg.Chain.Activate(ctx)
 	case settlement.StepSeal:
 		if s.isTime(after) {
-			if err := s.seal(ctx, after); err != nil {
+			if err := s.seal(ctx, after.Last); err != nil {
 				return false, err
 			}
 		}
@@ -166,15 +168,23 @@ func (s *Settler) turn(ctx context.Context) (busy bool, err error) {
 
 // isTime tells whether the last batch is old enough: by the log, which outlives us, and by our own clock,
 // which knows of one that is not answered yet.
-func (s *Settler) isTime(b reading) bool {
+func (s *Settler) isTime(b standing) bool {
 	now := s.cfg.Now()
-	return now.Sub(time.UnixMilli(b.Last.Sealed.AtMs)) >= s.cfg.Every && now.Sub(s.sealed) >= s.cfg.Every
+	return now.Sub(time.UnixMilli(b.SealedMs)) >= s.cfg.Every && now.Sub(s.sealed) >= s.cfg.Every
 }
 
-// seal makes the next batch and reports it. Nothing is sent before the ledger has it: the next turn
-// finds it in the books, or, if the report was lost, makes it again.
-func (s *Settler) seal(ctx context.Context, b reading) error {
-	batch, err := settlement.Seal(b.Last.Number+1, b.Cut, b.Owed, b.Policy)
+// seal makes the batch after the last one and reports it. Nothing is sent before the ledger has it: the next turn
+// finds it in the books, or, if the report was lost, makes it again. If the books have moved on, control refuses the
+// number.
+func (s *Settler) seal(ctx context.Context, last uint32) error {
+	var b projections.Settlement
+	if err := s.cfg.Books.View(ctx, func(view projections.View) (err error) {
+		b, err = projections.ReadSettlement(ctx, view)
+		return err
+	}); err != nil {
+		return fmt.Errorf("seal batch %d: %w", last+1, err)
+	}
+	batch, err := settlement.Seal(last+1, b.Cut, b.Owed, b.Policy)
 	if errors.Is(err, settlement.ErrNothingOwed) {
 		return nil
 	}
@@ -189,21 +199,31 @@ func (s *Settler) seal(ctx context.Context, b reading) error {
 }
 
 // claim pays some of those whom the active batch gives more than they got.
-func (s *Settler) claim(ctx context.Context, b reading, seen settlement.Seen) (bool, error) {
-	if !s.cfg.ClaimFor || seen.Paused || seen.Active.Epoch == 0 || seen.Active != b.books().Active {
+func (s *Settler) claim(ctx context.Context, b standing, seen settlement.Seen) (bool, error) {
+	if !s.cfg.ClaimFor || seen.Paused || seen.Active.Epoch == 0 || seen.Active != b.books().Active || b.Paid == seen.Active.Total {
 		return false, nil
 	}
-	if s.tree.Number != seen.Active.Epoch {
-		tree, err := b.tree(seen.Active.Epoch)
-		if err != nil {
-			return false, err
+	paid := map[domain.ProviderID]domain.Nano{}
+	if err := s.cfg.Books.View(ctx, func(view projections.View) (err error) {
+		if s.tree.Number != seen.Active.Epoch {
+			if s.tree, err = ReadTree(ctx, view, seen.Active.Epoch); err != nil {
+				return err
+			}
 		}
-		s.tree = tree
+		for payout, err := range projections.RowsOf(ctx, view, projections.Payouts) {
+			if err != nil {
+				return err
+			}
+			paid[payout.Payee] = payout.Paid
+		}
+		return nil
+	}); err != nil {
+		return false, fmt.Errorf("claims under batch %d: %w", seen.Active.Epoch, err)
 	}
 	now := s.cfg.Now()
 	var due []settlement.Leaf
 	for _, leaf := range s.tree.Leaves {
-		if b.paid[leaf.Payee] >= leaf.Cumulative {
+		if paid[leaf.Payee] >= leaf.Cumulative {
 			delete(s.asked, leaf.Payee)
 			continue
 		}

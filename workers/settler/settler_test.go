@@ -212,6 +212,28 @@ func TestASettlerHaltsAndSendsNothingWhereTheVaultHoldsARootThatWasNeverSealed(t
 	if after := w.Ends()[domain.Control]; after != before {
 		t.Errorf("control grew from %d to %d: something was sealed", before, after)
 	}
+
+	// The guardian vetoes it, and that is all that has to be done.
+	if err := w.Vault.Veto(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.turn(t.Context()); err != nil || last.Step != settlement.StepWait {
+		t.Errorf("before the veto is booked it decides %s (%s), %v; want wait", last.Step, last.Why, err)
+	}
+	for range 20 {
+		w.Watch()
+		w.Work()
+		if _, err := s.turn(t.Context()); err != nil && !errors.Is(err, errChain) {
+			t.Fatal(err)
+		}
+		w.Work()
+		w.Mature()
+		w.Pass(2 * time.Minute)
+	}
+	committed, payable, paid := owed(t, w)
+	if committed == 0 || paid != committed || payable != 0 || last.Step == settlement.StepHalt {
+		t.Errorf("it ends with %s (%s), committed %s, paid %s, still payable %s; want all paid", last.Step, last.Why, committed, paid, payable)
+	}
 }
 
 // A payee of a vetoed batch need not be in the next one: a treasurer may have taken the amount back.

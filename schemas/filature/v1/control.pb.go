@@ -2365,6 +2365,8 @@ func (x *ObserveActivation) GetLt() uint64 {
 	return 0
 }
 
+// ObserveVeto says that the guardian threw a root away. If the ledger sealed that number, the batch is undone; if it
+// did not, the number is used up all the same and the next batch takes the one after it.
 type ObserveVeto struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`

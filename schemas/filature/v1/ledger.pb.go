@@ -583,6 +583,7 @@ type Fact struct {
 	//	*Fact_HoldPolicySet
 	//	*Fact_ImageRetired
 	//	*Fact_StandingSet
+	//	*Fact_EpochVoided
 	Body          isFact_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1053,6 +1054,15 @@ func (x *Fact) GetStandingSet() *StandingSet {
 	return nil
 }
 
+func (x *Fact) GetEpochVoided() *ObserveVeto {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_EpochVoided); ok {
+			return x.EpochVoided
+		}
+	}
+	return nil
+}
+
 type isFact_Body interface {
 	isFact_Body()
 }
@@ -1245,6 +1255,11 @@ type Fact_StandingSet struct {
 	StandingSet *StandingSet `protobuf:"bytes,60,opt,name=standing_set,json=standingSet,proto3,oneof"`
 }
 
+type Fact_EpochVoided struct {
+	// Control again: a number that a root used up which the ledger never sealed.
+	EpochVoided *ObserveVeto `protobuf:"bytes,54,opt,name=epoch_voided,json=epochVoided,proto3,oneof"`
+}
+
 func (*Fact_Rejection) isFact_Body() {}
 
 func (*Fact_AccountOpened) isFact_Body() {}
@@ -1336,6 +1351,8 @@ func (*Fact_HoldPolicySet) isFact_Body() {}
 func (*Fact_ImageRetired) isFact_Body() {}
 
 func (*Fact_StandingSet) isFact_Body() {}
+
+func (*Fact_EpochVoided) isFact_Body() {}
 
 // Rejection answers a claim that the ledger did not accept, with the field and the rule.
 type Rejection struct {
@@ -2790,7 +2807,7 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x06signer\x18\x03 \x01(\fB\b\x88\xb5\x18 \x98\xb5\x18\x01R\x06signer\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x126\n" +
 	"\arefusal\x18\x05 \x01(\v2\x16.filature.v1.RejectionB\x04\x98\xb5\x18\x01R\arefusal\x12.\n" +
-	"\x05facts\x18\x06 \x03(\v2\x11.filature.v1.FactB\x05\x90\xb5\x18\xec\x0eR\x05facts\"\x8e\x19\n" +
+	"\x05facts\x18\x06 \x03(\v2\x11.filature.v1.FactB\x05\x90\xb5\x18\xec\x0eR\x05facts\"\xcd\x19\n" +
 	"\x04Fact\x12\x14\n" +
 	"\x05claim\x18\x01 \x01(\rR\x05claim\x127\n" +
 	"\bpostings\x18\x02 \x03(\v2\x14.filature.v1.PostingB\x05\x90\xb5\x18\x80@R\bpostings\x126\n" +
@@ -2847,7 +2864,8 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x15reputation_policy_set\x183 \x01(\v2 .filature.v1.ReputationPolicySetH\x00R\x13reputationPolicySet\x12D\n" +
 	"\x0fhold_policy_set\x184 \x01(\v2\x1a.filature.v1.SetHoldPolicyH\x00R\rholdPolicySet\x12?\n" +
 	"\rimage_retired\x185 \x01(\v2\x18.filature.v1.RetireImageH\x00R\fimageRetired\x12=\n" +
-	"\fstanding_set\x18< \x01(\v2\x18.filature.v1.StandingSetH\x00R\vstandingSetB\x06\n" +
+	"\fstanding_set\x18< \x01(\v2\x18.filature.v1.StandingSetH\x00R\vstandingSet\x12=\n" +
+	"\fepoch_voided\x186 \x01(\v2\x18.filature.v1.ObserveVetoH\x00R\vepochVoidedB\x06\n" +
 	"\x04body\"\x99\x01\n" +
 	"\tRejection\x12+\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x13.filature.v1.ReasonR\x06reason\x12\x1b\n" +
@@ -3167,25 +3185,26 @@ var file_filature_v1_ledger_proto_depIdxs = []int32{
 	51, // 49: filature.v1.Fact.hold_policy_set:type_name -> filature.v1.SetHoldPolicy
 	52, // 50: filature.v1.Fact.image_retired:type_name -> filature.v1.RetireImage
 	19, // 51: filature.v1.Fact.standing_set:type_name -> filature.v1.StandingSet
-	0,  // 52: filature.v1.Rejection.reason:type_name -> filature.v1.Reason
-	53, // 53: filature.v1.JobSubmitted.terms:type_name -> filature.v1.SubmitJob
-	54, // 54: filature.v1.JobClosed.usage:type_name -> filature.v1.Usage
-	55, // 55: filature.v1.JobClosed.failure:type_name -> filature.v1.FailureReason
-	10, // 56: filature.v1.JobClosed.hold:type_name -> filature.v1.Hold
-	56, // 57: filature.v1.Hold.cause:type_name -> filature.v1.UnattestedCause
-	56, // 58: filature.v1.PayRefused.cause:type_name -> filature.v1.UnattestedCause
-	57, // 59: filature.v1.JobDisputed.reason:type_name -> filature.v1.DisputeReason
-	1,  // 60: filature.v1.HoldbackForfeited.cause:type_name -> filature.v1.ForfeitCause
-	58, // 61: filature.v1.StandingSet.kind:type_name -> filature.v1.SubjectKind
-	18, // 62: filature.v1.StandingSet.dimensions:type_name -> filature.v1.EvidenceCounts
-	59, // 63: filature.v1.ReputationPolicySet.policy:type_name -> filature.v1.ReputationPolicy
-	60, // 64: filature.v1.RateCardSet.card:type_name -> filature.v1.RateCard
-	56, // 65: filature.v1.AttestationExpired.cause:type_name -> filature.v1.UnattestedCause
-	66, // [66:66] is the sub-list for method output_type
-	66, // [66:66] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	49, // 52: filature.v1.Fact.epoch_voided:type_name -> filature.v1.ObserveVeto
+	0,  // 53: filature.v1.Rejection.reason:type_name -> filature.v1.Reason
+	53, // 54: filature.v1.JobSubmitted.terms:type_name -> filature.v1.SubmitJob
+	54, // 55: filature.v1.JobClosed.usage:type_name -> filature.v1.Usage
+	55, // 56: filature.v1.JobClosed.failure:type_name -> filature.v1.FailureReason
+	10, // 57: filature.v1.JobClosed.hold:type_name -> filature.v1.Hold
+	56, // 58: filature.v1.Hold.cause:type_name -> filature.v1.UnattestedCause
+	56, // 59: filature.v1.PayRefused.cause:type_name -> filature.v1.UnattestedCause
+	57, // 60: filature.v1.JobDisputed.reason:type_name -> filature.v1.DisputeReason
+	1,  // 61: filature.v1.HoldbackForfeited.cause:type_name -> filature.v1.ForfeitCause
+	58, // 62: filature.v1.StandingSet.kind:type_name -> filature.v1.SubjectKind
+	18, // 63: filature.v1.StandingSet.dimensions:type_name -> filature.v1.EvidenceCounts
+	59, // 64: filature.v1.ReputationPolicySet.policy:type_name -> filature.v1.ReputationPolicy
+	60, // 65: filature.v1.RateCardSet.card:type_name -> filature.v1.RateCard
+	56, // 66: filature.v1.AttestationExpired.cause:type_name -> filature.v1.UnattestedCause
+	67, // [67:67] is the sub-list for method output_type
+	67, // [67:67] is the sub-list for method input_type
+	67, // [67:67] is the sub-list for extension type_name
+	67, // [67:67] is the sub-list for extension extendee
+	0,  // [0:67] is the sub-list for field type_name
 }
 
 func init() { file_filature_v1_ledger_proto_init() }
@@ -3249,6 +3268,7 @@ func file_filature_v1_ledger_proto_init() {
 		(*Fact_HoldPolicySet)(nil),
 		(*Fact_ImageRetired)(nil),
 		(*Fact_StandingSet)(nil),
+		(*Fact_EpochVoided)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

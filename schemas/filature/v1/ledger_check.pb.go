@@ -531,6 +531,13 @@ func (m *Fact) Check() error {
 		if err := body.StandingSet.Check(); err != nil {
 			return under("standing_set", err)
 		}
+	case *Fact_EpochVoided:
+		if body.EpochVoided == nil {
+			return missing("epoch_voided")
+		}
+		if err := body.EpochVoided.Check(); err != nil {
+			return under("epoch_voided", err)
+		}
 	default:
 		return missing("body")
 	}
