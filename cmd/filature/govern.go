@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/filature/filature/adapters/ton"
@@ -93,6 +94,15 @@ type vaultStatus struct {
 	Delay     string      `json:"delay"`
 	Active    *rootStatus `json:"active,omitempty"`
 	Pending   *rootStatus `json:"pending,omitempty"`
+	// Change is what the admin wants to change: its own key, or the code.
+	Change *changeStatus `json:"change,omitempty"`
+}
+
+type changeStatus struct {
+	ID    string    `json:"id"`
+	Admin string    `json:"admin,omitempty"`
+	Code  string    `json:"code,omitempty"`
+	DueAt time.Time `json:"due_at"`
 }
 
 type rootStatus struct {
@@ -113,6 +123,14 @@ func vaultStatusOf(vault *ton.Vault, s ton.VaultState) vaultStatus {
 	}
 	if s.Active.Epoch != 0 {
 		status.Active = root(s.Active)
+	}
+	if c := s.Change; c != nil {
+		status.Change = &changeStatus{ID: c.ID.String(), DueAt: c.DueAt.UTC()}
+		if c.Admin != (ton.Address{}) {
+			status.Change.Admin = c.Admin.String()
+		} else {
+			status.Change.Code = c.Code.String()
+		}
 	}
 	if s.Pending != nil {
 		status.Pending = root(s.Pending.Root)
@@ -145,6 +163,13 @@ func (s vaultStatus) show(out *console, json bool) error {
 		if one.root.ActivateAt != nil {
 			fmt.Fprintf(out.out, "          to be vetoed before %s\n", one.root.ActivateAt.Format(time.RFC3339))
 		}
+	}
+	if c := s.Change; c != nil {
+		what := "code " + c.Code
+		if c.Admin != "" {
+			what = "admin " + c.Admin
+		}
+		fmt.Fprintf(out.out, "Change    to %s, from %s on\n          id %s\n", what, c.DueAt.Format(time.RFC3339), c.ID)
 	}
 	_, err := fmt.Fprintf(out.out, "Admin     %s\nGuardian  %s\nDelay     %s\n", s.Admin, s.Guardian, s.Delay)
 	return err
@@ -239,33 +264,56 @@ func awaitVault(ctx context.Context, vault *ton.Vault, done func(ton.VaultState)
 
 // chainVetoCmd is the guardian's veto.
 type chainVetoCmd struct {
-	Epoch uint32 `arg:"" help:"The pending root's epoch, so that no other root is vetoed by mistake."`
+	What string `arg:"" name:"pending" help:"The pending root's epoch, or the pending change's id, as chain status shows them."`
 	governFlags
 }
 
-// Run throws the pending root away.
+// Run throws the pending root, or the pending change, away.
 func (c *chainVetoCmd) Run(ctx context.Context, out *console) error {
+	if id, err := domain.ParseID[domain.Digest](c.What); err == nil {
+		return c.vetoChange(ctx, out, id)
+	}
+	epoch, err := strconv.ParseUint(c.What, 10, 32)
+	if err != nil {
+		return usage("veto %q: want an epoch, or 64 hexadecimal digits", c.What)
+	}
+	return c.vetoRoot(ctx, out, uint32(epoch))
+}
+
+func (c *chainVetoCmd) vetoRoot(ctx context.Context, out *console, epoch uint32) error {
 	late := false
 	err := c.govern(ctx, out,
-		func(v *ton.Vault) ton.Message { return v.VetoMessage(c.Epoch) },
+		func(v *ton.Vault) ton.Message { return v.VetoMessage(epoch) },
 		func(s ton.VaultState, who ton.Address) error {
 			switch {
 			case s.Pending == nil:
 				return errors.New("nothing is pending: there is nothing to veto")
-			case s.Pending.Epoch != c.Epoch:
-				return fmt.Errorf("pending is epoch %d, not %d", s.Pending.Epoch, c.Epoch)
+			case s.Pending.Epoch != epoch:
+				return fmt.Errorf("pending is epoch %d, not %d", s.Pending.Epoch, epoch)
 			default:
 				return onlyGuardian(s, who)
 			}
 		},
 		func(s ton.VaultState) bool {
-			late = s.Active.Epoch == c.Epoch
-			return s.Pending == nil || s.Pending.Epoch != c.Epoch
+			late = s.Active.Epoch == epoch
+			return s.Pending == nil || s.Pending.Epoch != epoch
 		})
 	if err == nil && late {
-		return &exitError{exitNo, fmt.Errorf("too late: epoch %d was activated first. Pause the vault before anybody claims: filature chain pause", c.Epoch)}
+		return &exitError{exitNo, fmt.Errorf("too late: epoch %d was activated first. Pause the vault before anybody claims: filature chain pause", epoch)}
 	}
 	return err
+}
+
+func (c *chainVetoCmd) vetoChange(ctx context.Context, out *console, id domain.Digest) error {
+	return c.govern(ctx, out,
+		func(v *ton.Vault) ton.Message { return v.VetoChangeMessage(id) },
+		func(s ton.VaultState, who ton.Address) error {
+			if s.Change == nil || s.Change.ID != id {
+				return fmt.Errorf("no change %s is pending", id)
+			}
+			return onlyGuardian(s, who)
+		},
+		func(s ton.VaultState) bool { return s.Change == nil || s.Change.ID != id })
 }
 
 func onlyGuardian(s ton.VaultState, who ton.Address) error {

@@ -100,6 +100,16 @@ func TestAGuardianVetoesAThiefsRootAndTheNetworkGoesOn(t *testing.T) {
 		t.Errorf("it ends as %+v", status)
 	}
 
+	change, err := announceCode(ctx, thief, vault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filature(exitOK, change, "chain", "status")
+	filature(exitNo, "guardian is", "chain", "veto", change, "--key", stolen)
+	filature(exitOK, "Pending   none", "chain", "veto", change, "--key", key)
+	filature(exitNo, "no change", "chain", "veto", change, "--key", key)
+	filature(exitUsage, "want an epoch", "chain", "veto", "all", "--key", key)
+
 	for { // the books take the number in
 		batch, err := projections.ReadBatch(ctx, e.store, 1)
 		if err != nil {
@@ -119,4 +129,16 @@ func awaitVaultThat(ctx context.Context, t *testing.T, vault *ton.Vault, holds f
 	if _, err := awaitVault(ctx, vault, holds); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// announceCode has the admin announce other code, and returns the id under which it waits.
+func announceCode(ctx context.Context, admin *ton.Wallet, vault *ton.Vault) (string, error) {
+	if _, err := admin.Deliver(ctx, []ton.Message{vault.ProposeUpgradeMessage(domain.Digest{7})}); err != nil {
+		return "", err
+	}
+	state, err := awaitVault(ctx, vault, func(s ton.VaultState) bool { return s.Change != nil })
+	if err != nil {
+		return "", err
+	}
+	return state.Change.ID.String(), nil
 }
