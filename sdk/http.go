@@ -52,7 +52,7 @@ func (g *HTTP) Network(ctx context.Context) (domain.NetworkID, int, error) {
 		Network    string `json:"network"`
 		DataShards int    `json:"data_shards"`
 	}
-	if err := g.do(ctx, http.MethodGet, "v1/network", nil, &answer); err != nil {
+	if err := g.do(ctx, http.MethodGet, "v1/network", "", nil, &answer); err != nil {
 		return domain.NetworkID{}, 0, err
 	}
 	id, err := domain.ParseID[domain.NetworkID](answer.Network)
@@ -94,7 +94,7 @@ func (g *HTTP) Submit(ctx context.Context, reports [][]byte) ([]*v1.Receipt, err
 	var answer struct {
 		Receipts []receipt `json:"receipts"`
 	}
-	if err := g.do(ctx, http.MethodPost, "v1/reports", body, &answer); err != nil {
+	if err := g.do(ctx, http.MethodPost, "v1/reports", reportsType, body, &answer); err != nil {
 		return nil, err
 	}
 	receipts := make([]*v1.Receipt, len(answer.Receipts))
@@ -104,13 +104,14 @@ func (g *HTTP) Submit(ctx context.Context, reports [][]byte) ([]*v1.Receipt, err
 	return receipts, nil
 }
 
-func (g *HTTP) do(ctx context.Context, method, path string, body []byte, into any) (err error) {
+// do makes a request. into is a value to read JSON into, or a *json.RawMessage.
+func (g *HTTP) do(ctx context.Context, method, path, contentType string, body []byte, into any) (err error) {
 	request, err := http.NewRequestWithContext(ctx, method, g.base.JoinPath(path).String(), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	if body != nil {
-		request.Header.Set("Content-Type", reportsType)
+		request.Header.Set("Content-Type", contentType)
 	}
 	response, err := g.client.Do(request)
 	if err != nil {
@@ -121,16 +122,31 @@ func (g *HTTP) do(ctx context.Context, method, path string, body []byte, into an
 	if err != nil {
 		return fmt.Errorf("read the answer of %s: %w", request.URL, err)
 	}
+	refused := statusError{response.StatusCode, fmt.Sprintf("%s %s: %s", request.URL, response.Status, said(answer))}
 	switch {
 	case response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= http.StatusInternalServerError:
-		return fmt.Errorf("%s %s: %s", request.URL, response.Status, said(answer))
-	case response.StatusCode != http.StatusOK:
-		return mistakeError{fmt.Errorf("%s %s: %s", request.URL, response.Status, said(answer))}
+		return refused
+	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted:
+		return mistakeError{refused}
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
 		return fmt.Errorf("%s: not a gateway's answer: %w", request.URL, err)
 	}
 	return nil
+}
+
+// statusError is an answer that is no good one.
+type statusError struct {
+	code int
+	says string
+}
+
+func (e statusError) Error() string { return e.says }
+
+// statusOf is the HTTP status in an error, or 0.
+func statusOf(err error) int {
+	refused, _ := errors.AsType[statusError](err)
+	return refused.code
 }
 
 // said is the error in an answer, or the beginning of whatever it is.

@@ -2,7 +2,9 @@ package attestation_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/filature/filature/adapters/attestation"
 	"github.com/filature/filature/adapters/attestation/attestationtest"
+	"github.com/filature/filature/domain"
 )
 
 // folder writes files into a new folder.
@@ -165,9 +168,13 @@ func TestABadCopyOfAChipsKeyIsTheVerifiersFault(t *testing.T) {
 func TestADeskWorksWithTheFolderAsItWasLastRead(t *testing.T) {
 	w := attestationtest.NewWorld(t)
 	files, dir := w.Files(t), folder(t, nil)
-	desk, err := attestation.NewDesk(w.Verifier(), w.Policy(t), dir)
+	kept := keeper{files: map[domain.Digest]bool{}}
+	desk, err := attestation.NewDesk(w.Verifier(), []byte(w.PolicyText()), dir, &kept)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !kept.files[w.Policy(t).Digest()] || desk.Has("amd/Genoa/vcek.crl") {
+		t.Error("the policy is not kept, or the desk has what is not there")
 	}
 	evidence := w.SNP(t, "Genoa")
 	if result := desk.Appraise(attestationtest.Challenge(), evidence, attestationtest.Now); result.Status != none {
@@ -179,11 +186,22 @@ func TestADeskWorksWithTheFolderAsItWasLastRead(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "amd", "Genoa", "vcek.crl"), files["amd/Genoa/vcek.crl"], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := desk.Reload(); err != nil {
+	kept.fails = errors.New("no room")
+	if err := desk.Reload(); !errors.Is(err, kept.fails) || desk.Has("amd/Genoa/vcek.crl") {
+		t.Errorf("%v, and it is used although it is not kept", err)
+	}
+	kept.fails = nil
+	if err := desk.Reload(); err != nil || !desk.Has("amd/Genoa/vcek.crl") {
 		t.Fatal(err)
 	}
-	if result := desk.Appraise(attestationtest.Challenge(), evidence, attestationtest.Now); !attestation.Accepted(result) {
+	result := desk.Appraise(attestationtest.Challenge(), evidence, attestationtest.Now)
+	if !attestation.Accepted(result) {
 		t.Fatal(explain(result))
+	}
+	for _, use := range result.Collateral {
+		if !kept.files[domain.Digest(use.Digest)] {
+			t.Errorf("the result rests on %s, which is not kept", use.Name)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "stray"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -194,7 +212,20 @@ func TestADeskWorksWithTheFolderAsItWasLastRead(t *testing.T) {
 	if result := desk.Appraise(attestationtest.Challenge(), evidence, attestationtest.Now); !attestation.Accepted(result) {
 		t.Error("the last good reading is gone")
 	}
-	if _, err := attestation.NewDesk(w.Verifier(), w.Policy(t), filepath.Join(dir, "missing")); err == nil {
+	if _, err := attestation.NewDesk(w.Verifier(), []byte(w.PolicyText()), filepath.Join(dir, "missing"), &kept); err == nil {
 		t.Error("a desk without a folder")
 	}
+}
+
+// keeper keeps digests.
+type keeper struct {
+	fails error
+	files map[domain.Digest]bool
+}
+
+func (k *keeper) KeepFile(content []byte) error {
+	if k.fails == nil {
+		k.files[sha256.Sum256(content)] = true
+	}
+	return k.fails
 }

@@ -60,6 +60,8 @@ type Config struct {
 	Explain func(ctx context.Context, kind, id string) (any, error)
 	// Completions is the ledger, of which the ends of jobs are told. Its Shards count control.
 	Completions eventstore.Reader
+	// Attestation asks workers what they run, and takes their answers.
+	Attestation Attestation
 	// Metrics answers a scrape of Prometheus.
 	Metrics http.Handler
 	// Ready tells whether the others can do their work now; its error says why not.
@@ -87,6 +89,9 @@ func NewServer(cfg Config) *http.Server {
 //	GET  /v1/why/{kind}/{id}   why a job, report or provider is paid, held, rejected or pending
 //	                                                                        (with Explain)
 //	GET  /v1/completions       the ends of jobs, as server-sent events      (with Completions)
+//	POST /v1/attestation/answers         a worker's answer to its challenge (with Attestation)
+//	GET  /v1/workers/{worker}/challenge  the challenge that a worker is to answer now
+//	                                                                        (with Attestation)
 //	GET  /metrics              what Prometheus counts                       (with Metrics)
 //	GET  /healthz, /readyz     the process lives; it can do its work
 //
@@ -106,6 +111,11 @@ func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
 	}
 	if cfg.Completions != nil {
 		mux.Handle("GET /v1/completions", newCompletions(cfg, stopping))
+	}
+	if cfg.Attestation != nil {
+		slots := make(chan struct{}, MaxAnswers)
+		mux.HandleFunc("POST /v1/attestation/answers", func(w http.ResponseWriter, r *http.Request) { cfg.answers(w, r, slots) })
+		mux.HandleFunc("GET /v1/workers/{worker}/challenge", cfg.challenge)
 	}
 	if cfg.Metrics != nil {
 		mux.Handle("GET /metrics", cfg.Metrics)

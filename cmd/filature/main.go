@@ -100,13 +100,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 }
 
-// commandOf is the subcommand whose arguments were wrong, and a space; empty where it was none.
+// commandOf is the subcommand whose arguments were wrong ("attest verify"), and a space; empty where it was none.
 func commandOf(err error) string {
 	var wrong *kong.ParseError
-	if errors.As(err, &wrong) && wrong.Context.Selected() != nil {
-		return wrong.Context.Selected().Name + " "
+	if !errors.As(err, &wrong) {
+		return ""
 	}
-	return ""
+	names := ""
+	for _, step := range wrong.Context.Path {
+		if step.Command != nil {
+			names += step.Command.Name + " "
+		}
+	}
+	return names
 }
 
 // exitError is an error with an exit code. Without an error inside, all was said already.

@@ -236,3 +236,15 @@ func mustCopy(t *testing.T, from string) string {
 	}
 	return to
 }
+
+// TestWhoErrsIsLedToTheHelpOfTheCommand that was meant, nested ones by their whole name.
+func TestWhoErrsIsLedToTheHelpOfTheCommand(t *testing.T) {
+	for args, want := range map[string]string{
+		"audit --bogus": "audit", "attest verify": "attest verify", "poison list": "poison list", "poison replay --bogus": "poison replay",
+		"attest bogus": "attest", "bogus": "", "--bogus": "",
+	} {
+		help := strings.Join(append([]string{"Try: filature"}, append(strings.Fields(want), "--help\n")...), " ")
+		invoke(t, strings.Fields(args)...).want(t, exitUsage, help)
+		invoke(t, append(strings.Fields(want), "--help")...).want(t, exitOK, "Usage: filature")
+	}
+}

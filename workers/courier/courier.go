@@ -77,7 +77,7 @@ type Courier struct {
 	handlers int
 }
 
-// New returns a courier without handlers. It fails if its metrics are registered already.
+// New returns a courier without handlers. Those with the same registry count together.
 func New(config Config) (*Courier, error) {
 	switch {
 	case config.Poison == nil:
@@ -105,7 +105,11 @@ func New(config Config) (*Courier, error) {
 		Help: "Messages that were put on the poison topic.",
 	}, []string{"handler"})}
 	if err := config.Registry.Register(c.poisoned); err != nil {
-		return nil, fmt.Errorf("courier: %w", err)
+		already, is := errors.AsType[prometheus.AlreadyRegisteredError](err)
+		if !is {
+			return nil, fmt.Errorf("courier: %w", err)
+		}
+		c.poisoned = already.ExistingCollector.(*prometheus.CounterVec) // several couriers of one process count together
 	}
 	log := watermill.NewSlogLoggerWithLevelMapping(config.Log, quieter)
 	var err error

@@ -19,8 +19,6 @@ const (
 	// renewBefore is how long before its end a result is renewed: two challenges may run out unanswered before a worker
 	// that is only slow stops earning.
 	renewBefore = 3 * ChallengeLife
-	// lookEvery is how often the workers are looked at.
-	lookEvery = 10 * time.Second
 	// maxChallenges is how many are issued at a time: one report's.
 	maxChallenges = 1000
 )
@@ -43,6 +41,8 @@ type Challenger struct {
 	Reporter Reporter
 	Now      func() time.Time
 	Entropy  io.Reader // draws nonces: crypto/rand's
+	// Every is how often the workers are looked at.
+	Every time.Duration
 	// Trouble is told of an error that the next look may get over.
 	Trouble func(error)
 
@@ -72,7 +72,7 @@ func Due(workers []Standing, asked map[domain.WorkerID]time.Time, now time.Time)
 
 // Run asks until the context ends, and then returns nil.
 func (c *Challenger) Run(ctx context.Context) error {
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(c.Every)
 	defer ticker.Stop()
 	for {
 		if err := c.look(ctx); err != nil && ctx.Err() == nil {

@@ -74,7 +74,7 @@ func TestWorkersAreAskedBeforeTheirResultsEnd(t *testing.T) {
 			asked: map[domain.WorkerID][]time.Time{}, nonces: map[domain.Digest]bool{},
 		}
 		troubles := 0
-		c := &verifier.Challenger{Roster: r, Reporter: r, Now: time.Now, Entropy: rand.Reader, Trouble: func(error) { troubles++ }}
+		c := &verifier.Challenger{Roster: r, Reporter: r, Now: time.Now, Entropy: rand.Reader, Every: 10 * time.Second, Trouble: func(error) { troubles++ }}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- c.Run(ctx) }()

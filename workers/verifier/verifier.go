@@ -1,15 +1,15 @@
 // Package verifier knows when a worker has to prove what it runs, and how its answer becomes a claim in the ledger.
 //
-// It hears two streams. Requests are challenges that the ledger took, each with its place. Answers are what workers
-// send, signed by the key that signs their metered events. What is cheap to check comes first: form, network,
-// signature, challenge, the worker's pace. Then a bounded number of answers at a time is appraised. The appraisal, and
-// the claim that follows from it, are pure functions (adapters/attestation, Decide); this is the loop around them.
+// Which challenges are open, each with its place, a [Book] reads out of control's ledger. Answers are what workers send,
+// signed by the key that signs their metered events: a [Door] lets them in, and a [Verifier] handles them. What is cheap to
+// check comes first, at both: form, network, signature, challenge, the worker's pace. Then a bounded number of answers at
+// a time is appraised. The appraisal, and the claim that follows from it, are pure functions (adapters/attestation,
+// Decide); this is the loop around them. [Audit] looks at all of it again, later, with what was archived.
 //
 // A challenge counts once: when its claim is in intake it is used up, and the ledger itself takes one result for it. If
-// we crash before that, the answer comes again. If we crash after it, the answer comes again as well, and the ledger
-// rejects the second claim. What is kept in memory (which challenges are open, how often a worker answered) is made
-// again from the request stream, or the worker is asked once more. So several verifiers may share the answers, and each
-// reads all requests.
+// we crash before that, the answer comes again, or the worker is asked once more. If we crash after it, the answer may
+// come again as well, and the ledger rejects the second claim. What is kept in memory (which challenges are open, how
+// often a worker answered) is made again from the ledger. So several verifiers may share the answers.
 package verifier
 
 import (
@@ -22,19 +22,11 @@ import (
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/signing"
-	"github.com/filature/filature/domain/stream"
 	v1 "github.com/filature/filature/schemas/filature/v1"
-	"github.com/filature/filature/workers/courier"
 )
 
-const (
-	// maxAnswerBytes is the longest message that is decoded: an answer at its schema's limit, and its signature.
-	maxAnswerBytes = 256<<10 + 128
-	// maxMissing is how many files one appraisal may ask for. TDX needs six.
-	maxMissing = 16
-	// cachedKeys is how many workers' keys are kept in the form that makes the next check faster: 1.5 KiB each.
-	cachedKeys = 4096
-)
+// maxMissing is how many files one appraisal may ask for. TDX needs six.
+const maxMissing = 16
 
 // Appraiser says what evidence proves. It is a function of its arguments, its policy and its collateral: it opens no
 // connection, never panics, and returns a result whatever the evidence is. Safe for many goroutines.
@@ -68,6 +60,7 @@ type Reporter interface {
 // Config says what a verifier works with. All is needed.
 type Config struct {
 	Network   domain.NetworkID
+	Book      *Book
 	Appraiser Appraiser
 	Fetcher   Fetcher
 	Directory Directory
@@ -76,50 +69,38 @@ type Config struct {
 	Now       func() time.Time
 	// Concurrency is how many answers are appraised at a time: one a core is enough, since an appraisal waits for nothing.
 	Concurrency int
+	// Appraised is told of each result, for those who count. It must not wait.
+	Appraised func(*v1.AttestationResult)
 }
 
-// Errors that have an answer looked at again, by whoever delivers messages.
-var (
-	// ErrNotYet: the challenge of an answer is not known. The request may be on its way to us.
-	ErrNotYet = errors.New("the challenge is not known yet")
-	// ErrCantTell: the verifier lacks collateral, or has another fault.
-	ErrCantTell = errors.New("the verifier can't tell")
-)
+// ErrCantTell: the verifier lacks collateral, or has another fault. The same answer is looked at again.
+var ErrCantTell = errors.New("the verifier can't tell")
 
-// Verifier handles requests and answers. Safe for many goroutines.
+// Verifier handles answers. Safe for many goroutines.
 type Verifier struct {
-	cfg        Config
-	signatures *signing.Verifier
-	challenges book
-	pace       pace
-	slots      chan struct{}
+	cfg Config
+	screen
+	slots chan struct{}
 }
 
-// New returns a verifier that knows of no challenge yet. It panics if it may appraise nothing at a time.
+// New returns a verifier. It panics if it may appraise nothing at a time.
 func New(cfg Config) *Verifier {
 	if cfg.Concurrency < 1 {
 		panic(fmt.Sprintf("verifier: %d appraisals at a time", cfg.Concurrency))
 	}
-	return &Verifier{cfg: cfg, signatures: signing.NewVerifier(cachedKeys), slots: make(chan struct{}, cfg.Concurrency)}
-}
-
-// HandleRequest notes a challenge. Messages are encoded [v1.AttestationRequest]s, in any order and as often as they come.
-func (v *Verifier) HandleRequest(_ context.Context, m *message.Message) error {
-	request := new(v1.AttestationRequest)
-	if err := v1.Decode(m.Payload, request); err != nil {
-		return fmt.Errorf("attestation request: %w: %w", courier.ErrRefused, err)
+	return &Verifier{
+		cfg: cfg, slots: make(chan struct{}, cfg.Concurrency),
+		screen: screen{
+			network: cfg.Network, directory: cfg.Directory, book: cfg.Book, now: cfg.Now, signatures: signing.NewVerifier(cachedKeys),
+		},
 	}
-	v.challenges.issue(domain.WorkerID(request.Worker), open{
-		nonce: domain.Digest(request.Challenge), at: stream.PositionOf(request.Position), expiresMs: request.ExpiresAtMs,
-	}, v.cfg.Now().UnixMilli())
-	return nil
 }
 
 // HandleAnswer appraises an answer and claims what came of it. Messages are encoded [v1.SignedAnswer]s. An error that is
 // no courier.ErrRefused may go away: the same message is to be handled again for a while.
 func (v *Verifier) HandleAnswer(ctx context.Context, m *message.Message) (err error) {
-	answer, challenge, err := v.screen(ctx, m.Payload)
-	if errors.Is(err, errAnswered) {
+	answer, challenge, err := v.look(ctx, m.Payload)
+	if errors.Is(err, ErrAnswered) {
 		return nil
 	}
 	if err != nil {
@@ -134,6 +115,7 @@ func (v *Verifier) HandleAnswer(ctx context.Context, m *message.Message) (err er
 	if err != nil {
 		return fmt.Errorf("answer of worker %s: %w", challenge.Worker, err)
 	}
+	v.cfg.Appraised(result)
 	claim, decided := Decide(result)
 	if !decided {
 		return v.learn(ctx, challenge, result)
@@ -149,59 +131,8 @@ func (v *Verifier) HandleAnswer(ctx context.Context, m *message.Message) (err er
 	if _, err := v.cfg.Reporter.Report(ctx, domain.Control, claim); err != nil {
 		return fmt.Errorf("claim the result of worker %s: %w", challenge.Worker, err)
 	}
-	v.challenges.answer(challenge.Worker, challenge.Nonce)
+	v.book.answer(challenge.Worker, challenge.Nonce)
 	return nil
-}
-
-// errAnswered says that a challenge was used up before.
-var errAnswered = errors.New("answered already")
-
-// refuse says why an answer is not looked at again.
-func refuse(format string, args ...any) error {
-	return fmt.Errorf("answer: "+format+": %w", append(args, courier.ErrRefused)...)
-}
-
-// screen makes the checks that cost microseconds, in the order of what they cost.
-func (v *Verifier) screen(ctx context.Context, raw []byte) (*v1.AttestationAnswer, domain.Challenge, error) {
-	var nothing domain.Challenge
-	if len(raw) > maxAnswerBytes {
-		return nil, nothing, refuse("has %d bytes, at most %d are read", len(raw), maxAnswerBytes)
-	}
-	signed, answer := new(v1.SignedAnswer), new(v1.AttestationAnswer)
-	if err := v1.Decode(raw, signed); err != nil {
-		return nil, nothing, refuse("%w", err)
-	}
-	if err := v1.Decode(signed.Answer, answer); err != nil {
-		return nil, nothing, refuse("%w", err)
-	}
-	worker, nonce := domain.WorkerID(answer.Worker), domain.Digest(answer.Challenge)
-	if domain.NetworkID(answer.Network) != v.cfg.Network {
-		return nil, nothing, refuse("is for network %x", answer.Network)
-	}
-	key, found, err := v.cfg.Directory.Key(ctx, worker)
-	switch {
-	case err != nil:
-		return nil, nothing, fmt.Errorf("look up worker %s: %w", worker, err)
-	case !found:
-		return nil, nothing, refuse("there is no worker %s", worker)
-	case !v.signatures.VerifyAnswer(key, signed.Answer, signed.Signature):
-		return nil, nothing, refuse("is not signed by worker %s", worker)
-	}
-	now := v.cfg.Now()
-	challenge, known := v.challenges.find(worker)
-	switch {
-	case !known || challenge.nonce != nonce:
-		return nil, nothing, fmt.Errorf("answer of worker %s to %s: %w", worker, nonce, ErrNotYet)
-	case challenge.answered:
-		return nil, nothing, errAnswered
-	case challenge.expiresMs <= now.UnixMilli():
-		return nil, nothing, refuse("of worker %s comes too late", worker)
-	case !v.pace.allow(worker, now):
-		return nil, nothing, refuse("of worker %s is one of more than %d in %s", worker, paceBurst, paceWindow)
-	}
-	return answer, domain.Challenge{
-		Network: v.cfg.Network, Worker: worker, Key: key, Nonce: nonce, Epoch: uint64(challenge.at.Offset), ExpiresMs: challenge.expiresMs,
-	}, nil
 }
 
 // appraise waits for its turn.

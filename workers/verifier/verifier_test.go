@@ -6,8 +6,10 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,8 +36,10 @@ func id(name string) domain.WorkerID { return sha256.Sum256([]byte(name)) }
 
 // world plays all that a verifier works with, and fails the test where it is used in a way that would do harm.
 type world struct {
-	t   *testing.T
-	now time.Time
+	t       *testing.T
+	now     time.Time
+	book    *verifier.Book // of the verifier that was made last
+	counted atomic.Int32
 
 	mu        sync.Mutex
 	results   []*v1.AttestationResult // what the next appraisals come to; the last one stays
@@ -47,8 +51,10 @@ type world struct {
 	fetch     error
 	kept      map[domain.Digest]bool
 	keep      error
-	claims    []*v1.Claim
-	report    error
+	// keptAnyway: what fails is kept all the same.
+	keptAnyway bool
+	claims     []*v1.Claim
+	report     error
 }
 
 func newWorld(t *testing.T) *world {
@@ -57,8 +63,10 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) verifier() *verifier.Verifier {
+	w.book = new(verifier.Book)
 	return verifier.New(verifier.Config{
-		Network: network, Appraiser: w, Fetcher: w, Directory: w, Archive: w, Reporter: w, Now: func() time.Time { return w.now }, Concurrency: 2,
+		Network: network, Book: w.book, Appraiser: w, Fetcher: w, Directory: w, Archive: w, Reporter: w,
+		Now: func() time.Time { return w.now }, Concurrency: 2, Appraised: func(*v1.AttestationResult) { w.counted.Add(1) },
 	})
 }
 
@@ -104,11 +112,10 @@ func (w *world) Fetch(_ context.Context, name string) error {
 func (w *world) Keep(_ context.Context, evidence []byte, _ *v1.AttestationResult) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.keep != nil {
-		return w.keep
+	if w.keep == nil || w.keptAnyway {
+		w.kept[sha256.Sum256(evidence)] = true
 	}
-	w.kept[sha256.Sum256(evidence)] = true
-	return nil
+	return w.keep
 }
 
 func (w *world) Report(_ context.Context, shard domain.Shard, claims ...*v1.Claim) (domain.Offset, error) {
@@ -120,11 +127,10 @@ func (w *world) Report(_ context.Context, shard domain.Shard, claims ...*v1.Clai
 	if len(w.kept) == 0 {
 		w.t.Error("a claim names evidence that is not kept")
 	}
-	if w.report != nil {
-		return 0, w.report
+	if w.report == nil || w.keptAnyway {
+		w.claims = append(w.claims, claims...)
 	}
-	w.claims = append(w.claims, claims...)
-	return domain.Offset(len(w.claims)), nil
+	return domain.Offset(len(w.claims)), w.report
 }
 
 // Results of each kind.
@@ -157,18 +163,19 @@ func untold() *v1.AttestationResult {
 
 func nonceOf(n byte) domain.Digest { return domain.Digest(bytes.Repeat([]byte{n}, 32)) }
 
-// request is the message of a challenge.
-func (w *world) request(worker string, nonce domain.Digest, offset int64) *message.Message {
-	w.t.Helper()
+// entry is an entry of control's ledger.
+func (w *world) entry(offset int64, facts ...*v1.Fact) *v1.Entry {
+	first := &v1.Fact{Claim: 1, Body: &v1.Fact_Rejection{Rejection: &v1.Rejection{Reason: v1.Reason_REASON_UNKNOWN_JOB}}}
+	return &v1.Entry{Offset: offset, AtMs: w.now.UnixMilli(), Body: &v1.Entry_Answer{Answer: &v1.Answer{
+		IntakeDigest: make([]byte, 32), Facts: append([]*v1.Fact{first}, facts...),
+	}}}
+}
+
+func (w *world) challenged(worker string, nonce domain.Digest) *v1.Fact {
 	name := id(worker)
-	raw, err := v1.Encode(&v1.AttestationRequest{
-		Position: &v1.FactPosition{Offset: offset, Fact: 1}, AtMs: w.now.UnixMilli(), Worker: name[:], Challenge: nonce[:],
-		ExpiresAtMs: w.now.Add(verifier.ChallengeLife).UnixMilli(),
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return message.NewMessage("request", raw)
+	return &v1.Fact{Claim: 2, Body: &v1.Fact_AttestationChallenged{AttestationChallenged: &v1.ChallengeAttestation{
+		Worker: name[:], Challenge: nonce[:], ExpiresAtMs: w.now.Add(verifier.ChallengeLife).UnixMilli(),
+	}}}
 }
 
 // answer is the message of an answer.
@@ -188,11 +195,9 @@ func (w *world) answer(worker string, nonce domain.Digest, edits ...func(*v1.Att
 	return message.NewMessage("answer", raw)
 }
 
-func (w *world) asked(v *verifier.Verifier, worker string, nonce domain.Digest, offset int64) {
-	w.t.Helper()
-	if err := v.HandleRequest(w.t.Context(), w.request(worker, nonce, offset)); err != nil {
-		w.t.Fatal(err)
-	}
+// asked has the last verifier's book hear of a challenge.
+func (w *world) asked(worker string, nonce domain.Digest, offset int64) {
+	w.book.Hear(domain.Offset(offset), w.entry(offset, w.challenged(worker, nonce)))
 }
 
 func TestAnAnswerBecomesTheClaimThatItsEvidenceDeserves(t *testing.T) {
@@ -214,7 +219,7 @@ func TestAnAnswerBecomesTheClaimThatItsEvidenceDeserves(t *testing.T) {
 			w := newWorld(t)
 			w.results = []*v1.AttestationResult{test.result}
 			v := w.verifier()
-			w.asked(v, "one", nonceOf(9), 41)
+			w.asked("one", nonceOf(9), 41)
 			if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(9))); err != nil {
 				t.Fatal(err)
 			}
@@ -262,7 +267,7 @@ func TestWhatIsCheapIsCheckedBeforeAnythingIsAppraised(t *testing.T) {
 			w := newWorld(t)
 			w.results = []*v1.AttestationResult{passing()}
 			v := w.verifier()
-			w.asked(v, "one", nonceOf(1), 1)
+			w.asked("one", nonceOf(1), 1)
 			err := v.HandleAnswer(t.Context(), test.message(w))
 			if err == nil || errors.Is(err, courier.ErrRefused) != test.final || !test.final && !errors.Is(err, verifier.ErrNotYet) {
 				t.Errorf("the error is %v", err)
@@ -288,21 +293,21 @@ func TestAChallengeCountsOnce(t *testing.T) {
 	w := newWorld(t)
 	w.results = []*v1.AttestationResult{passing()}
 	v := w.verifier()
-	w.asked(v, "one", nonceOf(1), 1)
+	w.asked("one", nonceOf(1), 1)
 	for range 3 {
 		if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.asked(v, "one", nonceOf(1), 1) // the request again
+	w.asked("one", nonceOf(1), 1) // the request again
 	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.appraised) != 1 || len(w.claims) != 1 {
 		t.Errorf("%d appraisals, %d claims, want one of each", len(w.appraised), len(w.claims))
 	}
-	w.asked(v, "one", nonceOf(2), 5)
-	w.asked(v, "one", nonceOf(1), 1) // an old request that comes late
+	w.asked("one", nonceOf(2), 5)
+	w.asked("one", nonceOf(1), 1) // an old request that comes late
 	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(2))); err != nil || len(w.claims) != 2 {
 		t.Errorf("%v, %d claims", err, len(w.claims))
 	}
@@ -317,7 +322,7 @@ func TestTheVerifiersOwnFaultIsNoClaim(t *testing.T) {
 	w := newWorld(t)
 	w.results = []*v1.AttestationResult{untold()}
 	v := w.verifier()
-	w.asked(v, "one", nonceOf(1), 1)
+	w.asked("one", nonceOf(1), 1)
 	w.fetch = errors.New("the vendor is away")
 	for range 20 {
 		err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1)))
@@ -337,23 +342,55 @@ func TestTheVerifiersOwnFaultIsNoClaim(t *testing.T) {
 	}
 }
 
-// TestAFailureOnTheWayToTheLedgerIsTriedAgain: at the archive, and at the gateway.
-func TestAFailureOnTheWayToTheLedgerIsTriedAgain(t *testing.T) {
+// TestEachWriteMayFailInBothWays: at the archive and at the gateway, lost, or kept although an error came back. Either way
+// the same answer is handled again, and the ledger hears of nothing that the archive lacks.
+func TestEachWriteMayFailInBothWays(t *testing.T) {
+	for _, kept := range []bool{false, true} {
+		for _, at := range []string{"archive", "gateway"} {
+			t.Run(fmt.Sprintf("%s, kept %v", at, kept), func(t *testing.T) {
+				w := newWorld(t)
+				w.results, w.keptAnyway = []*v1.AttestationResult{passing()}, kept
+				v := w.verifier()
+				w.asked("one", nonceOf(1), 1)
+				trouble := errors.New("no answer")
+				w.keep, w.report = map[string]error{"archive": trouble}[at], map[string]error{"gateway": trouble}[at]
+				if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); !errors.Is(err, trouble) || errors.Is(err, courier.ErrRefused) {
+					t.Fatal(err)
+				}
+				before := len(w.claims)
+				if want := map[bool]int{true: 1}[kept && at == "gateway"]; before != want {
+					t.Fatalf("%d claims before the second try, want %d", before, want)
+				}
+				w.keep, w.report = nil, nil
+				for range 2 { // and once more, which does nothing
+					if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); err != nil {
+						t.Fatal(err)
+					}
+				}
+				// The ledger takes one result for a challenge, so the second of two is rejected.
+				if len(w.claims) != before+1 || len(w.kept) != 1 {
+					t.Errorf("%d claims, %d kept", len(w.claims), len(w.kept))
+				}
+				if int(w.counted.Load()) != len(w.appraised) {
+					t.Errorf("%d of %d appraisals were counted", w.counted.Load(), len(w.appraised))
+				}
+			})
+		}
+	}
+}
+
+// TestWhoLearnsFromTheLedgerThatAClaimWasKeptDoesNotRepeatIt.
+func TestWhoLearnsFromTheLedgerThatAClaimWasKeptDoesNotRepeatIt(t *testing.T) {
 	w := newWorld(t)
-	w.results = []*v1.AttestationResult{passing()}
+	w.results, w.keptAnyway, w.report = []*v1.AttestationResult{passing()}, true, errors.New("no answer")
 	v := w.verifier()
-	w.asked(v, "one", nonceOf(1), 1)
-	w.keep = errors.New("no room")
-	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); !errors.Is(err, w.keep) || errors.Is(err, courier.ErrRefused) {
+	w.asked("one", nonceOf(1), 1)
+	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); !errors.Is(err, w.report) {
 		t.Fatal(err)
 	}
-	w.keep, w.report = nil, errors.New("the gateway is away")
-	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); !errors.Is(err, w.report) || errors.Is(err, courier.ErrRefused) {
-		t.Fatal(err)
-	}
-	w.report = nil
+	w.book.Hear(2, w.entry(2, &v1.Fact{Claim: 1, Body: &v1.Fact_AttestationPassed{AttestationPassed: w.claims[0].GetPassAttestation()}}))
 	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); err != nil || len(w.claims) != 1 {
-		t.Fatalf("%v, claims %v", err, w.claims)
+		t.Errorf("%v, %d claims", err, len(w.claims))
 	}
 }
 
@@ -364,7 +401,7 @@ func TestAWorkerThatAnswersTooOftenIsSlowedDownAlone(t *testing.T) {
 	v := w.verifier()
 	looked := 0
 	for i := range 12 {
-		w.asked(v, "one", nonceOf(byte(i+1)), int64(i+1))
+		w.asked("one", nonceOf(byte(i+1)), int64(i+1))
 		err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(byte(i+1))))
 		if err == nil {
 			looked++
@@ -375,12 +412,12 @@ func TestAWorkerThatAnswersTooOftenIsSlowedDownAlone(t *testing.T) {
 	if looked != 5 {
 		t.Errorf("%d answers were looked at, want 5", looked)
 	}
-	w.asked(v, "two", nonceOf(1), 50)
+	w.asked("two", nonceOf(1), 50)
 	if err := v.HandleAnswer(t.Context(), w.answer("two", nonceOf(1))); err != nil {
 		t.Errorf("another worker: %v", err)
 	}
 	w.now = w.now.Add(5 * time.Minute)
-	w.asked(v, "one", nonceOf(99), 99)
+	w.asked("one", nonceOf(99), 99)
 	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(99))); err != nil {
 		t.Errorf("later: %v", err)
 	}
@@ -392,8 +429,8 @@ func TestNoMoreThanItMayAreAppraisedAtATime(t *testing.T) {
 		w := newWorld(t)
 		w.results, w.hold = []*v1.AttestationResult{passing()}, make(chan struct{})
 		v := w.verifier()
-		w.asked(v, "one", nonceOf(1), 1)
-		w.asked(v, "two", nonceOf(2), 2)
+		w.asked("one", nonceOf(1), 1)
+		w.asked("two", nonceOf(2), 2)
 		var group sync.WaitGroup
 		for range 2 {
 			group.Go(func() { _ = v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))) })

@@ -43,6 +43,19 @@ func ParseCompletion(line []byte) (*Completion, error) {
 	return completion, nil
 }
 
+// ParseAttestationRequest reads the JSON form of a challenge, as a worker is told it over HTTP. It is as tolerant as
+// ParseCompletion. Errors are *FieldError.
+func ParseAttestationRequest(text []byte) (*AttestationRequest, error) {
+	request := new(AttestationRequest)
+	if err := parseJSON(text, request.ProtoReflect(), tolerant); err != nil {
+		return nil, err
+	}
+	if err := request.Check(); err != nil {
+		return nil, err
+	}
+	return request, nil
+}
+
 // attitude is what a parser thinks of names that the schema does not have.
 type attitude bool
 
