@@ -61,6 +61,10 @@ mutations: ## spoil what parsers of evidence read, and see them stand (MUTATE=10
 	@echo '== mutants for $(MUTATE), seed $(SEED)'
 	go test -count=1 -run '^TestEveryParserStandsWhateverItReads$$' ./adapters/attestation -args -mutate.for=$(MUTATE) -mutate.seed=$(SEED)
 
+.PHONY: attest-mutants
+attest-mutants: ## switch off each check of an attestation, and see a test fail
+	scripts/attest-mutants.sh
+
 .PHONY: crash
 crash: ## kill -9 the program at random under load, and look for what it lost
 	scripts/crash.sh

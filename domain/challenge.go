@@ -13,6 +13,7 @@ const (
 	reportDataDomain  = "filature/attestation/v1\x00"
 	gpuNonceDomain    = "filature/attestation/gpu-nonce/v1\x00"
 	gpuEvidenceDomain = "filature/attestation/gpu-evidence/v1\x00"
+	modelsDomain      = "filature/attestation/models/v1\x00"
 )
 
 // Challenge asks a worker to prove what it runs. A verifier drew it, and it is a fact in the ledger before
@@ -39,6 +40,21 @@ type Challenge struct {
 // says so on no other network and to no other challenge.
 func (c Challenge) ReportData(gpus Digest) [64]byte {
 	return sha512.Sum512(c.bound(reportDataDomain, gpus[:]))
+}
+
+// ReportDataServing is ReportData of a worker whose image vouches for the models that it has loaded: as a last field the
+// SHA-256 over "filature/attestation/models/v1\0", how many there are as four bytes, and their hashes in their order. Without
+// models it is ReportData.
+func (c Challenge) ReportDataServing(gpus Digest, models [][]byte) [64]byte {
+	if len(models) == 0 {
+		return c.ReportData(gpus)
+	}
+	bound := append([]byte(modelsDomain), lengthOf(len(models))...)
+	for _, model := range models {
+		bound = append(bound, model...)
+	}
+	digest := sha256.Sum256(bound)
+	return sha512.Sum512(c.bound(reportDataDomain, gpus[:], digest[:]))
 }
 
 // GPUNonce is what the worker hands its GPUs as SPDM nonce. It follows from the challenge as ReportData

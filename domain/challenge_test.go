@@ -105,3 +105,24 @@ func encoded(t *rapid.T, gpus []*v1.GpuEvidence) string {
 	}
 	return string(raw)
 }
+
+// TestModelsAreBoundBehindTheGPUs: in their order, and each once for each time it is there. None is as before.
+func TestModelsAreBoundBehindTheGPUs(t *testing.T) {
+	c, gpus := aChallenge(), domain.Digest{3}
+	a, b := bytes.Repeat([]byte{4}, 32), bytes.Repeat([]byte{5}, 32)
+	if c.ReportDataServing(gpus, nil) != c.ReportData(gpus) {
+		t.Error("without models it is another value")
+	}
+	seen := map[[64]byte]bool{c.ReportData(gpus): true}
+	for _, models := range [][][]byte{{a}, {b}, {a, b}, {b, a}, {a, a}} {
+		data := c.ReportDataServing(gpus, models)
+		if seen[data] {
+			t.Errorf("%x: is the value of other models", models)
+		}
+		seen[data] = true
+	}
+	want := "55928eeee3a2728fd37174403f2e7794920d1756180ecf9d69e4a5d6fb46c6da5798c7d503de6f984bcbcd9c26c0889168af3b63e903751d3d69ecbb57dc9f00" // Python's hashlib
+	if have := c.ReportDataServing(gpus, [][]byte{a, b}); hex.EncodeToString(have[:]) != want {
+		t.Errorf("is %x, want %s", have, want)
+	}
+}

@@ -187,6 +187,33 @@ func TestAResultHoldsNoLongerThanWhatItRestsOn(t *testing.T) {
 	}
 }
 
+// TestAResultNamesTheModelsThatItIsGoodFor, and ends with the first of them. With TDX as with SEV-SNP.
+func TestAResultNamesTheModelsThatItIsGoodFor(t *testing.T) {
+	w := attestationtest.NewWorld(t)
+	models := hashesOf(t, goodModel, retiredModel)
+	data := attestationtest.Challenge().ReportDataServing(domain.Digest{}, models)
+	for _, evidence := range []*v1.Evidence{
+		w.SNP(t, "Genoa", func(report []byte) { copy(report[0x50:], data[:]) }),
+		{Tee: v1.Tee_TEE_TDX, Report: w.Intel.Quote(t, 4, data, nil)},
+	} {
+		evidence.Models = models
+		c := w.Case(t, evidence)
+		c.Policy = w.Policy(t, "platforms:\n", attestationtest.Replace(t, listed, "2026-11-22T11:59:59Z", "2026-11-22T12:10:00Z"))
+		result := w.Verifier().Appraise(c)
+		fits(t, result)
+		if !attestation.Accepted(result) || len(result.Models) != 2 || string(result.Models[1]) != string(models[1]) {
+			t.Errorf("names %x\n%s", result.Models, explain(result))
+		}
+		if result.ValidUntilMs != attestationtest.Now.Add(10*60e9).UnixMilli() {
+			t.Errorf("valid until %d, beyond a model's end", result.ValidUntilMs)
+		}
+		c.Policy = w.Policy(t, "platforms:\n", listed)
+		if result := w.Verifier().Appraise(c); len(result.Models) != 0 {
+			t.Errorf("names a model that is retired\n%s", explain(result))
+		}
+	}
+}
+
 // TestTwinSignaturesAreOneStatement: ECDSA gives two signatures for one; the evidence's id sees through it.
 func TestTwinSignaturesAreOneStatement(t *testing.T) {
 	w := attestationtest.NewWorld(t)

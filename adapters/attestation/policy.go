@@ -58,10 +58,12 @@ type Policy struct {
 	// warning: nothing in them is new.
 	CocoonBinding bool          `yaml:"cocoon_binding"`
 	Measurements  []Measurement `yaml:"measurements"`
-	Platforms     Platforms     `yaml:"platforms"`
-	SNP           *SNPPolicy    `yaml:"sev_snp"`
-	TDX           *TDXPolicy    `yaml:"tdx"`
-	GPU           GPUPolicy     `yaml:"gpu"`
+	// Models are what an image may load. Where there are some, a worker has to show at least one.
+	Models    []Model    `yaml:"models"`
+	Platforms Platforms  `yaml:"platforms"`
+	SNP       *SNPPolicy `yaml:"sev_snp"`
+	TDX       *TDXPolicy `yaml:"tdx"`
+	GPU       GPUPolicy  `yaml:"gpu"`
 
 	digest domain.Digest
 }
@@ -74,6 +76,15 @@ type Measurement struct {
 	Image  Hex  `yaml:"image"`
 	Role   Role `yaml:"role"`
 	// NotAfter is when the image is retired.
+	NotAfter time.Time `yaml:"not_after"`
+	Note     string    `yaml:"note"`
+}
+
+// Model is one model that may be served, by Cocoon's name for it: SHA-256 of "name@commit:verity_hash", as in model_hashes of
+// Cocoon's root contract.
+type Model struct {
+	Hash Hex `yaml:"hash"`
+	// NotAfter is when the model is retired.
 	NotAfter time.Time `yaml:"not_after"`
 	Note     string    `yaml:"note"`
 }
@@ -204,6 +215,10 @@ func (p *Policy) check() error {
 		return fmt.Errorf("accept: is %q, want affirming or warning", p.Accept)
 	case len(p.Measurements) > maxList:
 		return fmt.Errorf("measurements: has %d, at most %d are read", len(p.Measurements), maxList)
+	case len(p.Models) > maxList:
+		return fmt.Errorf("models: has %d, at most %d are read", len(p.Models), maxList)
+	case p.CocoonBinding && len(p.Models) != 0:
+		return fmt.Errorf("cocoon_binding: such a report names no model, and models asks for one")
 	case p.CocoonBinding && p.Accept == Affirming:
 		return fmt.Errorf("cocoon_binding: such a result is a warning at best, and accept: affirming refuses it")
 	}
@@ -217,6 +232,17 @@ func (p *Policy) check() error {
 			return fmt.Errorf("measurements[%d]: is there twice, and both have an end", i)
 		}
 		seen[name] = true
+	}
+	for i, m := range p.Models {
+		switch {
+		case len(m.Hash) != 32:
+			return fmt.Errorf("models[%d].hash: has %d bytes, want 32", i, len(m.Hash))
+		case m.NotAfter.IsZero():
+			return fmt.Errorf("models[%d].not_after: is missing: each model has an end", i)
+		case seen[string(m.Hash)]:
+			return fmt.Errorf("models[%d]: is there twice, and both have an end", i)
+		}
+		seen[string(m.Hash)] = true
 	}
 	if err := p.Platforms.check(); err != nil {
 		return fmt.Errorf("platforms.%w", err)
@@ -358,6 +384,15 @@ func (p *Policy) image(tee v1.Tee, measured []byte, role Role) (Measurement, boo
 		}
 	}
 	return Measurement{}, false
+}
+
+// model finds a model by its hash.
+func (p *Policy) model(hash []byte) (Model, bool) {
+	i := slices.IndexFunc(p.Models, func(m Model) bool { return string(m.Hash) == string(hash) })
+	if i < 0 {
+		return Model{}, false
+	}
+	return p.Models[i], true
 }
 
 func holds(list []Hex, id []byte) bool {

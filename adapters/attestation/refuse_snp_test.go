@@ -3,6 +3,7 @@ package attestation_test
 import (
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/filature/filature/adapters/attestation"
 	"github.com/filature/filature/adapters/attestation/attestationtest"
 	"github.com/filature/filature/adapters/attestation/sevsnp"
+	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
@@ -244,6 +246,64 @@ func TestAnotherImageIsRefused(t *testing.T) {
 			text := w.PolicyText()
 			c.Policy = w.Policy(t, text[index(t, text, "measurements:\n"):index(t, text, "platforms:")], "measurements: []\n")
 		}), []string{"image/known"}},
+	})
+}
+
+// listed has a policy list models: one for a year to come, one that is retired.
+const listed = "models:\n  - {hash: " + goodModel + ", not_after: 2027-06-01T00:00:00Z, note: Qwen}\n" +
+	"  - {hash: " + retiredModel + ", not_after: 2026-11-22T11:59:59Z}\nplatforms:\n"
+
+const (
+	goodModel    = "7f83b1657ff1fc53b92dc18148a1d65dfc2d4b1fa3d677284addd200126d9069"
+	retiredModel = "8f83b1657ff1fc53b92dc18148a1d65dfc2d4b1fa3d677284addd200126d9069"
+	unknownModel = "9f83b1657ff1fc53b92dc18148a1d65dfc2d4b1fa3d677284addd200126d9069"
+)
+
+// serving is a case of a machine whose image has loaded models.
+func serving(replace []string, models ...string) making {
+	return after(func(t *testing.T, w *attestationtest.World, c *attestation.Case) {
+		c.Policy = w.Policy(t, replace...)
+		hashes := hashesOf(t, models...)
+		data := c.Challenge.ReportDataServing(domain.Digest{}, hashes)
+		c.Evidence = w.SNP(t, "Genoa", func(report []byte) { copy(report[0x50:], data[:]) })
+		c.Evidence.Models = hashes
+	})
+}
+
+func hashesOf(t *testing.T, models ...string) (hashes [][]byte) {
+	t.Helper()
+	for _, model := range models {
+		hash, err := hex.DecodeString(model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hashes = append(hashes, hash)
+	}
+	return hashes
+}
+
+// TestAnotherModelIsRefused.
+func TestAnotherModelIsRefused(t *testing.T) {
+	list := []string{"platforms:\n", listed}
+	refused(t, []refusal{
+		{"none, where the policy lists some", serving(list), []string{"model/shown"}},
+		{"one that the policy does not name", serving(list, unknownModel), []string{"model/listed"}},
+		{"one that the policy does not name, behind one that it does", serving(list, goodModel, unknownModel), []string{"model/listed"}},
+		{"any, with an empty list", serving(nil, goodModel), []string{"model/listed"}},
+		{"one that is retired", serving(list, goodModel, retiredModel), []string{"model/not-retired"}},
+		{"one that the report is not bound to", func(t *testing.T, w *attestationtest.World) attestation.Case {
+			c := serving(list, goodModel)(t, w)
+			c.Evidence.Models = append(c.Evidence.Models, c.Evidence.Models[0])
+			return c
+		}, []string{"binding/report-data"}},
+		{"one that Cocoon's binding does not cover", after(func(t *testing.T, w *attestationtest.World, c *attestation.Case) {
+			c.Policy = w.Policy(t, "cocoon_binding: false", "cocoon_binding: true")
+			c.Evidence = w.SNP(t, "Genoa", func(report []byte) {
+				data := cocoonData(c.Challenge.Key)
+				copy(report[0x50:], data[:])
+			})
+			c.Evidence.Models = hashesOf(t, goodModel)
+		}), []string{"binding/report-data", "model/listed"}},
 	})
 }
 

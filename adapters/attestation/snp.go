@@ -26,6 +26,7 @@ func (a *appraisal) appraiseSNP() {
 	image := sha256.Sum256(measured)
 	a.result.ImageHash = image[:]
 	a.image(measured)
+	a.models()
 	a.snpChip(report)
 	a.check(hardware, unrecognised, "snp/key-kind", slices.Contains(policy.Keys, report.Signer),
 		"the policy takes this kind of key", string(report.Signer), fmt.Sprint(policy.Keys))

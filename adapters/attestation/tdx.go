@@ -28,6 +28,7 @@ func (a *appraisal) appraiseTDX() {
 	image := quote.CocoonImageHash()
 	a.result.ImageHash = image[:]
 	a.image(image[:])
+	a.models()
 	platform, err := tdx.PlatformOf(quote.PCK)
 	if !a.holds(unexpected, "tdx/pck-format", "the PCK certificate says which processor it is", err) {
 		return

@@ -108,13 +108,13 @@ func (a *appraisal) appraise() {
 // binding checks that a report was made for this key, after this challenge, beside these GPUs.
 func (a *appraisal) binding(have [64]byte) {
 	const name = "binding/report-data"
-	want := a.Challenge.ReportData(domain.GPUEvidenceDigest(a.Evidence.Gpus))
+	want := a.Challenge.ReportDataServing(domain.GPUEvidenceDigest(a.Evidence.Gpus), a.Evidence.Models)
 	if subtle.ConstantTimeCompare(have[:], want[:]) == 1 {
-		a.check(identity, cryptoFailed, name, true, "the report is bound to the worker's key, the challenge and the GPUs", "", "")
+		a.check(identity, cryptoFailed, name, true, "the report is bound to the worker's key, the challenge, the GPUs and the models", "", "")
 		return
 	}
 	cocoon := domain.CocoonReportData(a.Challenge.Key)
-	if a.Policy.CocoonBinding && len(a.Evidence.Gpus) == 0 && subtle.ConstantTimeCompare(have[:], cocoon[:]) == 1 {
+	if a.Policy.CocoonBinding && len(a.Evidence.Gpus)+len(a.Evidence.Models) == 0 && subtle.ConstantTimeCompare(have[:], cocoon[:]) == 1 {
 		a.warn(identity, name, "the report is bound to the worker's key as Cocoon does it: it may be old", "")
 		return
 	}
@@ -141,6 +141,31 @@ func (a *appraisal) image(measured []byte) {
 	a.check(executables, unacceptable, "image/not-retired", !a.Now.After(image.NotAfter), "the image is not retired",
 		"now "+text(a.Now), "until "+text(image.NotAfter))
 	a.within(image.NotAfter)
+}
+
+// models checks what the image says that it has loaded. It is the image's word, so it counts because the image is allowed and
+// the report data covers it.
+func (a *appraisal) models() {
+	shown := a.Evidence.Models
+	if len(a.Policy.Models) == 0 && len(shown) == 0 {
+		return
+	}
+	a.check(executables, unexpected, "model/shown", len(shown) != 0, "the image says which models it has loaded", "", "at least one")
+	good := true
+	for _, hash := range shown {
+		words := fmt.Sprintf("%x", hash)
+		model, listed := a.Policy.model(hash)
+		if !a.check(executables, unknownImage, "model/listed", listed, "the model is one that the policy names", words, "") {
+			good = false
+			continue
+		}
+		good = a.check(executables, unacceptable, "model/not-retired", !a.Now.After(model.NotAfter), "the model is not retired",
+			"now "+text(a.Now), "until "+text(model.NotAfter)) && good
+		a.within(model.NotAfter)
+	}
+	if good {
+		a.result.Models = shown
+	}
 }
 
 // platform checks which processor it is. The report's signature, checked later, is what makes the id true.

@@ -17,7 +17,7 @@ func Decide(r *v1.AttestationResult) (*v1.Claim, bool) {
 	case r.ValidUntilMs > r.IssuedAtMs:
 		return &v1.Claim{Body: &v1.Claim_PassAttestation{PassAttestation: &v1.PassAttestation{
 			Worker: r.Worker, Challenge: r.Challenge, EvidenceDigest: r.EvidenceDigest, PolicyDigest: r.PolicyDigest,
-			ImageHash: r.ImageHash, ValidUntilMs: r.ValidUntilMs,
+			ImageHash: r.ImageHash, ValidUntilMs: r.ValidUntilMs, Models: r.Models,
 		}}}, true
 	case r.Status == v1.AttestationStatus_ATTESTATION_STATUS_CONTRAINDICATED, r.Status == v1.AttestationStatus_ATTESTATION_STATUS_WARNING:
 		return &v1.Claim{Body: &v1.Claim_FailAttestation{FailAttestation: &v1.FailAttestation{

@@ -304,8 +304,12 @@ type Evidence struct {
 	// the verifier looks for the VCEK in its collateral. A quote of TDX holds its own.
 	EndorsementKey []byte         `protobuf:"bytes,3,opt,name=endorsement_key,json=endorsementKey,proto3" json:"endorsement_key,omitempty"`
 	Gpus           []*GpuEvidence `protobuf:"bytes,4,rep,name=gpus,proto3" json:"gpus,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// models are the hashes of what the image has loaded, as Cocoon names models: SHA-256 of
+	// "name@commit:verity_hash". No processor measures a model. The image does, and has the processor
+	// sign the hashes with the report data; so they are as good as the image is.
+	Models        [][]byte `protobuf:"bytes,5,rep,name=models,proto3" json:"models,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Evidence) Reset() {
@@ -362,6 +366,13 @@ func (x *Evidence) GetEndorsementKey() []byte {
 func (x *Evidence) GetGpus() []*GpuEvidence {
 	if x != nil {
 		return x.Gpus
+	}
+	return nil
+}
+
+func (x *Evidence) GetModels() [][]byte {
+	if x != nil {
+		return x.Models
 	}
 	return nil
 }
@@ -747,7 +758,9 @@ type AttestationResult struct {
 	Checks     []*AttestationCheck `protobuf:"bytes,16,rep,name=checks,proto3" json:"checks,omitempty"`
 	IssuedAtMs int64               `protobuf:"varint,17,opt,name=issued_at_ms,json=issuedAtMs,proto3" json:"issued_at_ms,omitempty"`
 	// valid_until_ms is zero unless the status is good enough for the policy.
-	ValidUntilMs  int64 `protobuf:"varint,18,opt,name=valid_until_ms,json=validUntilMs,proto3" json:"valid_until_ms,omitempty"`
+	ValidUntilMs int64 `protobuf:"varint,18,opt,name=valid_until_ms,json=validUntilMs,proto3" json:"valid_until_ms,omitempty"`
+	// models are those that the evidence shows, where the policy takes each of them.
+	Models        [][]byte `protobuf:"bytes,19,rep,name=models,proto3" json:"models,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -908,6 +921,13 @@ func (x *AttestationResult) GetValidUntilMs() int64 {
 	return 0
 }
 
+func (x *AttestationResult) GetModels() [][]byte {
+	if x != nil {
+		return x.Models
+	}
+	return nil
+}
+
 var File_filature_v1_attestation_proto protoreflect.FileDescriptor
 
 const file_filature_v1_attestation_proto_rawDesc = "" +
@@ -917,12 +937,13 @@ const file_filature_v1_attestation_proto_rawDesc = "" +
 	"\x03der\x18\x01 \x01(\fB\x05\x90\xb5\x18\x80 R\x03der\"p\n" +
 	"\vGpuEvidence\x12\x1d\n" +
 	"\x06report\x18\x01 \x01(\fB\x05\x90\xb5\x18\x80@R\x06report\x12B\n" +
-	"\fcertificates\x18\x02 \x03(\v2\x18.filature.v1.CertificateB\x04\x90\xb5\x18\x06R\fcertificates\"\xb2\x01\n" +
+	"\fcertificates\x18\x02 \x03(\v2\x18.filature.v1.CertificateB\x04\x90\xb5\x18\x06R\fcertificates\"\xd4\x01\n" +
 	"\bEvidence\x12\"\n" +
 	"\x03tee\x18\x01 \x01(\x0e2\x10.filature.v1.TeeR\x03tee\x12\x1e\n" +
 	"\x06report\x18\x02 \x01(\fB\x06\x90\xb5\x18\x80\x80\x01R\x06report\x12.\n" +
 	"\x0fendorsement_key\x18\x03 \x01(\fB\x05\x90\xb5\x18\x80@R\x0eendorsementKey\x122\n" +
-	"\x04gpus\x18\x04 \x03(\v2\x18.filature.v1.GpuEvidenceB\x04\x90\xb5\x18\x10R\x04gpus\"\xa8\x01\n" +
+	"\x04gpus\x18\x04 \x03(\v2\x18.filature.v1.GpuEvidenceB\x04\x90\xb5\x18\x10R\x04gpus\x12 \n" +
+	"\x06models\x18\x05 \x03(\fB\b\x88\xb5\x18 \x90\xb5\x18\x10R\x06models\"\xa8\x01\n" +
 	"\x11AttestationAnswer\x12\x1e\n" +
 	"\anetwork\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\anetwork\x12\x1c\n" +
 	"\x06worker\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12\"\n" +
@@ -946,7 +967,7 @@ const file_filature_v1_attestation_proto_rawDesc = "" +
 	"\rCollateralUse\x12\x19\n" +
 	"\x04name\x18\x01 \x01(\tB\x05\x90\xb5\x18\xc8\x01R\x04name\x12 \n" +
 	"\x06digest\x18\x02 \x01(\fB\b\x88\xb5\x18 \x98\xb5\x18\x01R\x06digest\x12\x1a\n" +
-	"\bunusable\x18\x03 \x01(\bR\bunusable\"\xfc\x05\n" +
+	"\bunusable\x18\x03 \x01(\bR\bunusable\"\x9e\x06\n" +
 	"\x11AttestationResult\x126\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1e.filature.v1.AttestationStatusR\x06status\x120\n" +
 	"\x06vector\x18\x02 \x01(\v2\x18.filature.v1.TrustVectorR\x06vector\x12\x1c\n" +
@@ -973,7 +994,8 @@ const file_filature_v1_attestation_proto_rawDesc = "" +
 	"\x06checks\x18\x10 \x03(\v2\x1d.filature.v1.AttestationCheckB\x05\x90\xb5\x18\x80\x02R\x06checks\x12 \n" +
 	"\fissued_at_ms\x18\x11 \x01(\x03R\n" +
 	"issuedAtMs\x12$\n" +
-	"\x0evalid_until_ms\x18\x12 \x01(\x03R\fvalidUntilMs*8\n" +
+	"\x0evalid_until_ms\x18\x12 \x01(\x03R\fvalidUntilMs\x12 \n" +
+	"\x06models\x18\x13 \x03(\fB\b\x88\xb5\x18 \x90\xb5\x18\x10R\x06models*8\n" +
 	"\x03Tee\x12\x13\n" +
 	"\x0fTEE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vTEE_SEV_SNP\x10\x01\x12\v\n" +

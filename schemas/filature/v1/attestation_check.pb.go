@@ -121,6 +121,14 @@ func (m *Evidence) Check() error {
 			return underIndex("gpus", i, err)
 		}
 	}
+	if n := len(m.Models); n > 16 {
+		return tooMany("models", n, 16)
+	}
+	for i, e := range m.Models {
+		if n := len(e); n != 32 {
+			return underIndex("models", i, wrongSize("", n, 32))
+		}
+	}
 	return nil
 }
 
@@ -128,6 +136,7 @@ func (m *Evidence) Check() error {
 // parser allocates for them.
 func (*Evidence) bound(raw []byte) error {
 	var nGpus int
+	var nModels int
 	for len(raw) != 0 {
 		number, content, rest, err := splitField(raw)
 		if err != nil {
@@ -145,10 +154,18 @@ func (*Evidence) bound(raw []byte) error {
 			if err := (*GpuEvidence)(nil).bound(content); err != nil {
 				return underIndex("gpus", nGpus-1, err)
 			}
+		case 5:
+			nModels++
+			if n := len(content); n != 32 {
+				return underIndex("models", nModels-1, wrongSize("", n, 32))
+			}
 		}
 	}
 	if nGpus > 16 {
 		return tooMany("gpus", nGpus, 16)
+	}
+	if nModels > 16 {
+		return tooMany("models", nModels, 16)
 	}
 	return nil
 }
@@ -351,6 +368,14 @@ func (m *AttestationResult) Check() error {
 			return underIndex("checks", i, err)
 		}
 	}
+	if n := len(m.Models); n > 16 {
+		return tooMany("models", n, 16)
+	}
+	for i, e := range m.Models {
+		if n := len(e); n != 32 {
+			return underIndex("models", i, wrongSize("", n, 32))
+		}
+	}
 	return nil
 }
 
@@ -359,6 +384,7 @@ func (m *AttestationResult) Check() error {
 func (*AttestationResult) bound(raw []byte) error {
 	var nCollateral int
 	var nChecks int
+	var nModels int
 	for len(raw) != 0 {
 		number, content, rest, err := splitField(raw)
 		if err != nil {
@@ -380,6 +406,11 @@ func (*AttestationResult) bound(raw []byte) error {
 					return underIndex("checks", nChecks-1, err)
 				}
 			}
+		case 19:
+			nModels++
+			if n := len(content); n != 32 {
+				return underIndex("models", nModels-1, wrongSize("", n, 32))
+			}
 		}
 	}
 	if nCollateral > 64 {
@@ -387,6 +418,9 @@ func (*AttestationResult) bound(raw []byte) error {
 	}
 	if nChecks > 256 {
 		return tooMany("checks", nChecks, 256)
+	}
+	if nModels > 16 {
+		return tooMany("models", nModels, 16)
 	}
 	return nil
 }

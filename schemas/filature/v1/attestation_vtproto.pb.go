@@ -141,6 +141,15 @@ func (m *Evidence) MarshalToSizedBufferVTStrict(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.Models) > 0 {
+		for iNdEx := len(m.Models) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Models[iNdEx])
+			copy(dAtA[i:], m.Models[iNdEx])
+			i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Models[iNdEx])))
+			i--
+			dAtA[i] = 0x2a
+		}
+	}
 	if len(m.Gpus) > 0 {
 		for iNdEx := len(m.Gpus) - 1; iNdEx >= 0; iNdEx-- {
 			size, err := m.Gpus[iNdEx].MarshalToSizedBufferVTStrict(dAtA[:i])
@@ -497,6 +506,17 @@ func (m *AttestationResult) MarshalToSizedBufferVTStrict(dAtA []byte) (int, erro
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.Models) > 0 {
+		for iNdEx := len(m.Models) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Models[iNdEx])
+			copy(dAtA[i:], m.Models[iNdEx])
+			i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Models[iNdEx])))
+			i--
+			dAtA[i] = 0x1
+			i--
+			dAtA[i] = 0x9a
+		}
+	}
 	if m.ValidUntilMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ValidUntilMs))
 		i--
@@ -691,6 +711,12 @@ func (m *Evidence) SizeVT() (n int) {
 	if len(m.Gpus) > 0 {
 		for _, e := range m.Gpus {
 			l = e.SizeVT()
+			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+		}
+	}
+	if len(m.Models) > 0 {
+		for _, b := range m.Models {
+			l = len(b)
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
 	}
@@ -894,6 +920,12 @@ func (m *AttestationResult) SizeVT() (n int) {
 	}
 	if m.ValidUntilMs != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.ValidUntilMs))
+	}
+	if len(m.Models) > 0 {
+		for _, b := range m.Models {
+			l = len(b)
+			n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+		}
 	}
 	n += len(m.unknownFields)
 	return n
@@ -1240,6 +1272,37 @@ func (m *Evidence) UnmarshalVTUnsafe(dAtA []byte) error {
 			if err := m.Gpus[len(m.Gpus)-1].UnmarshalVTUnsafe(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Models", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Models = append(m.Models, dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
@@ -2634,6 +2697,37 @@ func (m *AttestationResult) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 19:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Models", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Models = append(m.Models, dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

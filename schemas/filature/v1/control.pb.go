@@ -1365,8 +1365,11 @@ type PassAttestation struct {
 	PolicyDigest   []byte                 `protobuf:"bytes,4,opt,name=policy_digest,json=policyDigest,proto3" json:"policy_digest,omitempty"`
 	ImageHash      []byte                 `protobuf:"bytes,5,opt,name=image_hash,json=imageHash,proto3" json:"image_hash,omitempty"`
 	ValidUntilMs   int64                  `protobuf:"varint,6,opt,name=valid_until_ms,json=validUntilMs,proto3" json:"valid_until_ms,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// models are what the image said that it has loaded, each allowed by the policy. Without any, the
+	// policy asks for none.
+	Models        [][]byte `protobuf:"bytes,7,rep,name=models,proto3" json:"models,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PassAttestation) Reset() {
@@ -1439,6 +1442,13 @@ func (x *PassAttestation) GetValidUntilMs() int64 {
 		return x.ValidUntilMs
 	}
 	return 0
+}
+
+func (x *PassAttestation) GetModels() [][]byte {
+	if x != nil {
+		return x.Models
+	}
+	return nil
 }
 
 // FailAttestation. By a verifier.
@@ -2567,7 +2577,7 @@ const file_filature_v1_control_proto_rawDesc = "" +
 	"\x14ChallengeAttestation\x12\x1c\n" +
 	"\x06worker\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12\"\n" +
 	"\tchallenge\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\tchallenge\x12\"\n" +
-	"\rexpires_at_ms\x18\x03 \x01(\x03R\vexpiresAtMs\"\xf8\x01\n" +
+	"\rexpires_at_ms\x18\x03 \x01(\x03R\vexpiresAtMs\"\x9a\x02\n" +
 	"\x0fPassAttestation\x12\x1c\n" +
 	"\x06worker\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12\"\n" +
 	"\tchallenge\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\tchallenge\x12-\n" +
@@ -2575,7 +2585,8 @@ const file_filature_v1_control_proto_rawDesc = "" +
 	"\rpolicy_digest\x18\x04 \x01(\fB\x04\x88\xb5\x18 R\fpolicyDigest\x12#\n" +
 	"\n" +
 	"image_hash\x18\x05 \x01(\fB\x04\x88\xb5\x18 R\timageHash\x12$\n" +
-	"\x0evalid_until_ms\x18\x06 \x01(\x03R\fvalidUntilMs\"\x87\x02\n" +
+	"\x0evalid_until_ms\x18\x06 \x01(\x03R\fvalidUntilMs\x12 \n" +
+	"\x06models\x18\a \x03(\fB\b\x88\xb5\x18 \x90\xb5\x18\x10R\x06models\"\x87\x02\n" +
 	"\x0fFailAttestation\x12\x1c\n" +
 	"\x06worker\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12\"\n" +
 	"\tchallenge\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\tchallenge\x12-\n" +

@@ -334,6 +334,38 @@ func (m *PassAttestation) Check() error {
 	if n := len(m.ImageHash); n != 32 {
 		return wrongSize("image_hash", n, 32)
 	}
+	if n := len(m.Models); n > 16 {
+		return tooMany("models", n, 16)
+	}
+	for i, e := range m.Models {
+		if n := len(e); n != 32 {
+			return underIndex("models", i, wrongSize("", n, 32))
+		}
+	}
+	return nil
+}
+
+// bound refuses bytes that hold more elements than Check allows, or too short ones, before the
+// parser allocates for them.
+func (*PassAttestation) bound(raw []byte) error {
+	var nModels int
+	for len(raw) != 0 {
+		number, content, rest, err := splitField(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		switch number {
+		case 7:
+			nModels++
+			if n := len(content); n != 32 {
+				return underIndex("models", nModels-1, wrongSize("", n, 32))
+			}
+		}
+	}
+	if nModels > 16 {
+		return tooMany("models", nModels, 16)
+	}
 	return nil
 }
 

@@ -848,6 +848,15 @@ func (m *PassAttestation) MarshalToSizedBufferVTStrict(dAtA []byte) (int, error)
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.Models) > 0 {
+		for iNdEx := len(m.Models) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Models[iNdEx])
+			copy(dAtA[i:], m.Models[iNdEx])
+			i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Models[iNdEx])))
+			i--
+			dAtA[i] = 0x3a
+		}
+	}
 	if m.ValidUntilMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ValidUntilMs))
 		i--
@@ -2137,6 +2146,12 @@ func (m *PassAttestation) SizeVT() (n int) {
 	}
 	if m.ValidUntilMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.ValidUntilMs))
+	}
+	if len(m.Models) > 0 {
+		for _, b := range m.Models {
+			l = len(b)
+			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+		}
 	}
 	n += len(m.unknownFields)
 	return n
@@ -4779,6 +4794,37 @@ func (m *PassAttestation) UnmarshalVTUnsafe(dAtA []byte) error {
 					break
 				}
 			}
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Models", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Models = append(m.Models, dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

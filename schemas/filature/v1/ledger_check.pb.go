@@ -562,6 +562,10 @@ func (*Fact) bound(raw []byte) error {
 					return underIndex("postings", nPostings-1, err)
 				}
 			}
+		case 42:
+			if err := (*PassAttestation)(nil).bound(content); err != nil {
+				return under("attestation_passed", err)
+			}
 		case 46:
 			if err := (*SealBatch)(nil).bound(content); err != nil {
 				return under("batch_sealed", err)

@@ -352,6 +352,10 @@ func (*Claim) bound(raw []byte) error {
 		}
 		raw = rest
 		switch number {
+		case 42:
+			if err := (*PassAttestation)(nil).bound(content); err != nil {
+				return under("pass_attestation", err)
+			}
 		case 45:
 			if err := (*SealBatch)(nil).bound(content); err != nil {
 				return under("seal_batch", err)
