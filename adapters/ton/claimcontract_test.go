@@ -281,6 +281,43 @@ func TestAFailedPayoutIsTakenBackAndCanBeClaimedAgain(t *testing.T) {
 	}
 }
 
+// The vault sends payees what is theirs and pays the fee from the claim's coin. To the masterchain that fee is a hundred
+// times as high; the payout fails among the actions, when the vault's code has ended well.
+func TestAPayoutThatFailsAmongItsActionsIsTakenBackToo(t *testing.T) {
+	s := newScene(t, 10*domain.Coin)
+	far := Address{Workchain: -1, Account: provider(1)}
+	key := cell.BeginCell().MustStoreAddr(far.std()).EndCell()
+	leaves := cell.NewDict(267)
+	if err := leaves.Set(key, cell.BeginCell().MustStoreBigCoins(coinsOf(domain.Coin).Nano()).EndCell()); err != nil {
+		t.Fatal(err)
+	}
+	tree := leaves.AsCell()
+	propose, err := s.vault.ProposeMessage(Root{Epoch: 1, Root: domain.Digest(tree.Hash()), Total: domain.Coin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.expect("propose", s.send(theAdmin, propose), 0)
+	s.wait(delay)
+	claim := s.vault.message(ClaimValue, query(opClaim, 0).
+		MustStoreAddr(far.std()).MustStoreAddr(aRelayer.std()).MustStoreRef(must(cell.CreateMerkleProof(tree))))
+	before := s.balance(s.vault.self)
+	steps := s.send(aRelayer, claim)
+	if len(steps) != 5 || steps[2].op != opPayRequest || steps[2].exit != 0 || steps[2].action != 37 || steps[4].at != aRelayer {
+		t.Fatalf("steps %v, want claim, note, a payout that fails with action result 37, note taken back, coin returned", steps)
+	}
+	if got := s.state().Paid; got != 0 || len(s.events(steps[1:])) != 0 {
+		t.Errorf("paid %s, logged %+v", got, s.events(steps[1:]))
+	}
+	if got := s.balance(s.vault.self); got < before-rentSlack {
+		t.Errorf("the vault's balance fell from %s to %s", before, got)
+	}
+	claim.Amount = domain.Coin
+	s.expect("claim with more", s.send(aRelayer, claim), 0)
+	if paid, left := s.state().Paid, s.balance(s.vault.self); paid != domain.Coin || left < before-domain.Coin-rentSlack {
+		t.Errorf("paid %s, the vault has %s left of %s", paid, left, before)
+	}
+}
+
 func TestARootWhoseLeavesExceedItsTotalPaysNoMoreThanTheTotal(t *testing.T) {
 	s := newScene(t, 100*domain.Coin)
 	tree, total := treeOf(t, leavesOf(3, domain.Coin))

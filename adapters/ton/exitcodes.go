@@ -33,6 +33,7 @@ var exitCodes = map[int32]string{
 	4:   "integer overflow",
 	5:   "integer out of range",
 	8:   "cell overflow",
+	63:  "not a message for this contract",
 	9:   "cell underflow: malformed message, or a proof of another payee",
 	-14: "out of gas",
 	32:  "action list is invalid",

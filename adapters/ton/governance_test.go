@@ -1,6 +1,7 @@
 package ton
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -330,5 +331,22 @@ func TestALogMessageIsAddressedToItsOwnNumber(t *testing.T) {
 	}
 	if seen != 4 {
 		t.Errorf("saw %d events, want 4", seen)
+	}
+}
+
+// The upgrade leaves little gas; what runs on the new code later has its own (localchain.Settled).
+func TestNewCodeRunsAsLongAsOldCode(t *testing.T) {
+	s := newScene(t, 10*domain.Coin)
+	code := s.vault.client.vaultCode.ToBuilder().MustStoreRef(cell.BeginCell().EndCell()).EndCell() // a reference that nothing reaches
+	s.expect("announce", s.send(theAdmin, s.vault.ProposeUpgradeMessage(domain.Digest(code.Hash()))), 0)
+	s.wait(delay)
+	apply := s.upgrade(code.ToBOC())
+	apply.Amount = 1_500_000
+	s.expect("apply", s.send(theAdmin, apply), 0)
+	if got := s.codeHash(); got != domain.Digest(code.Hash()) {
+		t.Fatalf("the code is %s", got)
+	}
+	for i := range 100 {
+		s.expect("deposit "+strconv.Itoa(i), s.send(aStranger, s.vault.DepositMessage(domain.AccountID{1}, domain.Coin)), 0)
 	}
 }

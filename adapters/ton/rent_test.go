@@ -15,7 +15,7 @@ import (
 const year = 31_557_600 * time.Second
 
 // priced is a scene in a network with other prices for storage (configuration parameter 18).
-func priced(t *testing.T, s *scene, perBit, perCell uint64) {
+func priced(t testing.TB, s *scene, perBit, perCell uint64) {
 	t.Helper()
 	root := s.config.Root().AsDict(32)
 	list := cell.NewDict(32)
@@ -31,6 +31,7 @@ func priced(t *testing.T, s *scene, perBit, perCell uint64) {
 		t.Fatal(err)
 	}
 	s.config = config
+	s.twin.setConfig(t, config)
 }
 
 // storagePrices are those of 2026-05, those of 2025, and ten times those.

@@ -1,8 +1,10 @@
 package ton
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math/big"
+	"strconv"
 	"testing"
 
 	"github.com/xssnick/tonutils-go/tlb"
@@ -23,6 +25,7 @@ type bench struct {
 	queue    []*tvm.PreparedMessage
 	now      uint32
 	lt       uint64
+	twin     *twinWorld // executes everything again in the C++ machine
 }
 
 // step is one executed transaction.
@@ -46,6 +49,7 @@ func newBench(t testing.TB) *bench {
 	return &bench{
 		t: t, machine: tvm.NewTVM(), config: config,
 		accounts: map[Address]*tvm.PreparedAccount{}, now: 1_780_000_000, lt: 1_000_000,
+		twin: newTwinWorld(t, config),
 	}
 }
 
@@ -97,15 +101,26 @@ func (b *bench) next() step {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	context, err := b.config.NewBlockContext(tvm.BlockOptions{Now: b.now, BlockLT: int64(b.lt), RandSeed: make([]byte, 32)})
+	seed := make([]byte, 32)
+	context, err := b.config.NewBlockContext(tvm.BlockOptions{Now: b.now, BlockLT: int64(b.lt), RandSeed: seed})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	result, err := b.machine.EmulateTransaction(context, b.account(at), message, tvm.TransactionOptions{LogicalTime: int64(b.lt) + 1})
+	lt := b.lt + 1
+	before := b.account(at)
+	result, err := b.machine.EmulateTransaction(context, before, message, tvm.TransactionOptions{LogicalTime: int64(lt)})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.accounts[at] = result.NextAccount
+	if b.accounts[at], err = localchain.Settled(before, result); err != nil {
+		b.t.Fatal(err)
+	}
+	b.twin.compare(b.t, twinRequest{
+		Account: at.Raw(), Message: message.Cell().ToBOC(), Now: b.now, LT: strconv.FormatUint(lt, 10), Seed: hex.EncodeToString(seed),
+	}, expectation{
+		what:        fmt.Sprintf("transaction %d of %s, exit code %d", lt, at, result.ExitCode),
+		transaction: result.TransactionCell, account: result.NextAccount.ShardAccountCell(),
+	})
 	b.lt = result.EndLT
 	for _, out := range result.OutMessages {
 		if out.Msg.MsgType != tlb.MsgTypeInternal {
@@ -146,6 +161,8 @@ func (b *bench) account(at Address) *tvm.PreparedAccount {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.accounts[at] = fresh
+	b.twin.setAccount(b.t, at, fresh)
 	return fresh
 }
 
@@ -192,6 +209,7 @@ func (b *bench) place(at Address, code, data *cell.Cell, balance domain.Nano) {
 		b.t.Fatal(err)
 	}
 	b.accounts[at] = prepared
+	b.twin.setAccount(b.t, at, prepared)
 }
 
 // somebody is an address that nobody's contract lives at.

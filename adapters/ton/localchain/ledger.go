@@ -186,7 +186,10 @@ func (l *ledger) execute(context *tvm.BlockContext, work *blockWork, message *tv
 		work.ordered = append(work.ordered, entry)
 		l.accounts[id] = target
 	}
-	target.prepared, target.stat = result.NextAccount, result.AccountStorageStat
+	if target.prepared, err = Settled(target.prepared, result); err != nil {
+		return nil, err
+	}
+	target.stat = result.AccountStorageStat
 	lt := target.prepared.ShardAccount().LastTransLT
 	reference := cell.BeginCell().MustStoreRef(result.TransactionCell).EndCell()
 	if err := entry.transactions.SetIntKey(new(big.Int).SetUint64(lt), reference); err != nil {
@@ -209,6 +212,34 @@ func (l *ledger) execute(context *tvm.BlockContext, work *blockWork, message *tv
 	work.gas += result.GasUsed
 	work.count++
 	return sent, nil
+}
+
+// Settled returns an account as a transaction left it, for the next one to be executed on. Where the
+// transaction set new code, that is read again from its bytes: in tonutils-go v1.18 the cells of code that
+// SETCODE was given still report to the machine that ran SETCODE, each later load is charged to what gas
+// that run had left, and when it is used up every transaction of the account fails with -14. The C++ machine
+// knows nothing of the kind (adapters/ton's tests compare the two).
+func Settled(before *tvm.PreparedAccount, result *tvm.TransactionExecutionResult) (*tvm.PreparedAccount, error) {
+	after := result.NextAccount
+	if codeOf(after) == codeOf(before) {
+		return after, nil
+	}
+	stored, err := cell.FromBOC(after.ShardAccountCell().ToBOC())
+	if err != nil {
+		return nil, fmt.Errorf("account %s: read its new code: %w", after.Address(), err)
+	}
+	var account tlb.ShardAccount
+	if err := tlb.Parse(&account, stored); err != nil {
+		return nil, fmt.Errorf("account %s: read its new code: %w", after.Address(), err)
+	}
+	return tvm.PrepareAccount(&account, after.Address())
+}
+
+func codeOf(account *tvm.PreparedAccount) (hash [32]byte) {
+	if init := account.State().StateInit; init != nil && init.Code != nil {
+		hash = init.Code.HashKey()
+	}
+	return hash
 }
 
 // accepts says whether an external message would be accepted now, as a node asks before it lets a
