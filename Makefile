@@ -83,6 +83,7 @@ trace: ## the demo on a whole trace, checked to the token and the nanoton (TRACE
 .PHONY: generate
 generate: tools contracts/node_modules ## Go from the schemas, code from the contracts
 	buf generate
+	buf generate --template buf.gen.query.yaml
 	node contracts/compile.mjs
 
 .PHONY: check

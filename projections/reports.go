@@ -1,6 +1,8 @@
 package projections
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/filature/filature/domain"
@@ -12,6 +14,26 @@ type ReportKey struct {
 	Signer   domain.KeyID
 	Shard    domain.Shard
 	Sequence uint64
+}
+
+// ParseReportKey reads SIGNER:SHARD:SEQUENCE, the signer in hexadecimal.
+func ParseReportKey(s string) (key ReportKey, err error) {
+	parts := strings.Split(s, ":")
+	if len(parts) != 3 {
+		return key, fmt.Errorf("report %q has %d parts, want SIGNER:SHARD:SEQUENCE", s, len(parts))
+	}
+	if key.Signer, err = domain.ParseID[domain.KeyID](parts[0]); err != nil {
+		return key, fmt.Errorf("report %q: signer: %w", s, err)
+	}
+	shard, err := strconv.ParseInt(parts[1], 10, 32)
+	if err != nil {
+		return key, fmt.Errorf("report %q: shard %q: want a number", s, parts[1])
+	}
+	key.Shard = domain.Shard(shard)
+	if key.Sequence, err = strconv.ParseUint(parts[2], 10, 64); err != nil {
+		return key, fmt.Errorf("report %q: sequence %q: want a number", s, parts[2])
+	}
+	return key, nil
 }
 
 // Report is a report that the ledger took: it was signed, new, and its claims were answered one by one.

@@ -38,6 +38,12 @@ var (
 	}
 )
 
+// DimensionName is what one of the four things that a score is about is called: "latency".
+func DimensionName(d reputation.Dimension) string { return dimensionNames[d] }
+
+// EvidenceName is what a kind of evidence is called: "on_time".
+func EvidenceName(kind v1.EvidenceKind) string { return evidenceNames[kind-1] }
+
 // Columns lists the columns.
 func (r *Standing) Columns(c []Column) []Column {
 	c = append(c,

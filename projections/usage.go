@@ -25,6 +25,17 @@ type Usage struct {
 	Charge, WorkerPart, Commission        domain.Nano
 }
 
+// Add takes in what another hour or key has.
+func (r *Usage) Add(other Usage) {
+	r.Completed, r.Failed, r.Cancelled, r.Expired = r.Completed+other.Completed, r.Failed+other.Failed, r.Cancelled+other.Cancelled, r.Expired+other.Expired
+	r.Tokens = Tokens{
+		r.Tokens.Prompt + other.Tokens.Prompt, r.Tokens.Cached + other.Tokens.Cached,
+		r.Tokens.Completion + other.Tokens.Completion, r.Tokens.Reasoning + other.Tokens.Reasoning,
+	}
+	r.AdjustedTokens += other.AdjustedTokens
+	r.Charge, r.WorkerPart, r.Commission = r.Charge+other.Charge, r.WorkerPart+other.WorkerPart, r.Commission+other.Commission
+}
+
 // Columns lists the columns.
 func (r *Usage) Columns(c []Column) []Column {
 	return append(c,

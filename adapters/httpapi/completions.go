@@ -93,6 +93,10 @@ func (c *completions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err)
 		return
 	}
+	if status, err := c.cfg.mayFollow(r, &asked); err != nil {
+		fail(w, status, err)
+		return
+	}
 	network, err := c.networkOf(ctx)
 	var at cursor
 	if err == nil {

@@ -58,10 +58,15 @@ type Config struct {
 	Gateway Gateway
 	// Explain answers why a job, report or provider stands as it does; see the why subcommand.
 	Explain func(ctx context.Context, kind, id string) (any, error)
+	// Queries answer questions about the books, each below its path.
+	Queries map[string]http.Handler
 	// Completions is the ledger, of which the ends of jobs are told. Its Shards count control.
 	Completions eventstore.Reader
 	// Attestation asks workers what they run, and takes their answers.
 	Attestation Attestation
+	// Sees says which client's completions a caller may follow, or that it may see everything; an error that it is nobody.
+	// Nil: everybody sees everything.
+	Sees func(http.Header) (client domain.ClientID, everything bool, err error)
 	// Metrics answers a scrape of Prometheus.
 	Metrics http.Handler
 	// Ready tells whether the others can do their work now; its error says why not.
@@ -76,8 +81,11 @@ func NewServer(cfg Config) *http.Server {
 	stopping := make(chan struct{})
 	server := &http.Server{
 		Handler: newHandler(cfg, stopping), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes, Protocols: new(http.Protocols),
 	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
+	server.Protocols.SetUnencryptedHTTP2(true) // gRPC behind a proxy that ends TLS
 	server.RegisterOnShutdown(sync.OnceFunc(func() { close(stopping) }))
 	return server
 }
@@ -88,6 +96,7 @@ func NewServer(cfg Config) *http.Server {
 //	GET  /v1/network           the network's id and number of shards        (with a Gateway)
 //	GET  /v1/why/{kind}/{id}   why a job, report or provider is paid, held, rejected or pending
 //	                                                                        (with Explain)
+//	POST /filature.query.v1.…  questions about the books                    (with Queries)
 //	GET  /v1/completions       the ends of jobs, as server-sent events      (with Completions)
 //	POST /v1/attestation/answers         a worker's answer to its challenge (with Attestation)
 //	GET  /v1/workers/{worker}/challenge  the challenge that a worker is to answer now
@@ -108,6 +117,9 @@ func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
 	}
 	if cfg.Explain != nil {
 		mux.HandleFunc("GET /v1/why/{kind}/{id}", cfg.why)
+	}
+	for path, queries := range cfg.Queries {
+		mux.Handle(path, queries)
 	}
 	if cfg.Completions != nil {
 		mux.Handle("GET /v1/completions", newCompletions(cfg, stopping))
@@ -196,6 +208,10 @@ func (cfg Config) network(w http.ResponseWriter, r *http.Request) {
 }
 
 func (cfg Config) why(w http.ResponseWriter, r *http.Request) {
+	if status, err := cfg.mayExplain(r); err != nil {
+		fail(w, status, err)
+		return
+	}
 	explanation, err := cfg.Explain(r.Context(), r.PathValue("kind"), r.PathValue("id"))
 	if err != nil {
 		cfg.failed(w, err)

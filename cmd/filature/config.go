@@ -73,7 +73,10 @@ type keysConfig struct {
 }
 
 type httpConfig struct {
-	Listen string `toml:"listen"`
+	Listen   string   `toml:"listen"`
+	CertFile filePath `toml:"cert_file"` // PEM, with its chain
+	KeyFile  filePath `toml:"key_file"`
+	KeysFile filePath `toml:"keys_file"` // askersFile
 }
 
 type settlementConfig struct {

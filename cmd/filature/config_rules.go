@@ -97,6 +97,9 @@ func (c *config) check(p *problems) {
 		p.say("ton.unverified", true, "says how to read ton.config_file, which is missing")
 	}
 	p.address("http.listen", c.HTTP.Listen, true)
+	if (c.HTTP.CertFile == "") != (c.HTTP.KeyFile == "") {
+		p.say("http.cert_file", c.HTTP.CertFile, "want it together with http.key_file, or neither")
+	}
 	p.span("settlement.batch_every", c.Settlement.BatchEvery, 0, longest)
 	c.checkNetwork(p)
 	p.oneOf("log.level", c.Log.Level, levels)

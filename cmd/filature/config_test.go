@@ -159,6 +159,7 @@ func TestEachProblemNamesItsKeyValueAndRule(t *testing.T) {
 		{`ton.unverified = true`, `ton.unverified = true: says how to read ton.config_file, which is missing`},
 		{`http.listen = "8420"`, `http.listen = "8420": want host:port`},
 		{`http.listen = "h:http"`, `http.listen = "h:http": want host:port`},
+		{`http.cert_file = "/c"`, `http.cert_file = "/c": want it together with http.key_file, or neither`},
 		{`settlement.batch_every = "-1s"`, `settlement.batch_every = "-1s": want a duration`},
 		{`network.name = ""`, `network.name = "": want 1 to 64 bytes`},
 		{`network.dispute_window = "8785h"`, `network.dispute_window = "8785h": want a duration`},

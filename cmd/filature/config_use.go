@@ -53,6 +53,18 @@ func (c *config) cluster() (kafka.Cluster, error) {
 	return cluster, nil
 }
 
+// certificate reads who the HTTP server is; nil where it speaks no TLS.
+func (c *config) certificate() (*tls.Certificate, error) {
+	if c.HTTP.CertFile == "" {
+		return nil, nil //nolint:nilnil // no TLS
+	}
+	pair, err := tls.LoadX509KeyPair(string(c.HTTP.CertFile), string(c.HTTP.KeyFile))
+	if err != nil {
+		return nil, usage("http.cert_file %s, http.key_file %s: %w", c.HTTP.CertFile, c.HTTP.KeyFile, err)
+	}
+	return &pair, nil
+}
+
 func (c *config) intakeTopic() kafka.Topic {
 	return kafka.IntakeTopic(c.Kafka.Topics, c.Kafka.DataShards)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/ledger"
@@ -38,6 +40,10 @@ type parts struct {
 	// faucet makes coins, on a local chain. It is nil on any other network.
 	faucet func(account [32]byte, amount domain.Nano) error
 	keys   *keys
+	// askers may ask the books; nil: anyone may.
+	askers queryapi.Keys
+	// certificate is who the HTTP server is; nil where it speaks no TLS.
+	certificate *tls.Certificate
 	// streams is where a relay publishes; nil where there is none.
 	streams *outlet
 	// pollChain is how often watcher and settler look at the chain.

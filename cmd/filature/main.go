@@ -38,6 +38,7 @@ type program struct {
 	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own; look at a vault; veto, pause and unpause it."`
 	Config  configCmd  `cmd:"" help:"Look at a config file: config check."`
 	Poison  poisonCmd  `cmd:"" help:"Look after messages that could not be dealt with: poison list, poison replay."`
+	Apikey  apikeyCmd  `cmd:"" help:"Make a key to ask the books with, over the API."`
 	Keygen  keygenCmd  `cmd:"" help:"Make a signing key."`
 	Version versionCmd `cmd:"" help:"Say which program this is."`
 }

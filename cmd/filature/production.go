@@ -45,6 +45,14 @@ func openProduction(ctx context.Context, c *config, r roles) (p parts, err error
 			return p, err
 		}
 	}
+	if p.certificate, err = c.certificate(); err != nil {
+		return p, err
+	}
+	if r[roleAPI] {
+		if p.askers, err = c.askers(); err != nil {
+			return p, err
+		}
+	}
 	if r[roleRelay] {
 		err = p.openStreams(ctx, c)
 	}

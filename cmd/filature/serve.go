@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/filature/filature/adapters/httpapi"
+	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/gateway"
@@ -171,7 +173,12 @@ func (e *engine) serve(ctx context.Context, listener net.Listener) error {
 	group, groupCtx := errgroup.WithContext(working)
 	group.Go(func() error { return e.run(groupCtx) })
 	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		serve := server.Serve
+		if e.certificate != nil {
+			server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*e.certificate}}
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
 		}
 		return nil
@@ -198,6 +205,10 @@ func (e *engine) server() *http.Server {
 	}
 	if e.roles[roleAPI] {
 		cfg.Explain, cfg.Completions = e.explain, e.ledger
+		if e.askers != nil {
+			cfg.Sees = e.askers.Sees
+		}
+		cfg.Queries = queryapi.New(queryapi.Config{Source: e.store, Ledger: e.ledger, Keys: e.askers, Now: time.Now, Log: e.log})
 	}
 	return httpapi.NewServer(cfg)
 }

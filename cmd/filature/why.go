@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -121,7 +120,7 @@ func (x *explanation) ask(ctx context.Context, r projections.Reader, log eventst
 		x.Pay = &pay
 		return v, err
 	case "report":
-		key, err := parseReportKey(x.ID)
+		key, err := projections.ParseReportKey(x.ID)
 		if err != nil {
 			return v, fmt.Errorf("%w: %w", errBadQuestion, err)
 		}
@@ -129,25 +128,6 @@ func (x *explanation) ask(ctx context.Context, r projections.Reader, log eventst
 	default:
 		return v, errBadQuestion
 	}
-}
-
-func parseReportKey(s string) (key projections.ReportKey, err error) {
-	parts := strings.Split(s, ":")
-	if len(parts) != 3 {
-		return key, fmt.Errorf("report %q has %d parts", s, len(parts))
-	}
-	if key.Signer, err = domain.ParseID[domain.KeyID](parts[0]); err != nil {
-		return key, err
-	}
-	shard, err := strconv.ParseInt(parts[1], 10, 32)
-	if err != nil {
-		return key, fmt.Errorf("shard %q: want a number", parts[1])
-	}
-	key.Shard = domain.Shard(shard)
-	if key.Sequence, err = strconv.ParseUint(parts[2], 10, 64); err != nil {
-		return key, fmt.Errorf("sequence %q: want a number", parts[2])
-	}
-	return key, nil
 }
 
 func (x *explanation) print(out *console) {

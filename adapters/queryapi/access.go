@@ -1,0 +1,177 @@
+package queryapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/projections"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
+)
+
+// Role says what the holder of a key may ask.
+type Role string
+
+// Roles. What is on chain or in the market's interest is open to all of them.
+const (
+	RoleProvider Role = "provider" // its own fleet, earnings and payouts
+	RoleClient   Role = "client"   // its own accounts, jobs and charges
+	RoleFinance  Role = "finance"  // all money
+	RoleAuditor  Role = "auditor"  // everything
+)
+
+// Asker is who holds a key.
+type Asker struct {
+	Name string // for the access log
+	Role Role
+	// Subject is the provider or client; zero for the other roles.
+	Subject [32]byte
+}
+
+// Keys are askers by the SHA-256 of their key. A key is long and random, so its hash gives nothing away, and a look-up
+// by hash takes the same time whatever the key was.
+type Keys map[domain.Digest]Asker
+
+// Sees says whose completions the sender of a request may follow: a client's its own, finance's and an auditor's all.
+func (k Keys) Sees(header http.Header) (client domain.ClientID, everything bool, err error) {
+	asker, known := k.asker(header)
+	switch {
+	case !known:
+		return client, false, errStranger
+	case asker.Role == RoleClient:
+		return asker.Subject, false, nil
+	default:
+		return client, asker.seesAll(), nil
+	}
+}
+
+var errStranger = errors.New("authorization: want Bearer and a key that this server knows")
+
+// asker finds who sent a request, or false if nobody is known by its key. Without keys it is anyone.
+func (k Keys) asker(header http.Header) (Asker, bool) {
+	if k == nil {
+		return everyone, true
+	}
+	key, isBearer := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
+	if !isBearer {
+		return Asker{}, false
+	}
+	asker, known := k[sha256.Sum256([]byte(key))]
+	return asker, known
+}
+
+// access is what a method asks of its caller.
+type access uint8
+
+const (
+	// open is for every key.
+	open access = iota + 1
+	// own is for finance and auditors, and for those whose thing it is: the method says which.
+	own
+	// books is for finance and auditors.
+	books
+)
+
+// accesses has every method: one that is not listed is refused.
+var accesses = map[string]access{
+	queryv1.MoneyServiceGetBalanceProcedure:          own,
+	queryv1.MoneyServiceListBalancesProcedure:        own,
+	queryv1.MoneyServiceListPostingsProcedure:        own,
+	queryv1.MoneyServiceGetTrialBalanceProcedure:     books,
+	queryv1.JobServiceGetJobProcedure:                own,
+	queryv1.JobServiceListUsageProcedure:             own,
+	queryv1.JobServiceExplainProcedure:               own,
+	queryv1.JobServiceListRejectionsProcedure:        books,
+	queryv1.SettlementServiceListBatchesProcedure:    open,
+	queryv1.SettlementServiceGetBatchProcedure:       open,
+	queryv1.SettlementServiceListBatchLinesProcedure: books,
+	queryv1.SettlementServiceGetPayoutProcedure:      own,
+	queryv1.SettlementServiceListPaymentsProcedure:   own,
+	queryv1.NetworkServiceGetNetworkProcedure:        open,
+	queryv1.NetworkServiceListProvidersProcedure:     books,
+	queryv1.NetworkServiceListAccountsProcedure:      own,
+	queryv1.NetworkServiceListStandingsProcedure:     open,
+	queryv1.NetworkServiceListMarketHoursProcedure:   open,
+	queryv1.NetworkServiceListHoldsProcedure:         books,
+}
+
+// everyone asks where there are no keys.
+var everyone = Asker{Name: "anyone", Role: RoleAuditor}
+
+type askerKey struct{}
+
+// askerIn is who asks; guarded has put it there.
+func askerIn(ctx context.Context) Asker {
+	asker, _ := ctx.Value(askerKey{}).(Asker)
+	return asker
+}
+
+// guarded lets in who may ask a method, and leaves it to the method where that depends on what is asked for.
+func (s *server) guarded(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+		asker, known := s.Keys.asker(request.Header())
+		if !known {
+			return nil, problem(connect.CodeUnauthenticated, "authorization", "want Bearer and a key that this server knows")
+		}
+		if !s.pace.allow(asker.Name, s.Now()) {
+			return nil, problem(connect.CodeResourceExhausted, "authorization", fmt.Sprintf("a key may ask %d times a second", questionsPerSecond))
+		}
+		switch rule := accesses[request.Spec().Procedure]; {
+		case rule == open, rule == own, rule == books && asker.seesAll():
+			return next(context.WithValue(ctx, askerKey{}, asker), request)
+		default:
+			return nil, errForbidden(asker)
+		}
+	}
+}
+
+func errForbidden(asker Asker) error {
+	return problem(connect.CodePermissionDenied, "authorization", "a key of role "+string(asker.Role)+" may not ask this")
+}
+
+func (a Asker) seesAll() bool { return a.Role == RoleFinance || a.Role == RoleAuditor }
+
+// may refuses what is not the asker's own: things of a provider, of a client, or of both; zero for none.
+// Refused is also what is not there, so that nobody learns of what others have.
+func may(ctx context.Context, provider domain.ProviderID, client domain.ClientID) error {
+	asker := askerIn(ctx)
+	switch {
+	case asker.seesAll():
+		return nil
+	case asker.Role == RoleProvider && provider != (domain.ProviderID{}) && asker.Subject == provider:
+		return nil
+	case asker.Role == RoleClient && client != (domain.ClientID{}) && asker.Subject == client:
+		return nil
+	default:
+		return errForbidden(asker)
+	}
+}
+
+// mayOwner refuses accounts of the chart that are not the asker's: client/* belong to the client of the prepaid
+// account, provider/* to the provider, and the network's own to nobody else. An empty kind is any.
+func mayOwner(ctx context.Context, r projections.Reader, kind string, owner [32]byte) error {
+	asker := askerIn(ctx)
+	switch {
+	case asker.seesAll():
+		return nil
+	case asker.Role == RoleProvider && !strings.HasPrefix(kind, "client/"):
+		return may(ctx, owner, domain.ClientID{})
+	case asker.Role == RoleClient && !strings.HasPrefix(kind, "provider/"):
+		accounts, err := r.AccountsOf(ctx, asker.Subject)
+		if err != nil && !errors.Is(err, projections.ErrNotFound) {
+			return err
+		}
+		for _, account := range accounts {
+			if account.Account == domain.AccountID(owner) {
+				return nil
+			}
+		}
+	}
+	return errForbidden(asker)
+}

@@ -1,0 +1,98 @@
+// Package queryapi knows how the books are asked: the services of schemas/filature/query over Connect, so that the same
+// answers go out as gRPC, gRPC-Web and plain JSON, who may ask what, and how long an answer may take.
+package queryapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/projections"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
+)
+
+// Bounds of a question.
+const (
+	// maxRequestBytes is far more than any question has: ids, a position of as many shards as there can be, a cursor.
+	maxRequestBytes = 64 << 10
+	// DefaultWait is how long a question waits for the tables to come to a position. A projector is behind by
+	// milliseconds; who asks for more than this lets it catch up and asks again.
+	DefaultWait = 5 * time.Second
+	// answerWithin bounds one answer, waiting included.
+	answerWithin = 20 * time.Second
+	// pageRows is a page that nobody gave a size, maxPageRows the largest.
+	pageRows, maxPageRows = 100, 1000
+)
+
+// Config says what questions are answered from.
+type Config struct {
+	// Source is the read models.
+	Source projections.Source
+	// Ledger is what Explain looks reports up in.
+	Ledger eventstore.Reader
+	// Keys say who may ask. Without keys anyone may ask anything, as an auditor.
+	Keys Keys
+	// Wait is how long a question waits for a position; 0 is DefaultWait.
+	Wait time.Duration
+	// Log gets one line for each question: who asked, what, how it ended and how long it took. Nil: none.
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// server answers all services.
+type server struct {
+	Config
+	pace pace
+}
+
+// New returns the services by their paths.
+func New(cfg Config) map[string]http.Handler {
+	if cfg.Wait == 0 {
+		cfg.Wait = DefaultWait
+	}
+	s := &server{Config: cfg}
+	// The first is the outermost: also what is refused is logged.
+	options := []connect.HandlerOption{
+		connect.WithReadMaxBytes(maxRequestBytes),
+		connect.WithInterceptors(connect.UnaryInterceptorFunc(s.logged), connect.UnaryInterceptorFunc(s.bounded), connect.UnaryInterceptorFunc(s.guarded)),
+	}
+	services := map[string]http.Handler{}
+	serve := func(path string, service http.Handler) { services[path] = service }
+	serve(queryv1.NewMoneyServiceHandler(s, options...))
+	serve(queryv1.NewJobServiceHandler(s, options...))
+	serve(queryv1.NewSettlementServiceHandler(s, options...))
+	serve(queryv1.NewNetworkServiceHandler(s, options...))
+	return services
+}
+
+// bounded ends an answer that takes too long.
+func (s *server) bounded(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+		ctx, cancel := context.WithTimeout(ctx, answerWithin)
+		defer cancel()
+		return next(ctx, request)
+	}
+}
+
+// logged writes the access log.
+func (s *server) logged(next connect.UnaryFunc) connect.UnaryFunc {
+	if s.Log == nil {
+		return next
+	}
+	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+		began := s.Now()
+		response, err := next(ctx, request)
+		code := "ok"
+		if err != nil {
+			code = connect.CodeOf(err).String()
+		}
+		asker, _ := s.Keys.asker(request.Header())
+		s.Log.InfoContext(ctx, "question", "method", request.Spec().Procedure, "protocol", request.Peer().Protocol, "from", request.Peer().Addr,
+			"key", asker.Name, "role", string(asker.Role), "code", code, "ms", s.Now().Sub(began).Milliseconds())
+		return response, err
+	}
+}

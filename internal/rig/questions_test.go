@@ -1,0 +1,431 @@
+package rig_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/filature/filature/adapters/queryapi"
+	"github.com/filature/filature/adapters/sqlite"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/internal/rig"
+	"github.com/filature/filature/projections"
+	"github.com/filature/filature/projections/projectionstest"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
+)
+
+// clients ask all services in one way of speaking.
+type clients struct {
+	queryv1.MoneyServiceClient
+	queryv1.JobServiceClient
+	queryv1.SettlementServiceClient
+	queryv1.NetworkServiceClient
+}
+
+// ways are the ways of speaking.
+var ways = map[string]connect.ClientOption{
+	"JSON": connect.WithProtoJSON(), "gRPC": connect.WithGRPC(), "gRPC-Web": connect.WithGRPCWeb(),
+}
+
+// library is a world's books behind the API.
+type library struct {
+	world *rig.World
+	job   projections.Job // one that is done
+	url   string
+	http  *http.Client
+}
+
+// shelf is a store that is asked, too.
+type shelf interface {
+	projections.Store
+	projections.Source
+}
+
+// live makes a world with a batch paid and some jobs under way, its rows in a store.
+func live(t *testing.T, store shelf) *rig.World {
+	t.Helper()
+	world := rig.New(t, rig.Options{Seed: 47, Store: store, Judged: true})
+	world.Live(120)
+	world.Work()
+	world.Mature()
+	world.Work()
+	if world.Settle() == nil {
+		t.Fatal("nobody is owed anything")
+	}
+	world.Live(20)
+	world.Work()
+	world.Fold()
+	return world
+}
+
+// openLibrary serves a world's books.
+func openLibrary(t *testing.T, world *rig.World, store shelf, keys queryapi.Keys) *library {
+	t.Helper()
+	l := &library{world: world}
+	ctx := projectionstest.Context(t)
+	if err := store.Read(ctx, func(r projections.Reader) error {
+		for job, err := range projections.RowsOf(ctx, r, projections.Jobs) {
+			if err != nil {
+				return err
+			}
+			if job.State == projections.JobCompleted && job.Dispute == "" {
+				l.job = job
+				return nil
+			}
+		}
+		return errors.New("no job was completed")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	for path, service := range queryapi.New(queryapi.Config{
+		Source: store, Ledger: world.Ledger, Keys: keys, Wait: 50 * time.Millisecond, Now: time.Now,
+	}) {
+		mux.Handle(path, service)
+	}
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true) // as gRPC needs it
+	t.Cleanup(transport.CloseIdleConnections)
+	l.url, l.http = server.URL, &http.Client{Transport: transport}
+	return l
+}
+
+// clients returns clients that speak in one way and show a key, if there is one.
+func (l *library) clients(way connect.ClientOption, key string) clients {
+	options := []connect.ClientOption{way, connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+			if key != "" {
+				request.Header().Set("Authorization", "Bearer "+key)
+			}
+			return next(ctx, request)
+		}
+	}))}
+	return clients{
+		queryv1.NewMoneyServiceClient(l.http, l.url, options...), queryv1.NewJobServiceClient(l.http, l.url, options...),
+		queryv1.NewSettlementServiceClient(l.http, l.url, options...), queryv1.NewNetworkServiceClient(l.http, l.url, options...),
+	}
+}
+
+// question asks one method for something that there is.
+type question func(ctx context.Context, c clients) (proto.Message, error)
+
+// questions are one for each method, by the method's full name.
+func (l *library) questions() map[string]question {
+	id := func(of [32]byte) string { return fmt.Sprintf("%x", of) }
+	job, provider, client, account := id(l.job.Job), id(l.job.Provider), id(l.job.Client), id(l.job.Account)
+	return map[string]question{
+		"MoneyService.GetBalance": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetBalance(ctx, &queryv1.GetBalanceRequest{Kind: "client/available", Owner: account})
+		},
+		"MoneyService.ListBalances": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListBalances(ctx, &queryv1.ListBalancesRequest{Owner: provider})
+		},
+		"MoneyService.GetTrialBalance": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetTrialBalance(ctx, &queryv1.GetTrialBalanceRequest{})
+		},
+		"MoneyService.ListPostings": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListPostings(ctx, &queryv1.ListPostingsRequest{Kind: "provider/earned", Owner: provider})
+		},
+		"JobService.GetJob": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetJob(ctx, &queryv1.GetJobRequest{Job: job})
+		},
+		"JobService.ListUsage": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListUsage(ctx, &queryv1.ListUsageRequest{Client: client, By: []queryv1.UsageColumn{
+				queryv1.UsageColumn_USAGE_COLUMN_DAY, queryv1.UsageColumn_USAGE_COLUMN_MODEL,
+			}})
+		},
+		"JobService.Explain": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.Explain(ctx, &queryv1.ExplainRequest{Kind: "job", Id: job})
+		},
+		"JobService.ListRejections": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListRejections(ctx, &queryv1.ListRejectionsRequest{})
+		},
+		"SettlementService.ListBatches": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListBatches(ctx, &queryv1.ListBatchesRequest{})
+		},
+		"SettlementService.GetBatch": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetBatch(ctx, &queryv1.GetBatchRequest{Number: 1})
+		},
+		"SettlementService.ListBatchLines": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListBatchLines(ctx, &queryv1.ListBatchLinesRequest{Number: 1})
+		},
+		"SettlementService.GetPayout": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetPayout(ctx, &queryv1.GetPayoutRequest{Payee: provider})
+		},
+		"SettlementService.ListPayments": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListPayments(ctx, &queryv1.ListPaymentsRequest{Payee: provider})
+		},
+		"NetworkService.GetNetwork": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetNetwork(ctx, &queryv1.GetNetworkRequest{})
+		},
+		"NetworkService.ListProviders": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListProviders(ctx, &queryv1.ListProvidersRequest{})
+		},
+		"NetworkService.ListAccounts": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListAccounts(ctx, &queryv1.ListAccountsRequest{Client: client})
+		},
+		"NetworkService.ListStandings": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListStandings(ctx, &queryv1.ListStandingsRequest{Kind: "provider", Subject: provider})
+		},
+		"NetworkService.ListMarketHours": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListMarketHours(ctx, &queryv1.ListMarketHoursRequest{})
+		},
+		"NetworkService.ListHolds": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListHolds(ctx, &queryv1.ListHoldsRequest{})
+		},
+	}
+}
+
+// methods lists what the schema has.
+func methods() []string {
+	var names []string
+	protoregistry.GlobalFiles.RangeFilesByPackage("filature.query.v1", func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			for j := range service.Methods().Len() {
+				names = append(names, string(service.Name()+"."+service.Methods().Get(j).Name()))
+			}
+		}
+		return true
+	})
+	slices.Sort(names)
+	return names
+}
+
+func openSQLite(t *testing.T) *sqlite.Store {
+	t.Helper()
+	store, err := sqlite.Open(projectionstest.Context(t), filepath.Join(t.TempDir(), "rows.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+// TestEveryWayOfAskingGivesTheSameAnswer: over gRPC, gRPC-Web and JSON, out of SQLite and out of PostgreSQL.
+func TestEveryWayOfAskingGivesTheSameAnswer(t *testing.T) {
+	t.Parallel()
+	ctx := projectionstest.Context(t)
+	inSQLite := openSQLite(t)
+	inPostgres, _ := openPostgres(t)
+	libraries := map[string]*library{
+		"SQLite":     openLibrary(t, live(t, inSQLite), inSQLite, nil),
+		"PostgreSQL": openLibrary(t, live(t, inPostgres), inPostgres, nil),
+	}
+	questions := libraries["SQLite"].questions()
+	if have, want := slices.Sorted(maps.Keys(questions)), methods(); !slices.Equal(have, want) {
+		t.Fatalf("there are questions for %v, and methods %v", have, want)
+	}
+	for name, ask := range questions {
+		var first proto.Message
+		for where, l := range libraries {
+			for way, speaking := range ways {
+				answer, err := ask(ctx, l.clients(speaking, ""))
+				if err != nil {
+					t.Fatalf("%s: %s, %s: %v", name, where, way, err)
+				}
+				if first == nil {
+					first = answer
+				}
+				if !proto.Equal(first, answer) {
+					t.Errorf("%s: %s, %s: %v\nanother way: %v", name, where, way, answer, first)
+				}
+			}
+		}
+		says := first.ProtoReflect()
+		position := says.Get(says.Descriptor().Fields().ByName("position")).Message().Interface().(*queryv1.Position)
+		if len(position.LedgerOffsets) != libraries["SQLite"].world.Ledger.Shards() || slices.Contains(position.LedgerOffsets, 0) {
+			t.Errorf("%s: it was read at %v", name, position)
+		}
+		fields := 0
+		says.Range(func(protoreflect.FieldDescriptor, protoreflect.Value) bool { fields++; return true })
+		if fields < 2 {
+			t.Errorf("%s: it says nothing but where: %v", name, first)
+		}
+	}
+}
+
+// TestEachRoleSeesItsOwnAndNoMore tries every method with a key of every role: with the own id, and with another's.
+func TestEachRoleSeesItsOwnAndNoMore(t *testing.T) {
+	t.Parallel()
+	store := openSQLite(t)
+	world := live(t, store)
+	keys := queryapi.Keys{}
+	l := openLibrary(t, world, store, keys)
+	add := func(name string, role queryapi.Role, subject [32]byte) {
+		keys[sha256.Sum256([]byte("key of "+name))] = queryapi.Asker{Name: name, Role: role, Subject: subject}
+	}
+	add("the provider", queryapi.RoleProvider, l.job.Provider)
+	add("another provider", queryapi.RoleProvider, [32]byte{1})
+	add("the client", queryapi.RoleClient, l.job.Client)
+	add("another client", queryapi.RoleClient, [32]byte{2})
+	add("finance", queryapi.RoleFinance, [32]byte{})
+	add("auditor", queryapi.RoleAuditor, [32]byte{})
+	add("nobody", "", [32]byte{})
+	// What providers and clients may ask of what the questions ask for. Finance and auditors see all of it.
+	everybody := []string{"the provider", "another provider", "the client", "another client"}
+	allowed := map[string][]string{
+		"MoneyService.GetBalance": {"the client"}, "MoneyService.ListBalances": {"the provider"}, "MoneyService.GetTrialBalance": {},
+		"MoneyService.ListPostings": {"the provider"},
+		"JobService.GetJob":         {"the provider", "the client"}, "JobService.Explain": {"the provider", "the client"},
+		"JobService.ListUsage": {"the client"}, "JobService.ListRejections": {},
+		"SettlementService.ListBatches": everybody, "SettlementService.GetBatch": everybody, "SettlementService.ListBatchLines": {},
+		"SettlementService.GetPayout": {"the provider"}, "SettlementService.ListPayments": {"the provider"},
+		"NetworkService.GetNetwork": everybody, "NetworkService.ListProviders": {}, "NetworkService.ListAccounts": {"the client"},
+		"NetworkService.ListStandings": everybody, "NetworkService.ListMarketHours": everybody, "NetworkService.ListHolds": {},
+	}
+	for name, ask := range l.questions() {
+		for _, asker := range append([]string{"finance", "auditor", "nobody", "a stranger", ""}, everybody...) {
+			want := connect.CodePermissionDenied
+			switch {
+			case asker == "finance", asker == "auditor", slices.Contains(allowed[name], asker):
+				want = 0
+			case asker == "a stranger", asker == "":
+				want = connect.CodeUnauthenticated
+			case asker == "nobody" && len(allowed[name]) == len(everybody):
+				want = 0 // what every key may ask
+			}
+			key := ""
+			if asker != "" {
+				key = "key of " + asker
+			}
+			_, err := ask(projectionstest.Context(t), l.clients(ways["JSON"], key))
+			var have connect.Code
+			if err != nil {
+				have = connect.CodeOf(err)
+			}
+			if have != want {
+				t.Errorf("%s, asked by %q: %v, want %v (%v)", name, asker, have, want, err)
+			}
+		}
+	}
+}
+
+// TestARefusedQuestionNamesTheFieldAndTheRule.
+func TestARefusedQuestionNamesTheFieldAndTheRule(t *testing.T) {
+	t.Parallel()
+	store := openSQLite(t)
+	l := openLibrary(t, live(t, store), store, nil)
+	c := l.clients(ways["JSON"], "")
+	ctx := projectionstest.Context(t)
+	id := strings.Repeat("ab", 32)
+	twice := []queryv1.UsageColumn{queryv1.UsageColumn_USAGE_COLUMN_MODEL, queryv1.UsageColumn_USAGE_COLUMN_MODEL}
+	both := []queryv1.UsageColumn{queryv1.UsageColumn_USAGE_COLUMN_HOUR, queryv1.UsageColumn_USAGE_COLUMN_DAY}
+	notYet := &queryv1.Reading{AtLeast: &queryv1.Position{LedgerOffsets: []int64{1 << 40}}}
+	type refused struct {
+		ask   func() (any, error)
+		code  connect.Code
+		field string
+	}
+	balanceOf := func(asked *queryv1.GetBalanceRequest) func() (any, error) {
+		return func() (any, error) { return c.GetBalance(ctx, asked) }
+	}
+	batches := func(page *queryv1.Page) func() (any, error) {
+		return func() (any, error) { return c.ListBatches(ctx, &queryv1.ListBatchesRequest{Page: page}) }
+	}
+	usage := func(by []queryv1.UsageColumn) func() (any, error) {
+		return func() (any, error) { return c.ListUsage(ctx, &queryv1.ListUsageRequest{By: by}) }
+	}
+	job := func(job string) func() (any, error) {
+		return func() (any, error) { return c.GetJob(ctx, &queryv1.GetJobRequest{Job: job}) }
+	}
+	why := func(kind string) func() (any, error) {
+		return func() (any, error) { return c.Explain(ctx, &queryv1.ExplainRequest{Kind: kind, Id: id}) }
+	}
+	network := func() (any, error) { return c.GetNetwork(ctx, &queryv1.GetNetworkRequest{Reading: notYet}) }
+	for name, ask := range map[string]refused{
+		"a kind that is none":     {balanceOf(&queryv1.GetBalanceRequest{Kind: "client", Owner: id}), connect.CodeInvalidArgument, "kind"},
+		"a time before time":      {balanceOf(&queryv1.GetBalanceRequest{Kind: "client/available", AtMs: -1}), connect.CodeInvalidArgument, "at_ms"},
+		"an id that is none":      {job("12"), connect.CodeInvalidArgument, "job"},
+		"a job that is not":       {job(id), connect.CodeNotFound, ""},
+		"too large a page":        {batches(&queryv1.Page{Size: 1001}), connect.CodeInvalidArgument, "page.size"},
+		"another method's cursor": {batches(&queryv1.Page{Cursor: "bAI"}), connect.CodeInvalidArgument, "page.cursor"},
+		"hours and days":          {usage(both), connect.CodeInvalidArgument, "by"},
+		"a column twice":          {usage(twice), connect.CodeInvalidArgument, "by"},
+		"why what":                {why("client"), connect.CodeInvalidArgument, "kind"},
+		"a report without parts":  {why("report"), connect.CodeInvalidArgument, "id"},
+		"a place not yet reached": {network, connect.CodeUnavailable, ""},
+	} {
+		_, err := ask.ask()
+		var failed *connect.Error
+		if !errors.As(err, &failed) || failed.Code() != ask.code {
+			t.Errorf("%s: %v, want %s", name, err, ask.code)
+			continue
+		}
+		field := ""
+		for _, detail := range failed.Details() {
+			if value, err := detail.Value(); err == nil {
+				field = value.(*queryv1.Problem).Field
+			}
+		}
+		if field != ask.field {
+			t.Errorf("%s: names the field %q, want %q", name, field, ask.field)
+		}
+	}
+}
+
+// TestPagesTogetherAreTheWhole: whatever the size of a page, each row comes once, in order.
+func TestPagesTogetherAreTheWhole(t *testing.T) {
+	t.Parallel()
+	store := openSQLite(t)
+	l := openLibrary(t, live(t, store), store, nil)
+	c := l.clients(ways["gRPC"], "")
+	ctx := projectionstest.Context(t)
+	postings := func(size uint32) (all []*queryv1.Posting) {
+		for cursor := ""; ; {
+			page, err := c.ListPostings(ctx, &queryv1.ListPostingsRequest{
+				Kind: "provider/earned", Owner: l.job.Provider.String(), Page: &queryv1.Page{Size: size, Cursor: cursor},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all = append(all, page.Postings...); page.NextCursor == "" {
+				return all
+			}
+			cursor = page.NextCursor
+		}
+	}
+	whole := postings(1000)
+	if len(whole) < 10 {
+		t.Fatalf("%d postings are too few to page", len(whole))
+	}
+	for _, size := range []uint32{1, 7, uint32(len(whole))} {
+		if !slices.EqualFunc(whole, postings(size), func(a, b *queryv1.Posting) bool { return proto.Equal(a, b) }) {
+			t.Errorf("pages of %d are not the whole", size)
+		}
+	}
+	balance, err := c.GetBalance(ctx, &queryv1.GetBalanceRequest{Kind: "provider/earned", Owner: l.job.Provider.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum domain.Nano
+	for _, p := range whole {
+		sum += domain.Nano(p.AmountNano)
+	}
+	if int64(sum) != balance.Balance.AmountNano {
+		t.Errorf("the postings sum to %d, the balance is %d", sum, balance.Balance.AmountNano)
+	}
+}
