@@ -112,6 +112,12 @@ func (b *books) noteState(fact *v1.Fact, tx domain.Digest) {
 	}
 }
 
+// vetoed tells whether the guardian threw away what was proposed under a number, be it a batch of the ledger's or not.
+func (b *books) vetoed(number uint32) bool {
+	state := b.states[number].state
+	return state == projections.BatchVetoed || state == projections.BatchVoided
+}
+
 // find returns the booked event of a kind at a logical time. The booked ones are in order.
 func (b *books) find(kind eventKind, lt uint64) *bookedEvent {
 	i, found := slices.BinarySearchFunc(b.booked, event{kind: kind, lt: lt}, func(e bookedEvent, want event) int { return e.compare(want) })

@@ -10,6 +10,7 @@ import (
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/projections"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
@@ -122,6 +123,8 @@ func (a *audit) match(ctx context.Context, v *vault, claim *v1.Claim) error {
 	case booked == nil && e.lt > r.books.heardTo:
 		v.pending++
 		return v.wait(e.kind, amount)
+	case booked == nil && e.kind == proposal && r.books.vetoed(claim.GetObserveProposal().Number):
+		// Not the ledger's root, and it came to nothing.
 	case booked == nil:
 		a.offences.add(Offence{
 			Kind: UnbookedEvent, Log: OnChain, LT: e.lt, Tx: e.tx.String(), Follows: show(claim),
@@ -251,7 +254,7 @@ func (a *audit) compareRoots(ctx context.Context) error {
 		}
 		row.ChainRoot = hex.EncodeToString(proposal.PayoutRoot)
 		row.Equal = row.LogRoot == row.Root && row.ChainRoot == row.Root
-		if row.Root != row.ChainRoot {
+		if row.Root != row.ChainRoot && row.State != projections.BatchVetoed {
 			a.onChain(sealed[row.Number], "payout_root", row.ChainRoot, row.Root)
 		}
 	}

@@ -221,6 +221,33 @@ func TestAVetoedBatchIsNoOffence(t *testing.T) {
 	}
 }
 
+// Somebody with the treasury's key proposes roots of his own: one under a number that nobody sealed, one under a
+// batch's number before the batch got there.
+func TestAThiefsRootsThatWereVetoedAreNoOffence(t *testing.T) {
+	w := earned(t, 16)
+	rob := func(number uint32) {
+		t.Helper()
+		err := w.Vault.Propose(t.Context(), settlement.OnChain{Epoch: number, Root: domain.Digest{66}, Total: 1})
+		if err = errors.Join(err, w.Vault.Veto()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rob(1)
+	w.Watch()
+	w.Work()
+	w.Seal()
+	rob(2)
+	w.Watch()
+	w.Work()
+	if w.Settle() == nil {
+		t.Fatal("what was vetoed is owed again")
+	}
+	r := audit(t, config(w))
+	if r.Verdict != auditor.Pass || len(r.Batches) != 2 || r.Batches[0].State != "vetoed" || r.Batches[1].State != "activated" || r.Batches[1].Number != 3 {
+		t.Fatalf("two vetoed roots and a batch:\n%s", text(t, r))
+	}
+}
+
 func TestABatchThatIsOnItsWayIsNoOffence(t *testing.T) {
 	w := earned(t, 17)
 	batch := w.Seal()
