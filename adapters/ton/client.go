@@ -8,6 +8,7 @@
 package ton
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -37,6 +38,9 @@ type Config struct {
 	// CheckSignatures follows the chain of validator sets from the file's init block on. Use it
 	// wherever there are validators; the local chain has none.
 	CheckSignatures bool
+	// Resend and Look pace the wait for an external's fate: between two sends of the same bytes, and between two looks
+	// at the chain. 0: what is good for a public network.
+	Resend, Look time.Duration
 }
 
 // Client reads one TON network and sends to it. It is safe for many goroutines.
@@ -44,6 +48,8 @@ type Client struct {
 	pool      *liteclient.ConnectionPool
 	api       ton.APIClientWrapped
 	networkID int32
+	resend    time.Duration
+	look      time.Duration
 	vaultCode *cell.Cell
 	claimCode *cell.Cell
 }
@@ -75,7 +81,10 @@ func Connect(ctx context.Context, config Config) (*Client, error) {
 	if config.CheckSignatures {
 		api.SetTrustedBlockFromConfig(global)
 	}
-	c := &Client{pool: pool, api: api.WithRetryTimeout(queryRetries, queryTimeout), vaultCode: vaultCode, claimCode: claimCode}
+	c := &Client{
+		pool: pool, resend: cmp.Or(config.Resend, resendEvery), look: cmp.Or(config.Look, lookEvery),
+		api: api.WithRetryTimeout(queryRetries, queryTimeout), vaultCode: vaultCode, claimCode: claimCode,
+	}
 	if c.networkID, err = c.readNetworkID(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("connect to TON: %w", err)

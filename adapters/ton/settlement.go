@@ -34,7 +34,7 @@ func (w *Wallet) Deliver(ctx context.Context, messages []Message) (Fate, error) 
 	}
 	var sent time.Time
 	for {
-		if time.Since(sent) >= resendEvery {
+		if time.Since(sent) >= w.client.resend {
 			sendErr := w.Send(ctx, external)
 			if sendErr == nil {
 				sent = time.Now()
@@ -48,7 +48,7 @@ func (w *Wallet) Deliver(ctx context.Context, messages []Message) (Fate, error) 
 		select {
 		case <-ctx.Done():
 			return Fate{}, fmt.Errorf("deliver %s: %w", external.NormalizedHash, errors.Join(ctx.Err(), err, fateErr))
-		case <-time.After(lookEvery):
+		case <-time.After(w.client.look):
 		}
 	}
 }
