@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
@@ -57,8 +56,6 @@ func (w *Wallet) Deliver(ctx context.Context, messages []Message) (Fate, error) 
 type Treasury struct {
 	Vault  *Vault
 	Wallet *Wallet
-
-	tree *PayoutTree // of the last Claim
 }
 
 // Look returns the vault as of the newest final block.
@@ -93,33 +90,6 @@ func (t *Treasury) Propose(ctx context.Context, root settlement.OnChain) error {
 // Activate tells the vault that its pending root is due. Twice is harmless.
 func (t *Treasury) Activate(ctx context.Context) error {
 	return t.deliver(ctx, t.Vault.ActivateMessage())
-}
-
-// Claim pays payees what the tree gives them and they did not get yet. Twice is harmless: the second
-// time there is nothing left to pay.
-func (t *Treasury) Claim(ctx context.Context, leaves []settlement.Leaf, payees []domain.ProviderID) error {
-	root, err := settlement.Root(leaves)
-	if err != nil {
-		return fmt.Errorf("claim: %w", err)
-	}
-	if t.tree == nil || t.tree.Root() != root {
-		if t.tree, err = NewPayoutTree(leaves); err != nil {
-			return fmt.Errorf("claim: %w", err)
-		}
-	}
-	messages := make([]Message, 0, len(payees))
-	for _, payee := range payees {
-		proof, err := t.tree.Proof(payee)
-		if err != nil {
-			return fmt.Errorf("claim: %w", err)
-		}
-		message, err := t.Vault.ClaimMessage(payee, proof, t.Wallet.Address())
-		if err != nil {
-			return err
-		}
-		messages = append(messages, message)
-	}
-	return t.deliver(ctx, messages...)
 }
 
 func (t *Treasury) deliver(ctx context.Context, messages ...Message) error {

@@ -82,6 +82,10 @@ type httpConfig struct {
 type settlementConfig struct {
 	BatchEvery duration `toml:"batch_every"`
 	ClaimFor   bool     `toml:"claim_for"`
+	// For whom it is worth it, and how much; see settlement.ClaimPolicy.
+	ClaimAtLeast coins    `toml:"claim_at_least"`
+	ClaimAfter   duration `toml:"claim_after"`
+	ClaimBudget  coins    `toml:"claim_budget"`
 }
 
 // networkConfig is what a network is founded with. Later it says nothing.
@@ -113,10 +117,13 @@ const maxFileBytes = 1 << 20
 
 func defaultConfig() *config {
 	return &config{
-		Kafka:      kafkaConfig{Topics: "filature", DataShards: 4, Replicas: 3},
-		TON:        tonConfig{Poll: duration{Duration: 2 * time.Second}},
-		HTTP:       httpConfig{Listen: "127.0.0.1:8420"},
-		Settlement: settlementConfig{BatchEvery: duration{Duration: time.Hour}, ClaimFor: true},
+		Kafka: kafkaConfig{Topics: "filature", DataShards: 4, Replicas: 3},
+		TON:   tonConfig{Poll: duration{Duration: 2 * time.Second}},
+		HTTP:  httpConfig{Listen: "127.0.0.1:8420"},
+		Settlement: settlementConfig{
+			BatchEvery: duration{Duration: time.Hour}, ClaimFor: true,
+			ClaimAtLeast: coins{Nano: 1}, ClaimAfter: duration{Duration: day}, ClaimBudget: coins{Nano: 20 * domain.Coin},
+		},
 		Network: networkConfig{
 			Name: "filature", DisputeWindow: duration{Duration: day}, Bucket: duration{Duration: time.Hour},
 			Threshold: coins{Nano: domain.Coin}, Delay: duration{Duration: 10 * time.Minute}, VaultFloat: coins{Nano: 10 * domain.Coin},

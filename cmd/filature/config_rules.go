@@ -101,6 +101,9 @@ func (c *config) check(p *problems) {
 		p.say("http.cert_file", c.HTTP.CertFile, "want it together with http.key_file, or neither")
 	}
 	p.span("settlement.batch_every", c.Settlement.BatchEvery, 0, longest)
+	p.coins("settlement.claim_at_least", c.Settlement.ClaimAtLeast)
+	p.span("settlement.claim_after", c.Settlement.ClaimAfter, 0, longest)
+	p.coins("settlement.claim_budget", c.Settlement.ClaimBudget)
 	c.checkNetwork(p)
 	p.oneOf("log.level", c.Log.Level, levels)
 	p.oneOf("log.format", c.Log.Format, formats)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/postgres"
+	"github.com/filature/filature/adapters/ton"
+	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/domain/stream"
 	"github.com/filature/filature/workers/relay"
 )
@@ -132,4 +134,14 @@ func (c *config) needs(role string, keys ...string) error {
 		return usage("config:\n%w", err)
 	}
 	return nil
+}
+
+// claims is for whom the settler claims, nil for nobody.
+func (s *settlementConfig) claims() *settlement.ClaimPolicy {
+	if !s.ClaimFor {
+		return nil
+	}
+	return &settlement.ClaimPolicy{
+		AtLeastNano: s.ClaimAtLeast.Nano, AfterMs: s.ClaimAfter.Milliseconds(), FeeNano: ton.ClaimFee, BudgetNano: s.ClaimBudget.Nano,
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/workers/auditor"
 )
@@ -75,7 +76,7 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	if c.Production {
 		all = allRoles()
 	}
-	e, err := newEngine(ctx, p, log, all, settleOptions{every: demoWindow + demoBucket, claimFor: true}, &founding{
+	e, err := newEngine(ctx, p, log, all, settleOptions{every: demoWindow + demoBucket, claims: everybody()}, &founding{
 		name: "demo", terms: rules, delay: demoDelay, vaultFloat: domain.Coin, treasuryFloat: 100 * domain.Coin,
 	})
 	if err != nil {
@@ -115,6 +116,11 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	return err
 }
 
+// everybody has each payee claimed for, whatever it is owed: fees cost nothing here.
+func everybody() *settlement.ClaimPolicy {
+	return &settlement.ClaimPolicy{FeeNano: 1, BudgetNano: domain.Coin}
+}
+
 // freshLook audits what the demo left, as somebody else would.
 type freshLook func(ctx context.Context, progress func(done, total int64, what string)) (*auditor.Report, error)
 
@@ -138,7 +144,7 @@ func (c *demoCmd) open(ctx context.Context, log *slog.Logger) (parts, freshLook,
 	cfg.Kafka.Topics, cfg.Kafka.DataShards = c.topics, c.Shards
 	p, err := openServersAndFolder(ctx, cfg, c.Data)
 	return p, func(ctx context.Context, progress func(done, total int64, what string)) (*auditor.Report, error) {
-		return auditServers(ctx, cfg, c.Data, chainFlags{}, progress)
+		return auditServers(ctx, cfg, c.Data, progress)
 	}, err
 }
 

@@ -254,7 +254,7 @@ func TestAProofHoldsUnderTheRootOnChainAndUnderNoOther(t *testing.T) {
 	folder := sharedDemo.folder(t)
 	provider := sharedDemo.result.Providers[0]
 	file := filepath.Join(t.TempDir(), "proof.boc")
-	p := decoded[payoutProof](t, invoke(t, "prove", provider.Provider.String(), "--data", folder, "--out", file, "--json").want(t, exitOK))
+	p := decoded[payoutProof](t, invoke(t, "prove", "payout", provider.Provider.String(), "--data", folder, "--out", file, "--json").want(t, exitOK))
 	batches := sharedDemo.result.Audit.Batches
 	if last := batches[len(batches)-1]; p.Batch != last.Number || p.Root != last.ChainRoot || p.Cumulative != provider.PaidOnChain {
 		t.Errorf("proof of %s in batch %d under %s; on chain is batch %d with %s, paid %s",
@@ -275,18 +275,25 @@ func TestAProofHoldsUnderTheRootOnChainAndUnderNoOther(t *testing.T) {
 	if _, err := ton.VerifyPayout(root, provider.Provider, proof); err == nil {
 		t.Error("the proof holds under another root")
 	}
+	if p.Claim == nil || !strings.HasPrefix(p.Claim.Link, "ton://transfer/"+sharedDemo.result.Vault+"?amount=") ||
+		p.Claim.TONConnect.Messages[0].Address != p.Claim.Vault {
+		t.Errorf("no claim to be sent to the vault %s: %+v", sharedDemo.result.Vault, p.Claim)
+	}
 	// By its address, and in the first batch.
-	byAddress := decoded[payoutProof](t, invoke(t, "prove", p.Address, "--data", folder, "--json").want(t, exitOK))
-	if byAddress != p {
+	byAddress := decoded[payoutProof](t, invoke(t, "prove", "payout", p.Address, "--data", folder, "--json").want(t, exitOK))
+	if byAddress.Claim, p.Claim = nil, nil; byAddress != p {
 		t.Errorf("by address the proof is %+v, by id %+v", byAddress, p)
 	}
-	first := decoded[payoutProof](t, invoke(t, "prove", p.Address, "--data", folder, "--batch", "2", "--json").want(t, exitOK))
+	first := decoded[payoutProof](t, invoke(t, "prove", "payout", p.Address, "--data", folder, "--batch", "2", "--json").want(t, exitOK))
+	if first.Claim != nil {
+		t.Error("a claim under a root that is not active any more")
+	}
 	if first.Batch != 2 || first.Root != batches[1].ChainRoot || first.Cumulative >= p.Cumulative {
 		t.Errorf("in batch 2: %+v", first)
 	}
-	invoke(t, "prove", p.Address, "--data", folder).want(t, exitOK, p.Root, "checked")
-	invoke(t, "prove", strings.Repeat("ab", 32), "--data", folder).want(t, exitNo, "abab")
-	invoke(t, "prove", p.Address, "--data", folder, "--batch", "999").want(t, exitNo, "batch 999")
+	invoke(t, "prove", "payout", p.Address, "--data", folder).want(t, exitOK, p.Root, "checked", "ton://transfer/")
+	invoke(t, "prove", "payout", strings.Repeat("ab", 32), "--data", folder).want(t, exitNo, "abab")
+	invoke(t, "prove", "payout", p.Address, "--data", folder, "--batch", "999").want(t, exitNo, "batch 999")
 }
 
 func TestEveryRecordThatTheDemoAcknowledgedIsAnswered(t *testing.T) {

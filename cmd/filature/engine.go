@@ -72,8 +72,8 @@ func (p *parts) closing(closer func() error) { p.closers = append(p.closers, clo
 
 // settleOptions are the pace of settlement.
 type settleOptions struct {
-	every    time.Duration // between two batches
-	claimFor bool          // pay the payees' fees
+	every  time.Duration           // between two batches
+	claims *settlement.ClaimPolicy // for whom to claim, and pay the fee; nil: for nobody
 }
 
 // engine is Filature's workers, or some of them, on the parts that they are given.
@@ -250,7 +250,7 @@ func (e *engine) settle(ctx context.Context) error {
 	return settler.New(settler.Config{
 		Chain: &ton.Treasury{Vault: e.vault.Load(), Wallet: treasury}, Books: e.books,
 		Reporter: e.reporter("settler"), Every: e.pace.every, Poll: e.pollChain,
-		ClaimFor: e.pace.claimFor, Now: time.Now,
+		Claims: e.pace.claims, Now: time.Now,
 		Notice: func(d settlement.Decision, err error) {
 			e.metrics.settled(d, err)
 			switch {

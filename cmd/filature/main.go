@@ -32,7 +32,7 @@ type program struct {
 	Init    initCmd    `cmd:"" help:"Found a network on Kafka, PostgreSQL and TON."`
 	Emit    emitCmd    `cmd:"" help:"Sign claims, one a line, and deliver them; what is not taken waits on disk."`
 	Audit   auditCmd   `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
-	Prove   proveCmd   `cmd:"" help:"Prove a payee's amount against a batch's payout root."`
+	Prove   proveCmd   `cmd:"" help:"Prove what is in the books: prove payout."`
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
 	Attest  attestCmd  `cmd:"" help:"Say what a worker's evidence proves: attest verify."`
 	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own; look at a vault; veto, pause and unpause it."`

@@ -139,8 +139,8 @@ func TestWhatTheUserCanMendExitsWithTwoAndSaysHow(t *testing.T) {
 		{"audit --data " + folder, []string{folder, "serve or demo"}},
 		{"why job " + job + " --data " + folder, []string{folder, "serve or demo"}},
 		{"why letter 7 --data " + folder, []string{"letter", "job"}},
-		{"prove " + job + " --data " + folder, []string{folder, "serve or demo"}},
-		{"prove nobody --data " + folder, []string{`"nobody"`, "64 hexadecimal digits"}},
+		{"prove payout " + job + " --data " + folder, []string{folder, "serve or demo"}},
+		{"prove payout nobody --data " + folder, []string{`"nobody"`, "64 hexadecimal digits"}},
 		{"keygen " + file, []string{file, "exists"}},
 	} {
 		t.Run(c.args, func(t *testing.T) {

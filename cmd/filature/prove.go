@@ -6,15 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/workers/settler"
 )
 
-// proveCmd proves one payee's amount.
+// proveCmd proves what is in the books to somebody who trusts nobody.
 type proveCmd struct {
+	Payout provePayoutCmd `cmd:"" help:"Prove a payee's amount against a batch's payout root, and say how to claim it."`
+}
+
+// provePayoutCmd proves one payee's amount.
+type provePayoutCmd struct {
 	Payee string `arg:"" help:"Payee: a TON address, or the account id in hexadecimal."`
 	Data  string `required:"true" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
 	Batch uint32 `help:"Batch to prove it in. Default: the one that is active."`
@@ -22,7 +29,11 @@ type proveCmd struct {
 	JSON  bool   `help:"Print JSON."`
 }
 
-// payoutProof is what prove prints.
+// offerTime is how long a wallet that is handed a TON Connect request may take to send it. The vault takes the proof
+// for as long as its batch is active.
+const offerTime = time.Hour
+
+// payoutProof is what prove payout prints.
 type payoutProof struct {
 	Payee      string      `json:"payee"`
 	Address    string      `json:"address"`
@@ -31,10 +42,18 @@ type payoutProof struct {
 	Cumulative domain.Nano `json:"cumulative_nano"`
 	// Proof is a Merkle proof cell: hash and depth of the root, and the tree pruned but for the payee.
 	Proof string `json:"proof_boc"`
+	// Claim is for the payee's own wallet, while the batch is the active one.
+	Claim *claimOffer `json:"claim,omitempty"`
+}
+
+type claimOffer struct {
+	Vault      string          `json:"vault"`
+	Link       string          `json:"link"`
+	TONConnect ton.Transaction `json:"ton_connect"`
 }
 
 // Run makes the proof from the projections, checks it as the vault would, and prints it.
-func (c *proveCmd) Run(ctx context.Context, out *console) (err error) {
+func (c *provePayoutCmd) Run(ctx context.Context, out *console) (err error) {
 	payee, err := parsePayee(c.Payee)
 	if err != nil {
 		return err
@@ -44,37 +63,12 @@ func (c *proveCmd) Run(ctx context.Context, out *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	var found settler.Tree
-	err = store.View(ctx, func(view projections.View) (err error) {
-		found, err = settler.ReadTree(ctx, view, c.Batch)
-		return err
-	})
-	if errors.Is(err, projections.ErrNotFound) {
+	result, err := c.prove(ctx, store, payee)
+	if errors.Is(err, projections.ErrNotFound) || errors.Is(err, settlement.ErrNotInTree) {
 		return &exitError{exitNo, err}
 	}
 	if err != nil {
 		return err
-	}
-	tree, err := ton.NewPayoutTree(found.Leaves)
-	if err != nil {
-		return err
-	}
-	proof, err := tree.Proof(payee)
-	if err != nil {
-		return &exitError{exitNo, err}
-	}
-	amount, err := ton.VerifyPayout(found.Root, payee, proof)
-	if err != nil {
-		return fmt.Errorf("the proof just made does not hold: %w", err)
-	}
-	if c.Out != "" {
-		if err := os.WriteFile(c.Out, proof, 0o600); err != nil {
-			return err
-		}
-	}
-	result := payoutProof{
-		Payee: payee.String(), Address: ton.PayeeAddress(payee).String(), Batch: found.Number,
-		Root: found.Root.String(), Cumulative: amount, Proof: hex.EncodeToString(proof),
 	}
 	if c.JSON {
 		return out.json(result)
@@ -82,8 +76,68 @@ func (c *proveCmd) Run(ctx context.Context, out *console) (err error) {
 	const text = "Payee       %s\nBatch       %d\nRoot        %s\n" +
 		"Cumulative  %s coins, all that this payee was ever owed\nProof       %d bytes, checked\n\n%s\n"
 	fmt.Fprintf(out.out, text,
-		result.Address, result.Batch, result.Root, result.Cumulative, len(proof), result.Proof)
+		result.Address, result.Batch, result.Root, result.Cumulative, len(result.Proof)/2, result.Proof)
+	if result.Claim != nil {
+		fmt.Fprintf(out.out, "\nOpen this in any wallet to claim what the payee did not get yet; the money only goes to the payee\n\n%s\n", result.Claim.Link)
+	}
 	return nil
+}
+
+func (c *provePayoutCmd) prove(ctx context.Context, store projections.Store, payee domain.ProviderID) (*payoutProof, error) {
+	active, err := settler.ReadActive(ctx, store)
+	number, tree := active.Batch.Number, active.Tree
+	if c.Batch != 0 && c.Batch != number {
+		number = c.Batch
+		err = store.View(ctx, func(view projections.View) (err error) {
+			tree, err = settler.ReadTree(ctx, view, number)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	proof, err := tree.Proof(payee)
+	if err != nil {
+		return nil, err
+	}
+	amount, err := ton.VerifyPayout(tree.Root(), payee, proof)
+	if err != nil {
+		return nil, fmt.Errorf("the proof just made does not hold: %w", err)
+	}
+	if c.Out != "" {
+		if err := os.WriteFile(c.Out, proof, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	result := &payoutProof{
+		Payee: payee.String(), Address: ton.PayeeAddress(payee).String(), Batch: number,
+		Root: tree.Root().String(), Cumulative: amount, Proof: hex.EncodeToString(proof),
+	}
+	if number == active.Batch.Number {
+		result.Claim, err = offerOf(ctx, store, payee, proof)
+	}
+	return result, err
+}
+
+// offerOf makes of a proof what a wallet can send.
+func offerOf(ctx context.Context, store projections.Store, payee domain.ProviderID, proof []byte) (*claimOffer, error) {
+	var vault ton.Address
+	if err := store.View(ctx, func(view projections.View) error {
+		for network, err := range projections.RowsOf(ctx, view, projections.TheNetwork) {
+			if err != nil {
+				return err
+			}
+			vault.Account = network.Vault
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	request, err := ton.RequestClaim(vault, payee, proof)
+	if err != nil {
+		return nil, err
+	}
+	return &claimOffer{Vault: vault.String(), Link: request.Link(), TONConnect: request.TONConnect(time.Now().Add(offerTime))}, nil
 }
 
 func parsePayee(s string) (domain.ProviderID, error) {

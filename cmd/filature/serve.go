@@ -112,7 +112,7 @@ func (c *serveCmd) openFolder(ctx context.Context, log *slog.Logger) (*engine, e
 	if err != nil {
 		return nil, err
 	}
-	return newEngine(ctx, p, log, embeddedRoles(), settleOptions{every: c.BatchEvery, claimFor: true}, &founding{
+	return newEngine(ctx, p, log, embeddedRoles(), settleOptions{every: c.BatchEvery, claims: defaultConfig().Settlement.claims()}, &founding{
 		name: c.Name, terms: rules, delay: c.Delay, vaultFloat: 10 * domain.Coin, treasuryFloat: 1000 * domain.Coin,
 	})
 }
@@ -127,7 +127,7 @@ func (c *serveCmd) openRoles(ctx context.Context, cfg *config, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	return newEngine(ctx, p, log, r, settleOptions{every: cfg.Settlement.BatchEvery.Duration, claimFor: cfg.Settlement.ClaimFor}, nil)
+	return newEngine(ctx, p, log, r, settleOptions{every: cfg.Settlement.BatchEvery.Duration, claims: cfg.Settlement.claims()}, nil)
 }
 
 // check refuses what a new network could not be founded with, before anything is made, and returns the

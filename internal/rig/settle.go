@@ -101,11 +101,17 @@ func (w *World) PayAll() {
 		return nil
 	}))
 	settlement.SortLeaves(leaves)
+	tree, err := settlement.NewTree(leaves)
+	w.must(err)
 	var due []domain.ProviderID
 	for _, leaf := range leaves {
 		if leaf.Cumulative > w.Vault.Claimed(leaf.Payee) {
 			due = append(due, leaf.Payee)
 		}
 	}
-	w.must(w.Vault.Claim(w.ctx, leaves, due))
+	for len(due) > 0 {
+		claimed, err := w.Vault.Claim(w.ctx, tree, due)
+		w.must(err)
+		due = due[claimed:]
+	}
 }

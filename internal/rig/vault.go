@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +43,6 @@ var (
 	ErrNothingPending = errors.New("no root is pending")
 	ErrTooEarly       = errors.New("pending root is not due")
 	ErrBadProof       = errors.New("leaves are not under the active root")
-	ErrNothingToClaim = errors.New("payee has all that is due")
 )
 
 // transaction begins the next transaction of the vault; it needs mu.
@@ -143,25 +141,26 @@ func (v *Vault) Veto() error {
 	return nil
 }
 
-// Claim implements settler.Chain: each payee is paid what its leaf gives it beyond what it got.
-func (v *Vault) Claim(_ context.Context, leaves []settlement.Leaf, payees []domain.ProviderID) error {
+// maxClaims is how many claims one message carries: few, so that a keeper has to come again.
+const maxClaims = 5
+
+// Claim implements settler.Chain: each payee is paid what its leaf gives it beyond what it got. Who got it all is
+// paid nothing, as on the chain.
+func (v *Vault) Claim(_ context.Context, tree settlement.Tree, payees []domain.ProviderID) (int, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	root, err := settlement.Root(leaves)
-	if err != nil {
-		return fmt.Errorf("claim: %w", err)
+	if root := tree.Root(); root != v.seen.Active.Root {
+		return 0, fmt.Errorf("claim under %s: %w", root, ErrBadProof)
 	}
-	if root != v.seen.Active.Root {
-		return fmt.Errorf("claim under %s: %w", root, ErrBadProof)
-	}
+	payees = payees[:min(len(payees), maxClaims)]
 	for _, payee := range payees {
-		at := slices.IndexFunc(leaves, func(leaf settlement.Leaf) bool { return leaf.Payee == payee })
-		if at < 0 {
-			return fmt.Errorf("claim for %s: %w", payee, ErrBadProof)
+		leaf := tree.Of(payee)
+		if leaf == 0 {
+			return 0, fmt.Errorf("claim for %s: %w", payee, ErrBadProof)
 		}
-		due := leaves[at].Cumulative - v.claimed[payee]
+		due := leaf - v.claimed[payee]
 		if due <= 0 {
-			return fmt.Errorf("claim for %s: %w", payee, ErrNothingToClaim)
+			continue
 		}
 		lt, tx := v.transaction()
 		v.claimed[payee] += due
@@ -171,7 +170,7 @@ func (v *Vault) Claim(_ context.Context, leaves []settlement.Leaf, payees []doma
 			Payee: payee[:], AmountNano: int64(due), TxHash: tx, Lt: lt,
 		}}})
 	}
-	return nil
+	return len(payees), nil
 }
 
 // pageEvents is how many events a history gives at once: few, so that readers meet pages.

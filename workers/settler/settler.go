@@ -27,17 +27,10 @@ type Chain interface {
 	// same bytes until then. An error leaves all open; the caller looks again then, too.
 	Propose(ctx context.Context, root settlement.OnChain) error
 	Activate(ctx context.Context) error
-	// Claim pays payees what the tree with these leaves gives them, at most MaxClaims of them.
-	Claim(ctx context.Context, leaves []settlement.Leaf, payees []domain.ProviderID) error
+	// Claim claims for the first of payees, at least one, what the tree gives them, and returns for how many: as
+	// many as one message can carry.
+	Claim(ctx context.Context, tree settlement.Tree, payees []domain.ProviderID) (int, error)
 }
-
-const (
-	// MaxClaims is how many payees one Claim may name.
-	MaxClaims = 100
-	// claimPatience is how long a claim may take to be seen before it is sent again: a slow minute on the
-	// chain, and the watcher's pace.
-	claimPatience = time.Minute
-)
 
 // Books is what the projections say.
 type Books interface {
@@ -58,9 +51,9 @@ type Config struct {
 	Reporter Reporter
 	// Every is the least time between two batches, Poll the pause between two looks.
 	Every, Poll time.Duration
-	// ClaimFor lets the settler claim for payees, and so pay their fees.
-	ClaimFor bool
-	Now      func() time.Time
+	// Claims says for whom the settler claims, and so pays their fees. Nil: for nobody.
+	Claims *settlement.ClaimPolicy
+	Now    func() time.Time
 	// Notice is told of each decision that differs from the last, and of the chain's troubles, which
 	// the settler waits out. It may be nil.
 	Notice func(settlement.Decision, error)
@@ -71,20 +64,14 @@ type Settler struct {
 	cfg    Config
 	last   settlement.Decision
 	sealed time.Time
-	tree   Tree // of the active batch
-	// asked is what was last claimed for a payee, and when, so that a claim is given time to be seen. It
-	// is no more than manners: a second claim pays nothing.
-	asked map[domain.ProviderID]asked
-}
-
-type asked struct {
-	cumulative domain.Nano
-	at         time.Time
+	keeper keeper
 }
 
 // New returns a settler that has not looked yet.
 func New(cfg Config) *Settler {
-	return &Settler{cfg: cfg, asked: map[domain.ProviderID]asked{}}
+	s := &Settler{cfg: cfg}
+	s.keeper.cfg = &s.cfg
+	return s
 }
 
 // Run settles until the context ends, and then returns nil. It returns an error only if its claims
@@ -198,52 +185,10 @@ func (s *Settler) seal(ctx context.Context, last uint32) error {
 	return nil
 }
 
-// claim pays some of those whom the active batch gives more than they got.
+// claim claims for payees while the vault pays from the root that the books know as active.
 func (s *Settler) claim(ctx context.Context, b standing, seen settlement.Seen) (bool, error) {
-	if !s.cfg.ClaimFor || seen.Paused || seen.Active.Epoch == 0 || seen.Active != b.books().Active || b.Paid == seen.Active.Total {
+	if seen.Paused || seen.Active.Epoch == 0 || seen.Active != b.books().Active || b.Paid == seen.Active.Total {
 		return false, nil
 	}
-	paid := map[domain.ProviderID]domain.Nano{}
-	if err := s.cfg.Books.View(ctx, func(view projections.View) (err error) {
-		if s.tree.Number != seen.Active.Epoch {
-			if s.tree, err = ReadTree(ctx, view, seen.Active.Epoch); err != nil {
-				return err
-			}
-		}
-		for payout, err := range projections.RowsOf(ctx, view, projections.Payouts) {
-			if err != nil {
-				return err
-			}
-			paid[payout.Payee] = payout.Paid
-		}
-		return nil
-	}); err != nil {
-		return false, fmt.Errorf("claims under batch %d: %w", seen.Active.Epoch, err)
-	}
-	now := s.cfg.Now()
-	var due []settlement.Leaf
-	for _, leaf := range s.tree.Leaves {
-		if paid[leaf.Payee] >= leaf.Cumulative {
-			delete(s.asked, leaf.Payee)
-			continue
-		}
-		last := s.asked[leaf.Payee]
-		if len(due) < MaxClaims && (last.cumulative != leaf.Cumulative || now.Sub(last.at) >= claimPatience) {
-			due = append(due, leaf)
-		}
-	}
-	if len(due) == 0 {
-		return false, nil
-	}
-	payees := make([]domain.ProviderID, len(due))
-	for i, leaf := range due {
-		payees[i] = leaf.Payee
-	}
-	if err := s.cfg.Chain.Claim(ctx, s.tree.Leaves, payees); err != nil {
-		return false, fmt.Errorf("claim for %d payees: %w: %w", len(due), errChain, err)
-	}
-	for _, leaf := range due {
-		s.asked[leaf.Payee] = asked{leaf.Cumulative, now}
-	}
-	return len(due) == MaxClaims, nil
+	return s.keeper.claim(ctx, seen.Active.Epoch)
 }

@@ -49,8 +49,9 @@ func (u *unreliable) Activate(ctx context.Context) error {
 	return u.call(func() error { return u.Vault.Activate(ctx) })
 }
 
-func (u *unreliable) Claim(ctx context.Context, leaves []settlement.Leaf, payees []domain.ProviderID) error {
-	return u.call(func() error { return u.Vault.Claim(ctx, leaves, payees) })
+func (u *unreliable) Claim(ctx context.Context, tree settlement.Tree, payees []domain.ProviderID) (sent int, err error) {
+	err = u.call(func() (err error) { sent, err = u.Vault.Claim(ctx, tree, payees); return err })
+	return sent, err
 }
 
 func (u *unreliable) Report(_ context.Context, shard domain.Shard, claims ...*v1.Claim) (at domain.Offset, err error) {
@@ -70,7 +71,7 @@ func (b worldBooks) Fresh(context.Context) error {
 
 func start(w *rig.World, u *unreliable, notice func(settlement.Decision, error)) *Settler {
 	return New(Config{
-		Chain: u, Books: worldBooks{w.Store, w}, Reporter: u, ClaimFor: true, Now: w.Now, Notice: notice,
+		Chain: u, Books: worldBooks{w.Store, w}, Reporter: u, Claims: &settlement.ClaimPolicy{FeeNano: 1, BudgetNano: domain.Coin}, Now: w.Now, Notice: notice,
 	})
 }
 
@@ -255,8 +256,8 @@ func TestATreeLeavesOutWhatWasVetoed(t *testing.T) {
 		lines: []projections.BatchLine{line(1, a, 10), line(2, a, 20), line(2, b, 5), line(3, a, 30)},
 	}
 	tree, err := r.tree(3)
-	if err != nil || len(tree.Leaves) != 1 {
-		t.Errorf("tree of batch 3 is %v, %v; want payee a alone", tree.Leaves, err)
+	if err != nil || tree.Payees() != 1 {
+		t.Errorf("tree of batch 3 is %v, %v; want payee a alone", tree, err)
 	}
 	r.lines = append(r.lines, line(3, b, 5))
 	if _, err := r.tree(3); err == nil {
