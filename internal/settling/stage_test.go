@@ -196,7 +196,7 @@ func (s *stage) settle(client *ton.Client) {
 	s.keep(func(ctx context.Context, die context.CancelFunc) error {
 		return settler.New(settler.Config{
 			Chain: gate{&ton.Treasury{Vault: client.Vault(s.vault.Address()), Wallet: wallet}, s, die},
-			Books: books{s.world.Store, s}, Reporter: reporter{s, s.world.Settler, die}, Poll: poll, ClaimFor: true, Now: s.world.Now,
+			Books: books{s.world.Store, s}, Reporter: reporter{s, s.world.Settler, die}, Poll: poll, Claims: &settlement.ClaimPolicy{FeeNano: 1, BudgetNano: domain.Coin}, Now: s.world.Now,
 			Notice: func(d settlement.Decision, err error) {
 				why := fmt.Sprintf("%s: %s (%v)", d.Step, d.Why, err)
 				s.lastWhy.Store(&why)
@@ -349,8 +349,9 @@ func (g gate) Activate(ctx context.Context) error {
 	return g.stage.sending("activate", func() error { return g.Treasury.Activate(ctx) })
 }
 
-func (g gate) Claim(ctx context.Context, leaves []settlement.Leaf, payees []domain.ProviderID) error {
-	return g.stage.sending("claim", func() error { return g.Treasury.Claim(ctx, leaves, payees) })
+func (g gate) Claim(ctx context.Context, tree settlement.Tree, payees []domain.ProviderID) (sent int, err error) {
+	err = g.stage.sending("claim", func() (err error) { sent, err = g.Treasury.Claim(ctx, tree, payees); return err })
+	return sent, err
 }
 
 func (s *stage) sending(step string, send func() error) error {
