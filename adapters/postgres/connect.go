@@ -43,6 +43,41 @@ type Config struct {
 // An error that an operator can do something about says what.
 func Open(ctx context.Context, c Config) (*Store, error) { return open(ctx, c, nil) }
 
+// ErrOlderSchema: an older program made the tables, and they were opened to be read only. Run this version's engine once:
+// it brings them up to date.
+var ErrOlderSchema = errors.New("the database has an older schema than this program reads")
+
+// OpenReadOnly connects to read, and changes nothing: every session of it is read-only, and the schema stays as it is. It
+// is ErrOlderSchema or ErrNewerSchema where that is another program's.
+func OpenReadOnly(ctx context.Context, c Config) (_ *Store, err error) {
+	have, want, err := SchemaVersion(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if have < want {
+		return nil, fmt.Errorf("open projections to read: schema %d, this program reads %d: %w", have, want, ErrOlderSchema)
+	}
+	config, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("open projections to read: %w", err) // pgx takes the password out of it
+	}
+	s := &Store{}
+	defer func() {
+		if err != nil {
+			s.Close()
+			err = fmt.Errorf("open projections to read: %w", explain(err))
+		}
+	}()
+	only := map[string]string{"default_transaction_read_only": "on"}
+	if s.writing, err = newPool(ctx, config, 1, only); err != nil {
+		return nil, err
+	}
+	if s.reading, err = newPool(ctx, config, readers, only); err != nil {
+		return nil, err
+	}
+	return s, s.reading.Ping(ctx)
+}
+
 func open(ctx context.Context, c Config, tracer pgx.QueryTracer) (_ *Store, err error) {
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/internal/services"
+	"github.com/filature/filature/projections"
 )
 
 func TestTheSchemasVersionIsToldAndNothingChanged(t *testing.T) {
@@ -43,6 +44,37 @@ func TestTheSchemasVersionIsToldAndNothingChanged(t *testing.T) {
 	}
 	if _, _, err := postgres.SchemaVersion(t.Context(), c); !errors.Is(err, postgres.ErrNewerSchema) {
 		t.Errorf("a newer schema is %v", err)
+	}
+}
+
+func TestOpenedToReadNothingIsChanged(t *testing.T) {
+	t.Parallel()
+	c := postgres.Config{URL: services.Postgres(t)}
+	if _, err := postgres.OpenReadOnly(t.Context(), c); !errors.Is(err, postgres.ErrOlderSchema) {
+		t.Fatalf("an empty database, opened to read: %v", err)
+	}
+	if have, _, err := postgres.SchemaVersion(t.Context(), c); err != nil || have != 0 {
+		t.Fatalf("opening to read made schema %d (%v)", have, err)
+	}
+	store, err := postgres.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+	reader, err := postgres.OpenReadOnly(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	table := projections.Balances.Table()
+	if err := reader.View(t.Context(), func(view projections.View) error {
+		_, err := view.Checkpoint(t.Context(), table)
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := reader.Commit(t.Context(), []projections.Change{{Table: table, To: projections.Checkpoint{{Ledger: 1}}}}); err == nil {
+		t.Error("a database that was opened to read was written")
 	}
 }
 

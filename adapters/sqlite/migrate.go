@@ -15,6 +15,10 @@ import (
 // folded again from the ledger.
 var ErrNewerSchema = errors.New("the file has a newer schema than this program knows")
 
+// ErrOlderSchema: an older program wrote this file, and it was opened to be read only. Run this version's engine on it
+// once, or delete the file: its rows are folded again from the ledger.
+var ErrOlderSchema = errors.New("the file has an older schema than this program reads")
+
 // migration is one step of the schema. Its number is kept in the file as user_version, in the same
 // transaction as what it does, so a crash between two of them is harmless.
 type migration struct {
@@ -71,4 +75,23 @@ func migrate(ctx context.Context, conn *sql.Conn, files fs.FS) error {
 		}
 		return nil
 	})
+}
+
+// checkSchema wants the file to have the schema of this program.
+func checkSchema(ctx context.Context, conn *sql.Conn, files fs.FS) error {
+	migrations, err := readMigrations(files)
+	if err != nil {
+		return err
+	}
+	var have int
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
+		return fmt.Errorf("read schema version: %w", err)
+	}
+	switch want := len(migrations); {
+	case have > want:
+		return fmt.Errorf("schema %d, this program knows %d: %w", have, want, ErrNewerSchema)
+	case have < want:
+		return fmt.Errorf("schema %d, this program reads %d: %w", have, want, ErrOlderSchema)
+	}
+	return nil
 }

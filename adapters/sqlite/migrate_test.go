@@ -3,9 +3,13 @@ package sqlite
 import (
 	"database/sql"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"testing/fstest"
+
+	"github.com/filature/filature/projections"
 )
 
 func TestMigrationsAreNumberedWithoutAGap(t *testing.T) {
@@ -63,4 +67,53 @@ func TestAMigrationIsAppliedOnceAndWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(2, 2)
+}
+
+func TestOpenedToReadNothingIsChanged(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "rows.db")
+	if _, err := OpenReadOnly(ctx, path); err == nil {
+		t.Fatal("a file that is not there was opened to read")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Fatal("opening to read made a file")
+	}
+	store, err := Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	table := projections.Balances.Table()
+	reader, err := OpenReadOnly(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.View(ctx, func(view projections.View) error {
+		_, err := view.Checkpoint(ctx, table)
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := reader.Commit(ctx, []projections.Change{{Table: table, To: projections.Checkpoint{{Ledger: 1}}}}); err == nil {
+		t.Error("a file that was opened to read was written")
+	}
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for version, want := range map[int]error{1: ErrOlderSchema, 1000: ErrNewerSchema} {
+		if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenReadOnly(ctx, path); !errors.Is(err, want) {
+			t.Errorf("schema %d: %v, want %v", version, err, want)
+		}
+	}
 }

@@ -79,6 +79,39 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return nil
 }
 
+// OpenReadOnly opens a file to read it, and changes nothing in it: Load, View and the questions work, writing fails. It is
+// ErrOlderSchema or ErrNewerSchema where another program's schema is there.
+func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open projections %s to read: %w", path, err)
+	}
+	s := &Store{path: absolute, statements: map[string]*sql.Stmt{}}
+	if err := s.openToRead(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open projections %s to read: %w", absolute, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) openToRead(ctx context.Context) (err error) {
+	source := dataSource(s.path, "query_only(1)", "busy_timeout(10000)") + "&mode=ro" // which makes no file
+	if s.writing, err = sql.Open("sqlite", source); err != nil {
+		return err
+	}
+	if s.writer, err = s.writing.Conn(ctx); err != nil {
+		return err
+	}
+	if err := checkSchema(ctx, s.writer, sqliteschema.Migrations); err != nil {
+		return err
+	}
+	if s.reading, err = sql.Open("sqlite", source); err != nil {
+		return err
+	}
+	s.reading.SetMaxOpenConns(readers)
+	s.reading.SetMaxIdleConns(readers)
+	return nil
+}
+
 func dataSource(path string, pragmas ...string) string {
 	query := url.Values{"_pragma": pragmas}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}).String()

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/filature/filature/adapters/sqlite"
 	"github.com/filature/filature/adapters/ton"
@@ -19,23 +21,41 @@ import (
 	"github.com/filature/filature/workers/auditor"
 )
 
-// auditCmd replays a data folder.
+// auditCmd replays logs from wherever they are.
 type auditCmd struct {
-	Data  string     `required:"true" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
-	JSON  bool       `help:"Print the report as JSON."`
-	Chain chainFlags `embed:""`
+	Data   string     `required:"true" xor:"where" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
+	Config string     `required:"true" xor:"where" type:"existingfile" help:"Config file: logs in Kafka, tables in PostgreSQL if it names them."`
+	HTML   string     `name:"html" type:"path" help:"Also write the report to this file, as one page for a browser."`
+	JSON   bool       `help:"Print the report as JSON."`
+	Chain  chainFlags `embed:""`
 }
 
 // Run audits and prints the report. It exits with 1 where the verdict is not pass.
 func (c *auditCmd) Run(ctx context.Context, out *console) error {
-	began := time.Now()
-	report, err := auditFolder(ctx, c.Data, c.Chain, func(done, total int64, what string) {
-		out.progressf("%s: %s of %s", what, count(done), count(total))
-	})
+	run := auditor.Run{At: time.Now(), Command: c.again(), Program: programName()}
+	meter := newMeter(out, time.Now)
+	var report *auditor.Report
+	var err error
+	switch {
+	case c.Config != "":
+		report, err = c.servers(ctx, &run, meter.progress)
+	default:
+		run.Transaction, err = explorerOf(c.Chain.TonConfig)
+		if err == nil {
+			report, err = auditFolder(ctx, c.Data, c.Chain, meter.progress)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	out.stepf("audited in %.1f s", time.Since(began).Seconds())
+	run.Took = time.Since(run.At)
+	out.stepf("audited in %.1f s", run.Took.Seconds())
+	if c.HTML != "" {
+		if err := writePage(c.HTML, *report, run); err != nil {
+			return err
+		}
+		out.stepf("wrote %s", c.HTML)
+	}
 	if c.JSON {
 		err = out.json(report)
 	} else {
@@ -45,6 +65,56 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 		return &exitError{code: exitNo}
 	}
 	return err
+}
+
+// servers audits what a config file names.
+func (c *auditCmd) servers(ctx context.Context, run *auditor.Run, progress func(done, total int64, what string)) (*auditor.Report, error) {
+	cfg, err := loadConfig(c.Config, os.Environ())
+	if err != nil {
+		return nil, err
+	}
+	flags := c.Chain
+	if flags.TonConfig == "" {
+		flags = chainFlags{TonConfig: string(cfg.TON.ConfigFile), TonUnverified: cfg.TON.Unverified}
+	}
+	if run.Transaction, err = explorerOf(flags.TonConfig); err != nil {
+		return nil, err
+	}
+	return auditServers(ctx, cfg, "", flags, progress)
+}
+
+// again is the command that makes the same audit.
+func (c *auditCmd) again() string {
+	words := []string{"filature", "audit"}
+	for _, flag := range []struct{ name, value string }{
+		{"--data", c.Data}, {"--config", c.Config}, {"--ton-config", c.Chain.TonConfig}, {"--html", c.HTML},
+	} {
+		if flag.value != "" {
+			words = append(words, flag.name, quoted(flag.value))
+		}
+	}
+	if c.Chain.TonUnverified {
+		words = append(words, "--ton-unverified")
+	}
+	return strings.Join(words, " ")
+}
+
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	if strings.IndexFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("/._-+:@%=,", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func writePage(name string, report auditor.Report, run auditor.Run) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return usage("--html: %w", err)
+	}
+	return errors.Join(auditor.WriteHTML(file, report, run), file.Close())
 }
 
 // auditFolder audits a data folder and changes nothing in it. What can't be opened is in the report.
@@ -80,7 +150,7 @@ func auditFolder(
 	if errIntake == nil && errLedger == nil {
 		cfg.Intake, cfg.Ledger = intake, ledgerLog
 	}
-	store, err := openStore(ctx, dir)
+	store, err := readStore(ctx, dir)
 	if err != nil && !errors.Is(err, errNoProjections) {
 		return nil, err
 	}
@@ -107,18 +177,23 @@ func auditWithChain(ctx context.Context, cfg auditor.Config, dir string, flags c
 	return &report, err
 }
 
-// auditServers audits logs in Kafka and tables in PostgreSQL against the chain in a folder, over connections of
-// its own.
-func auditServers(ctx context.Context, c *config, dir string, progress func(done, total int64, what string)) (_ *auditor.Report, err error) {
-	p, err := openServers(ctx, c)
+// auditServers audits logs in Kafka, and tables in PostgreSQL if the config names them, over connections of its own that
+// only read. The chain is the one that the flags name, or else that of a folder, if there is one.
+func auditServers(
+	ctx context.Context, c *config, dir string, flags chainFlags, progress func(done, total int64, what string),
+) (_ *auditor.Report, err error) {
+	found, err := readServers(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	return auditWithChain(ctx, auditor.Config{
-		Intake: p.intake, Ledger: p.ledger, Store: p.store,
-		Verifier: signing.NewVerifier(cacheKeys), Entropy: rand.Reader, Progress: progress,
-	}, dir, chainFlags{})
+	defer func() { err = errors.Join(err, found.close()) }()
+	cfg := auditor.Config{
+		Intake: found.intake, Ledger: found.ledger, Verifier: signing.NewVerifier(cacheKeys), Entropy: rand.Reader, Progress: progress,
+	}
+	if found.store != nil {
+		cfg.Store = found.store
+	}
+	return auditWithChain(ctx, cfg, dir, flags)
 }
 
 // verifyFolders reads every byte of both logs.
@@ -154,6 +229,15 @@ func openStore(ctx context.Context, dir string) (*sqlite.Store, error) {
 		return nil, usage("%s: %w", dir, errNoProjections)
 	}
 	return sqlite.Open(ctx, path)
+}
+
+// readStore opens the projections of a folder and changes nothing in them, not even an old schema.
+func readStore(ctx context.Context, dir string) (*sqlite.Store, error) {
+	path := filepath.Join(dir, projectionFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, usage("%s: %w", dir, errNoProjections)
+	}
+	return sqlite.OpenReadOnly(ctx, path)
 }
 
 // chainReader is the vault as an auditor reads it.

@@ -144,7 +144,7 @@ func (c *demoCmd) open(ctx context.Context, log *slog.Logger) (parts, freshLook,
 	cfg.Kafka.Topics, cfg.Kafka.DataShards = c.topics, c.Shards
 	p, err := openServersAndFolder(ctx, cfg, c.Data)
 	return p, func(ctx context.Context, progress func(done, total int64, what string)) (*auditor.Report, error) {
-		return auditServers(ctx, cfg, c.Data, progress)
+		return auditServers(ctx, cfg, c.Data, chainFlags{}, progress)
 	}, err
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/internal/services"
 	v1 "github.com/filature/filature/schemas/filature/v1"
+	"github.com/filature/filature/workers/auditor"
 )
 
 // site is where a test runs production mode: topics and a database that nobody else uses on real servers, and a
@@ -159,18 +160,11 @@ func (s site) open(t testing.TB) parts {
 	return p
 }
 
-// audit audits the site, its chain included.
+// audit audits the site, its chain included, which has to run.
 func (s site) audit(t *testing.T) {
 	t.Helper()
-	c, err := loadConfig(s.config(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := auditServers(t.Context(), c, s.dir, func(int64, int64, string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkAudit(t, report, "files")
+	report := decoded[auditor.Report](t, invoke(t, "audit", "--config", s.config(t), "--json").want(t, exitOK))
+	checkAudit(t, &report, "files")
 }
 
 // answeredTo is up to which intake offset a shard is answered, by the ledger itself.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/filature/filature/workers/auditor"
 )
@@ -72,6 +73,60 @@ func TestAnyFlippedByteOfALogIsCaughtAndPlaced(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+func TestThePageOfAnAuditSaysWhatTheAuditSays(t *testing.T) {
+	t.Parallel()
+	folder := mustCopy(t, sharedDemo.folder(t))
+	page := filepath.Join(t.TempDir(), "report.html")
+	invoke(t, "audit", "--data", folder, "--html", page).want(t, exitOK, "Verdict: PASS", "wrote "+page)
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := sharedDemo.result.Audit.Batches[0].Root
+	for _, want := range []string{`id="verdict"><strong>pass</strong>`, root, "filature audit --data " + folder + " --html " + page} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(string(raw), "<a ") {
+		t.Error("nobody shows transactions of a folder's own chain, and the page links to them")
+	}
+	invoke(t, "audit", "--data", folder, "--html", filepath.Join(folder, "nowhere", "x.html")).want(t, exitUsage, "--html")
+}
+
+func TestProgressSaysHowLongTheRestTakes(t *testing.T) {
+	for _, c := range []struct {
+		done, total int64
+		since       time.Duration
+		want        string
+	}{
+		{1000, 0, time.Minute, "1 000"},
+		{0, 5000, time.Minute, "0 of 5 000"},
+		{1000, 5000, 500 * time.Millisecond, "1 000 of 5 000"},
+		{1000, 5000, 2 * time.Second, "1 000 of 5 000, 500/s, about 8s left"},
+		{5000, 5000, 2 * time.Second, "5 000 of 5 000"},
+	} {
+		if have := progressText(c.done, c.total, c.since); have != c.want {
+			t.Errorf("%d of %d after %s: %q, want %q", c.done, c.total, c.since, have, c.want)
+		}
+	}
+}
+
+func TestATransactionIsLinkedOnPublicNetworksAlone(t *testing.T) {
+	for hash, want := range map[string]string{
+		"F6OpKZKqvqeFp6CQmFomXNMfMj2EnaUSOXN+Mh+wVWk=": "https://tonviewer.com/transaction/%s",
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=": "",
+	} {
+		file := filepath.Join(t.TempDir(), "global.config.json")
+		if err := os.WriteFile(file, []byte(`{"validator":{"zero_state":{"root_hash":"`+hash+`"}}}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if have, err := explorerOf(file); have != want || err != nil {
+			t.Errorf("zero state %s: %q, %v, want %q", hash, have, err, want)
 		}
 	}
 }

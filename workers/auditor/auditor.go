@@ -93,7 +93,7 @@ func Audit(ctx context.Context, cfg Config) (Report, error) {
 			return Report{}, fmt.Errorf("audit: %w", err)
 		}
 	}
-	return a.finish(), nil
+	return a.finish(ctx), nil
 }
 
 // audit is one run.
@@ -108,8 +108,9 @@ type audit struct {
 	vault *vault
 }
 
-func (a *audit) finish() Report {
+func (a *audit) finish(ctx context.Context) Report {
 	a.report.Offences, a.report.Totals = a.offences.list, a.offences.totals
+	a.report.Decoded = a.decodeFirst(ctx)
 	a.report.Verdict = a.report.verdict()
 	return a.report
 }

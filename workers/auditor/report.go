@@ -293,6 +293,8 @@ type Report struct {
 	Money    *Money      `json:"money,omitempty"`
 	Offences []Offence   `json:"offences"`
 	Totals   []KindTotal `json:"totals"`
+	// Decoded is the record that the first offence is about, field by field; nil where it is about none.
+	Decoded *Decoded `json:"decoded,omitempty"`
 }
 
 func (r *Report) verdict() Verdict {

@@ -155,17 +155,12 @@ func writeOffences(out *bytes.Buffer, r Report) {
 
 // writeVerdict ends a report with one sentence.
 func writeVerdict(out *bytes.Buffer, r Report) {
-	var skipped, stopped []string
-	for _, step := range r.Steps {
-		switch step.State {
-		case StepSkipped:
-			skipped = append(skipped, step.Name)
-		case StepStopped:
-			stopped = append(stopped, step.Name)
-		case StepDone:
-		}
-	}
-	fmt.Fprintf(out, "Verdict: %s. ", strings.ToUpper(string(r.Verdict)))
+	fmt.Fprintf(out, "Verdict: %s. %s\n", strings.ToUpper(string(r.Verdict)), verdictSentence(r))
+}
+
+// verdictSentence says what a verdict means, and what it leaves out.
+func verdictSentence(r Report) string {
+	var out strings.Builder
 	switch r.Verdict {
 	case Pass:
 		out.WriteString("All that was looked at is as it has to be.")
@@ -179,16 +174,24 @@ func writeVerdict(out *bytes.Buffer, r Report) {
 		if total == 1 {
 			out.WriteString("There is one offence.")
 		} else {
-			fmt.Fprintf(out, "There are %s offences; begin with the first one above.", thousands(total))
+			fmt.Fprintf(&out, "There are %s offences; begin with the first one.", thousands(total))
 		}
 	}
-	if len(stopped) > 0 {
-		fmt.Fprintf(out, " Not finished: %s.", strings.Join(stopped, ", "))
+	for _, some := range []struct {
+		state StepState
+		words string
+	}{{StepStopped, "Not finished"}, {StepSkipped, "Not looked at"}} {
+		var names []string
+		for _, step := range r.Steps {
+			if step.State == some.state {
+				names = append(names, step.Name)
+			}
+		}
+		if len(names) > 0 {
+			fmt.Fprintf(&out, " %s: %s.", some.words, strings.Join(names, ", "))
+		}
 	}
-	if len(skipped) > 0 {
-		fmt.Fprintf(out, " Not looked at: %s.", strings.Join(skipped, ", "))
-	}
-	out.WriteByte('\n')
+	return out.String()
 }
 
 // String is one line: what it is, where it stands, and what is wrong with it.
