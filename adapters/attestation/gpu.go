@@ -2,11 +2,13 @@ package attestation
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/filature/filature/adapters/attestation/nvgpu"
+	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
@@ -85,15 +87,28 @@ func (a *appraisal) verifyGPUs() {
 			continue // said already
 		}
 		which := fmt.Sprintf("GPU %d: ", i)
-		if err = read.chain.Verify(a.anchors.NVIDIA, a.Now); err != nil {
+		key, err := a.gpuKeys.of(chainKey(evidence.Certificates), func() (*nvgpu.Key, error) { return read.chain.Key(a.anchors.NVIDIA) })
+		if err == nil {
+			err = read.chain.InTime(a.anchors.NVIDIA, a.Now)
+		}
+		if err != nil {
 			err = fmt.Errorf("%s%w", which, err)
 		}
 		if !a.holds(cryptoFailed, "gpu/chain", which+"NVIDIA certifies its key", err) {
 			continue
 		}
-		if err = read.report.VerifySignature(read.chain); err != nil {
+		if err = read.report.VerifySignature(key); err != nil {
 			err = fmt.Errorf("%s%w", which, err)
 		}
 		a.holds(cryptoFailed, "gpu/signature", which+"the report is signed by its key", err)
 	}
+}
+
+// chainKey names a chain as it is written.
+func chainKey(certificates []*v1.Certificate) domain.Digest {
+	var all []byte
+	for _, certificate := range certificates {
+		all = append(binary.BigEndian.AppendUint32(all, uint32(len(certificate.Der))), certificate.Der...)
+	}
+	return keyOf("nvidia", all)
 }

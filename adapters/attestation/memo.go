@@ -7,8 +7,9 @@ import (
 	"github.com/filature/filature/domain"
 )
 
-// memoEntries bounds each memo. Only what verified gets in, and vendors sign no certificates for strangers, so a
-// flood can't push out what is in use; ten thousand chips fit.
+// memoEntries bounds each memo. Only what verified gets in, after all that is cheap was checked, so a flood needs as many
+// answers to open challenges, and a certificate of the vendor's for each. Ten thousand chips fit, with the tables of their
+// keys (10 KB each) into 160 MB.
 const memoEntries = 1 << 14
 
 // memo remembers what verified: answers that hold for ever, like a signature's, and never those that hang on the time,

@@ -49,7 +49,7 @@ func (a *appraisal) appraiseSNP() {
 		return
 	}
 	a.snpRevocations(report.Signer, key)
-	a.holds(cryptoFailed, "snp/signature", "the report is signed by the endorsement key", report.VerifySignature(key.Certificate))
+	a.holds(cryptoFailed, "snp/signature", "the report is signed by the endorsement key", report.VerifySignature(key))
 	a.verifyGPUs()
 	a.complete = true
 }

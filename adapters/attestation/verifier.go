@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/filature/filature/adapters/attestation/internal/anchors"
+	"github.com/filature/filature/adapters/attestation/nvgpu"
 	"github.com/filature/filature/adapters/attestation/sevsnp"
 	"github.com/filature/filature/adapters/attestation/tdx"
 	"github.com/filature/filature/domain"
@@ -24,6 +25,7 @@ type Verifier struct {
 	anchors anchors.Set
 
 	chipKeys    memo[*sevsnp.EndorsementKey]
+	gpuKeys     memo[*nvgpu.Key]
 	revocations memo[*x509.RevocationList]
 	issuers     memo[*x509.Certificate]
 	tcbInfos    memo[*tdx.TCBInfo]

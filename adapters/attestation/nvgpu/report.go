@@ -9,8 +9,6 @@
 package nvgpu
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/asn1"
@@ -23,6 +21,7 @@ import (
 	"time"
 
 	"github.com/filature/filature/adapters/attestation/internal/anchors"
+	"github.com/filature/filature/adapters/attestation/internal/p384"
 )
 
 const (
@@ -185,45 +184,57 @@ func ParseChain(ders [][]byte) (Chain, error) {
 // whole is no name: the signature on it has a twin, which would make two GPUs of one.
 func (c Chain) Device() [32]byte { return sha512.Sum512_256(c[1].RawSubjectPublicKeyInfo) }
 
-// Verify says whether each certificate is signed by the next and the last by the root, at a time. No path is looked
-// for: the chain is in order or refused, so its length bounds the work.
-func (c Chain) Verify(root *x509.Certificate, now time.Time) error {
+// Key is a GPU's attestation key, which NVIDIA certifies.
+type Key struct {
+	public *p384.Key
+	// derivedFor is the firmware that the key belongs to.
+	derivedFor []byte
+}
+
+// Key says whether each certificate is signed by the next and the last by the root, and returns the key of the first. The
+// answer holds for ever: the dates are InTime's. No path is looked for: the chain is in order or refused, so its length bounds
+// the work.
+func (c Chain) Key(root *x509.Certificate) (*Key, error) {
 	for i, certificate := range c {
 		issuer := root
 		if i+1 < len(c) {
 			issuer = c[i+1]
 		}
 		if string(certificate.RawIssuer) != string(issuer.RawSubject) {
-			return fmt.Errorf("certificate %d names an issuer that does not follow it", i)
+			return nil, fmt.Errorf("certificate %d names an issuer that does not follow it", i)
 		}
 		if err := certificate.CheckSignatureFrom(issuer); err != nil {
-			return fmt.Errorf("certificate %d is not signed by the one that follows it", i)
+			return nil, fmt.Errorf("certificate %d is not signed by the one that follows it", i)
 		}
 		if issuer.MaxPathLen >= 0 && (issuer.MaxPathLen != 0 || issuer.MaxPathLenZero) && i > issuer.MaxPathLen {
-			return fmt.Errorf("certificate %d may not have %d certificates below it", i+1, i)
+			return nil, fmt.Errorf("certificate %d may not have %d certificates below it", i+1, i)
 		}
 	}
+	public, err := p384.NewKey(c[0].PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	key := &Key{public: public}
+	for _, extension := range c[0].Extensions {
+		if extension.Id.Equal(fwid) && len(extension.Value) >= fwidBytes {
+			key.derivedFor = extension.Value[len(extension.Value)-fwidBytes:]
+		}
+	}
+	return key, nil
+}
+
+// InTime says whether all certificates are valid at a time.
+func (c Chain) InTime(root *x509.Certificate, now time.Time) error {
 	return anchors.InTime(now, append([]*x509.Certificate{root}, c...)...)
 }
 
-// VerifySignature says whether the chain's first key signed the report, and was derived for the firmware that
-// the report names.
-func (r *Report) VerifySignature(chain Chain) error {
-	key, ok := chain[0].PublicKey.(*ecdsa.PublicKey)
-	if !ok || key.Curve != elliptic.P384() {
-		return errors.New("the attestation key is not on P-384")
-	}
-	var derivedFor []byte
-	for _, extension := range chain[0].Extensions {
-		if extension.Id.Equal(fwid) && len(extension.Value) >= fwidBytes {
-			derivedFor = extension.Value[len(extension.Value)-fwidBytes:]
-		}
-	}
-	if len(r.fwid) != fwidBytes || string(derivedFor) != string(r.fwid) {
+// VerifySignature says whether a key signed the report, and was derived for the firmware that the report names.
+func (r *Report) VerifySignature(key *Key) error {
+	if len(r.fwid) != fwidBytes || string(key.derivedFor) != string(r.fwid) {
 		return errors.New("the attestation key was derived for other firmware than the report names")
 	}
-	digest := sha512.Sum384(r.signed)
-	if !ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(r.signature[:48]), new(big.Int).SetBytes(r.signature[48:])) {
+	half := signatureBytes / 2
+	if !key.public.Verify(sha512.Sum384(r.signed), new(big.Int).SetBytes(r.signature[:half]), new(big.Int).SetBytes(r.signature[half:])) {
 		return errors.New("the report is not signed by the attestation key")
 	}
 	return nil

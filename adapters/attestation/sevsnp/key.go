@@ -2,8 +2,6 @@ package sevsnp
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"github.com/filature/filature/adapters/attestation/internal/anchors"
+	"github.com/filature/filature/adapters/attestation/internal/p384"
 )
 
 // EndorsementKey is the certificate of the key that signs reports, with what AMD says of the key in it.
@@ -26,6 +25,8 @@ type EndorsementKey struct {
 	HardwareID []byte
 	// Provider is the cloud provider that a VLEK was made for.
 	Provider string
+
+	public *p384.Key
 }
 
 // maxProductBytes and maxProviderBytes bound the two texts in a certificate.
@@ -66,9 +67,8 @@ func ParseEndorsementKey(der []byte) (*EndorsementKey, error) {
 	default:
 		return nil, errors.New("is the certificate of something else than a VCEK or VLEK")
 	}
-	public, ok := certificate.PublicKey.(*ecdsa.PublicKey)
-	if !ok || public.Curve != elliptic.P384() {
-		return nil, errors.New("its key is not on P-384")
+	if key.public, err = p384.NewKey(certificate.PublicKey); err != nil {
+		return nil, err
 	}
 	if certificate.SignatureAlgorithm != x509.SHA384WithRSAPSS {
 		return nil, fmt.Errorf("is signed with %s, want %s", certificate.SignatureAlgorithm, x509.SHA384WithRSAPSS)

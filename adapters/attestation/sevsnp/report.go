@@ -7,14 +7,15 @@
 package sevsnp
 
 import (
-	"crypto/x509"
+	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/big"
+	"slices"
 
 	"github.com/google/go-sev-guest/abi"
 	"github.com/google/go-sev-guest/kds"
-	"github.com/google/go-sev-guest/verify"
 )
 
 const (
@@ -38,6 +39,10 @@ const (
 	atChipID      = 0x1A0
 	atCommitted   = 0x1E0
 	atLaunchTCB   = 0x1F0
+	// The signature: r and s of 72 bytes each, of which 48 are used. Parse saw to it that the rest of the part is zero.
+	atSignatureR   = 0x2A0
+	atSignatureS   = atSignatureR + 72
+	atSignatureEnd = atSignatureS + 72
 )
 
 // Signer is the kind of key that signed a report.
@@ -136,9 +141,17 @@ func lineOf(cpuid []byte) string {
 }
 
 // VerifySignature says whether the key of a certificate signed the report. It says nothing about whose key that is.
-func (r *Report) VerifySignature(key *x509.Certificate) error {
-	if err := verify.SnpReportSignature(r.raw, key); err != nil {
-		return errors.New("the report is not signed by this key") // the library's error can hold whole certificates
+func (r *Report) VerifySignature(key *EndorsementKey) error {
+	digest := sha512.Sum384(r.Signed())
+	if !key.public.Verify(digest, number(r.raw[atSignatureR:atSignatureS]), number(r.raw[atSignatureS:atSignatureEnd])) {
+		return errors.New("the report is not signed by this key")
 	}
 	return nil
+}
+
+// number reads a number as AMD writes them: little-endian (AMD 56860, table 134).
+func number(little []byte) *big.Int {
+	reversed := slices.Clone(little)
+	slices.Reverse(reversed)
+	return new(big.Int).SetBytes(reversed)
 }
