@@ -69,6 +69,8 @@ func foldHolds(e *Entry, row func(domain.JobID) *Hold) error {
 		case *v1.Fact_PayReleased:
 			r := row(jobOf(fact))
 			r.State, r.BucketMs, r.Ended = HoldReleased, body.PayReleased.BucketMs, e.moment()
+		case *v1.Fact_HoldExtended:
+			row(jobOf(fact)).UntilMs = body.HoldExtended.UntilMs
 		case *v1.Fact_PayRefused:
 			r := row(jobOf(fact))
 			r.State, r.Refund, r.Ended = HoldRefused, domain.Nano(body.PayRefused.RefundNano), e.moment()
@@ -101,6 +103,48 @@ func (r *Hold) resolve(e *Entry, fact *v1.DisputeResolved) {
 	default:
 		r.State, r.Ended = HoldDecided, e.moment()
 	}
+}
+
+// HoldExtensionKey names a longer time for held pay by its place in the job's shard.
+type HoldExtensionKey struct {
+	Job    domain.JobID
+	Offset domain.Offset
+}
+
+// HoldExtension is more time for held pay, as its worker had no chance yet to show a result.
+type HoldExtension struct {
+	HoldExtensionKey
+	Shard     domain.Shard
+	UntilMs   int64
+	AskedAtMs int64 // when the verifier asked the worker; zero: it had not
+	AtMs      int64
+}
+
+// Columns lists the columns.
+func (r *HoldExtension) Columns(c []Column) []Column {
+	return append(c,
+		Column{"job", (*[32]byte)(&r.Job)},
+		Column{"ledger_offset", (*int64)(&r.Offset)},
+		Column{"shard", (*int32)(&r.Shard)},
+		Column{"until_ms", &r.UntilMs},
+		Column{"asked_at_ms", &r.AskedAtMs},
+		Column{"at_ms", &r.AtMs},
+	)
+}
+
+// HoldExtensions is all the time that was added to holds. A hold is extended once in an entry at most.
+var HoldExtensions = &Definition[HoldExtensionKey, HoldExtension, *HoldExtension]{
+	Name: "hold_extensions", Version: 1, KeyColumns: 2, WriteOnce: true,
+	Row: func(k HoldExtensionKey) HoldExtension { return HoldExtension{HoldExtensionKey: k} },
+	Fold: func(e *Entry, row func(HoldExtensionKey) *HoldExtension) error {
+		for _, fact := range e.Facts() {
+			if extended := fact.GetHoldExtended(); extended != nil {
+				r := row(HoldExtensionKey{jobOf(fact), e.Offset})
+				r.Shard, r.UntilMs, r.AskedAtMs, r.AtMs = e.Shard, extended.UntilMs, extended.AskedAtMs, e.AtMs
+			}
+		}
+		return nil
+	},
 }
 
 // HoldbackKey names what was held back of one bucket of a provider's earnings in one shard.

@@ -19,6 +19,7 @@ type Reader interface {
 	BatchReader
 	ReportReader
 	StandingReader
+	AttestationReader
 	MarketReader
 
 	// At returns where in the log the answers are from. It is ErrNotTogether while a model is being
@@ -92,20 +93,28 @@ type StandingReader interface {
 	Standings(ctx context.Context, kind v1.SubjectKind, subject [32]byte) ([]Standing, error)
 	// Hold returns what became of the pay of a job that was held for its worker's attestation.
 	Hold(ctx context.Context, job domain.JobID) (Hold, error)
+	// HoldExtensions returns the time that was added to a hold, in the order of the ledger, at most MaxRows.
+	HoldExtensions(ctx context.Context, job domain.JobID) ([]HoldExtension, error)
 	// HoldTotals sums held pay by worker, cause and state, in this order.
 	HoldTotals(ctx context.Context) ([]HoldTotal, error)
 	// Holdback returns what was held back of one bucket of a provider.
 	Holdback(ctx context.Context, key HoldbackKey) (Holdback, error)
 	// HoldbacksOf returns what is held back of a provider and was neither released nor taken whole, the next to end first.
 	HoldbacksOf(ctx context.Context, provider domain.ProviderID) ([]Holdback, error)
+	// WorkersOf returns the workers of a provider, retired ones included.
+	WorkersOf(ctx context.Context, provider domain.ProviderID) ([]Worker, error)
+}
+
+// AttestationReader answers questions about who has proved what it runs.
+type AttestationReader interface {
 	// Trust returns how a worker's attestation stands.
 	Trust(ctx context.Context, worker domain.WorkerID) (Trust, error)
 	// AttestationsOf returns what control said of a worker's attestation, the latest first, at most limit (up to MaxRows).
 	AttestationsOf(ctx context.Context, worker domain.WorkerID, limit int) ([]Attestation, error)
+	// AttestationAt returns what an entry of control said last of a worker's attestation.
+	AttestationAt(ctx context.Context, worker domain.WorkerID, at domain.Offset) (Attestation, error)
 	// RetiredImage returns where an image was retired.
 	RetiredImage(ctx context.Context, image domain.Digest) (RetiredImage, error)
-	// WorkersOf returns the workers of a provider, retired ones included.
-	WorkersOf(ctx context.Context, provider domain.ProviderID) ([]Worker, error)
 }
 
 // MarketReader has what Market is made of.

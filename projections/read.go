@@ -137,6 +137,6 @@ func All() []Model {
 		Clients, Providers, Workers, Models, Offers, Accounts,
 		Standings, ThePayRules, RetiredImages, Holds, Holdbacks,
 		OfferHistory, WorkByHour,
-		Attestations, Trusts,
+		Attestations, Trusts, HoldExtensions,
 	}
 }

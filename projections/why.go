@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore"
@@ -106,16 +107,20 @@ func whyPay(ctx context.Context, r Reader, j *Job, v Verdict) (Verdict, error) {
 		return v, err
 	}
 	matures := Moment{j.DisputableUntilMs, j.Closed.Offset}
-	switch hold.show(&v); {
+	if err := showHold(ctx, r, &hold, &v); err != nil {
+		return v, err
+	}
+	switch {
 	case hold.State == HoldRefused:
-		return v.isf(NotPaid, "not_attested", "the worker was not attested (%s), so the client got its charge back", hold.Cause), nil
+		return v.isf(NotPaid, "not_attested", "the worker was not attested (%s, by %s), so the client got its charge back: %s",
+			hold.Cause, hold.by(), hold.rule()), nil
 	case j.Dispute == DisputeOpen:
 		return v.isf(Held, "disputed", "the client disputes the job (%s); %s is held until an arbiter decides", j.DisputeReason, j.Held), nil
 	case hold.State == HoldWaiting:
 		v.Amount = hold.Amount
-		return v.isf(Held, "not_attested", "the worker was not attested (%s); %s is held until it is, or until log time in shard %d reaches %d",
-			hold.Cause, hold.Amount, j.Shard, hold.UntilMs), nil
-	case hold.State == HoldReleased && hold.BucketMs != 0 && (j.Dispute == "" || j.Resolved.Offset < hold.Ended.Offset):
+		return v.isf(Held, "not_attested", "the worker was not attested (%s, by %s), so %s is held: %s",
+			hold.Cause, hold.by(), hold.Amount, hold.rule()), nil
+	case hold.State == HoldReleased && hold.BucketMs != 0 && (j.Dispute == "" || j.Released == 0 && j.Resolved.Offset <= hold.Ended.Offset):
 		v.Amount, matures = hold.Amount, Moment{hold.BucketMs, hold.Ended.Offset}
 	case j.Dispute == DisputeResolved && j.Released == 0:
 		return v.isf(NotPaid, "dispute_lost", "the dispute left nothing for the provider"), nil
@@ -126,22 +131,14 @@ func whyPay(ctx context.Context, r Reader, j *Job, v Verdict) (Verdict, error) {
 	return whyMature(ctx, r, j, matures, v)
 }
 
-// show lists the life of the hold; there is none for the pay of most jobs.
-func (r *Hold) show(v *Verdict) {
-	v.showf(r.Shard, r.Held, "held: the worker was not attested (%s, by control/%d)", r.Cause, r.Control)
-	switch r.State {
-	case HoldReleased:
-		v.showf(r.Shard, r.Ended, "pay_released: the worker passed")
-	case HoldRefused:
-		v.showf(r.Shard, r.Ended, "pay_refused: %s back to the client", r.Refund)
-	}
-}
+// logTime writes a moment of log time for people.
+func logTime(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05.000") }
 
 // whyMature follows pay from a bucket, which ends at matures.AtMs, and is found from an offset on.
 func whyMature(ctx context.Context, r Reader, j *Job, matures Moment, v Verdict) (Verdict, error) {
 	matured, err := r.MaturityOf(ctx, j.Provider, matures.AtMs, domain.Position{Shard: j.Shard, Offset: matures.Offset})
 	if errors.Is(err, ErrNotFound) {
-		return v.isf(Pending, "dispute_window", "the pay is mature when log time in shard %d reaches %d", j.Shard, matures.AtMs), nil
+		return v.isf(Pending, "dispute_window", "the pay is mature when log time in shard %d reaches %s", j.Shard, logTime(matures.AtMs)), nil
 	}
 	if err != nil {
 		return v, err
@@ -151,7 +148,7 @@ func whyMature(ctx context.Context, r Reader, j *Job, matures Moment, v Verdict)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return v, err
 	}
-	v.showf(j.Shard, back.Held, "held back: %s of it, until log time reaches %d", back.Amount, back.UntilMs)
+	v.showf(j.Shard, back.Held, "held back: %s of it, until log time reaches %s", back.Amount, logTime(back.UntilMs))
 	v.showf(j.Shard, back.LastForfeits, "holdback_forfeited: %s in all (%s)", back.Forfeited, back.Cause)
 	v.showf(j.Shard, back.ReleasedAt, "holdback_released: %s", back.Released)
 	return whyBatch(ctx, r, j.Provider, domain.Position{Shard: matured.Shard, Offset: matured.Ledger}, v)

@@ -80,6 +80,8 @@ func jobOf(fact *v1.Fact) domain.JobID {
 		return id[domain.JobID](body.DisputeResolved.Job)
 	case *v1.Fact_PayReleased:
 		return id[domain.JobID](body.PayReleased.Job)
+	case *v1.Fact_HoldExtended:
+		return id[domain.JobID](body.HoldExtended.Job)
 	case *v1.Fact_PayRefused:
 		return id[domain.JobID](body.PayRefused.Job)
 	default:

@@ -64,7 +64,7 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 		projections.Batches, projections.BatchCuts, projections.BatchLines, projections.Payouts, projections.Payments,
 		projections.Maturities, projections.Reports, projections.Rejections, projections.Providers, projections.Workers, projections.Accounts,
 		projections.Standings, projections.Holds, projections.Holdbacks, projections.OfferHistory, projections.WorkByHour,
-		projections.Attestations, projections.Trusts, projections.RetiredImages,
+		projections.Attestations, projections.Trusts, projections.RetiredImages, projections.HoldExtensions,
 	} {
 		execute(t, dsn, manyRows(model.Table()))
 	}
@@ -106,6 +106,8 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 			return r.Holdback(ctx, projections.HoldbackKey{Provider: domain.ProviderID{1}, Shard: 1, BucketMs: 5})
 		},
 		"HoldbacksOf":    func(r projections.Reader) (any, error) { return r.HoldbacksOf(ctx, domain.ProviderID{1}) },
+		"HoldExtensions": func(r projections.Reader) (any, error) { return r.HoldExtensions(ctx, domain.JobID{1}) },
+		"AttestationAt":  func(r projections.Reader) (any, error) { return r.AttestationAt(ctx, domain.WorkerID{1}, 5) },
 		"Trust":          func(r projections.Reader) (any, error) { return r.Trust(ctx, domain.WorkerID{1}) },
 		"AttestationsOf": func(r projections.Reader) (any, error) { return r.AttestationsOf(ctx, domain.WorkerID{1}, 100) },
 		"RetiredImage":   func(r projections.Reader) (any, error) { return r.RetiredImage(ctx, domain.Digest{1}) },

@@ -69,3 +69,11 @@ func (q reader) RetiredImage(ctx context.Context, image domain.Digest) (projecti
 func (q reader) WorkersOf(ctx context.Context, provider domain.ProviderID) ([]projections.Worker, error) {
 	return many(ctx, q, projections.Workers, "WHERE provider = $1 ORDER BY worker", blob(provider))
 }
+
+func (q reader) HoldExtensions(ctx context.Context, job domain.JobID) ([]projections.HoldExtension, error) {
+	return many(ctx, q, projections.HoldExtensions, "WHERE job = $1 ORDER BY ledger_offset LIMIT $2", blob(job), projections.MaxRows)
+}
+
+func (q reader) AttestationAt(ctx context.Context, worker domain.WorkerID, at domain.Offset) (projections.Attestation, error) {
+	return one(ctx, q, projections.Attestations, "WHERE worker = $1 AND ledger_offset = $2 ORDER BY fact DESC LIMIT 1", blob(worker), int64(at))
+}

@@ -41,8 +41,11 @@ func (s *State) decideChallengeAttestation(who principal, claim *v1.ChallengeAtt
 	return &v1.Fact{Body: &v1.Fact_AttestationChallenged{AttestationChallenged: claim}}
 }
 
-func (c *control) evolveAttestationChallenged(fact *v1.ChallengeAttestation) {
+func (c *control) evolveAttestationChallenged(fact *v1.ChallengeAttestation, atMs int64) {
 	w := c.workers[domain.WorkerID(fact.Worker)]
+	if w.askedMs == 0 { // to be asked again is no new chance
+		w.askedMs = atMs
+	}
 	w.challenge, w.challengeEndsMs = domain.Digest(fact.Challenge), fact.ExpiresAtMs
 }
 
@@ -68,7 +71,12 @@ func (s *State) decideFailAttestation(who principal, claim *v1.FailAttestation) 
 	if refusal != nil {
 		return refusal
 	}
-	if refusal := s.refuseChallenge(w, claim.Challenge); refusal != nil {
+	refusal = s.refuseChallenge(w, claim.Challenge)
+	if refusal.GetRejection().GetReason() == v1.Reason_REASON_CHALLENGE_EXPIRED &&
+		claim.Fault == v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
+		refusal = nil // a verifier may say late that it was at fault
+	}
+	if refusal != nil {
 		return refusal
 	}
 	return &v1.Fact{Body: &v1.Fact_AttestationFailed{AttestationFailed: claim}}
@@ -123,20 +131,23 @@ func (c *control) evolveAttestationPassed(fact *v1.PassAttestation) {
 	w := c.workers[domain.WorkerID(fact.Worker)]
 	c.tell(w, fact.ValidUntilMs, attested)
 	w.image, w.passedAt, w.challengeEndsMs = domain.Digest(fact.ImageHash), c.next, 0
+	w.askedMs = 0
 }
 
 func (c *control) evolveAttestationFailed(fact *v1.FailAttestation) {
 	w := c.workers[domain.WorkerID(fact.Worker)]
 	w.challengeEndsMs = 0
-	if fact.Fault != v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
-		c.tell(w, 0, v1.UnattestedCause_UNATTESTED_CAUSE_FAILED)
+	if fact.Fault == v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
+		w.askedMs = 0
+		return
 	}
+	c.tell(w, 0, v1.UnattestedCause_UNATTESTED_CAUSE_FAILED)
 }
 
 func (c *control) evolveAttestationRevoked(fact *v1.RevokeAttestation) {
 	w, cause := c.workers[domain.WorkerID(fact.Worker)], v1.UnattestedCause_UNATTESTED_CAUSE_REVOKED
 	if fact.Fault == v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
-		cause = v1.UnattestedCause_UNATTESTED_CAUSE_EXPIRED
+		cause, w.askedMs = v1.UnattestedCause_UNATTESTED_CAUSE_EXPIRED, 0
 	}
 	c.tell(w, 0, cause)
 	w.challengeEndsMs = 0
@@ -152,7 +163,8 @@ func (c *control) evolveAttestationExpired(fact *v1.AttestationExpired) {
 	c.tell(c.workers[domain.WorkerID(fact.Worker)], 0, cause)
 }
 
-// evolveWorkerRekeyed ends what was said of the old key. An open challenge ends, too: its answer may be for that.
+// evolveWorkerRekeyed ends what was said of the old key. An open challenge ends, too: its answer may be for that. The worker
+// was asked all the same: else a new key for each challenge would keep its clients' money waiting.
 func (c *control) evolveWorkerRekeyed(w *worker) {
 	if c.hold == nil {
 		return

@@ -90,14 +90,15 @@ func (c *control) begin(genesis *v1.Genesis) {
 	c.admins = 1
 }
 
-// evolveEntry takes in one entry of control's ledger that is not void.
-func (c *control) evolveEntry(entry *v1.Entry) {
+// evolveEntry takes in one entry of control's ledger that is not void. hear is told of each fact before it is taken in.
+func (c *control) evolveEntry(entry *v1.Entry, hear func(fact *v1.Fact, atMs int64)) {
 	switch body := entry.Body.(type) {
 	case *v1.Entry_Genesis:
 		c.begin(body.Genesis)
 	case *v1.Entry_Answer:
 		for _, fact := range body.Answer.Facts {
-			c.evolve(fact)
+			hear(fact, entry.AtMs)
+			c.evolve(fact, entry.AtMs)
 		}
 	}
 	c.next++
@@ -172,8 +173,9 @@ func (s *State) decideControl(who principal, claim *v1.Claim) *v1.Fact {
 	}
 }
 
-// evolve takes in one fact of control, on control itself or on a shard that is told of it.
-func (c *control) evolve(fact *v1.Fact) {
+// evolve takes in one fact of control, decided at a moment of its log time, on control itself or on a shard that is told of
+// it.
+func (c *control) evolve(fact *v1.Fact, atMs int64) {
 	switch body := fact.Body.(type) {
 	case *v1.Fact_NetworkSet:
 		c.params = body.NetworkSet
@@ -198,7 +200,7 @@ func (c *control) evolve(fact *v1.Fact) {
 	case *v1.Fact_OfferSet:
 		c.evolveOfferSet(body.OfferSet)
 	case *v1.Fact_AttestationChallenged:
-		c.evolveAttestationChallenged(body.AttestationChallenged)
+		c.evolveAttestationChallenged(body.AttestationChallenged, atMs)
 	case *v1.Fact_AttestationPassed:
 		c.evolveAttestationPassed(body.AttestationPassed)
 	case *v1.Fact_AttestationFailed:

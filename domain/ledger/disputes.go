@@ -91,8 +91,8 @@ func (s *State) decideDisputeJob(who principal, claim *v1.DisputeJob) *v1.Fact {
 		return forJob(reject(v1.Reason_REASON_NOT_YOUR_JOB, "job"), claim.Job)
 	case j.state != charged:
 		return forJob(wrongState(j, charged), claim.Job)
-	case s.nowMs >= j.bucketMs: // due, but more was due at once than one answer holds
-		return forJob(rejectNumber(v1.Reason_REASON_DISPUTE_WINDOW_CLOSED, "job", s.nowMs, j.bucketMs), claim.Job)
+	case s.nowMs >= j.disputableMs: // decided already, or its pay was released since, or more was due than one answer holds
+		return forJob(rejectNumber(v1.Reason_REASON_DISPUTE_WINDOW_CLOSED, "job", s.nowMs, j.disputableMs), claim.Job)
 	}
 	var moved []*v1.Posting
 	if j.hold == nil { // else it is where it should be
@@ -177,7 +177,7 @@ func (s *State) evolveDisputeResolved(fact *v1.DisputeResolved) {
 	s.timers.clear(&j.timer)
 	if fact.HeldNano > 0 {
 		// It waits for the worker alone, and is not disputed again.
-		j.state, j.bucketMs = charged, s.nowMs
+		j.state, j.disputableMs, j.bucketMs = charged, s.nowMs, s.nowMs
 		j.chargeNano -= domain.Nano(fact.RefundNano)
 		j.workerNano = domain.Nano(fact.HeldNano)
 		return

@@ -27,10 +27,10 @@ func (s *State) dump() string {
 		add("account %x %x %d %d", id, acc.client, acc.lastNumber, acc.openJobs)
 	}
 	for id, j := range s.jobs {
-		add("job %x is %x %s of %x %x %x %x limits %d %d %d reserved %d at %x %x %d usage %v cost %d %d until %d "+
+		add("job %x is %x %s of %x %x %x %x limits %d %d %d reserved %d at %x %x %d usage %v cost %d %d until %d %d "+
 			"timer %s assigned %d %d uncovered %d %d %d hold %s", id,
 			j.id, j.state, j.account, j.client, j.model, j.card, j.maxPromptTokens, j.maxCompletionTokens, j.maxCoefficient,
-			j.reserved, j.worker, j.provider, j.coefficient, j.usage, j.chargeNano, j.workerNano, j.bucketMs, j.timer.dump(),
+			j.reserved, j.worker, j.provider, j.coefficient, j.usage, j.chargeNano, j.workerNano, j.disputableMs, j.bucketMs, j.timer.dump(),
 			j.assignedAtMs, j.promisedMs, j.uncovered, j.uncoveredFor, j.uncoveredAt, j.hold.dump())
 	}
 	for key, bucket := range s.buckets {
@@ -78,7 +78,7 @@ func (h *hold) dump() string {
 	if h == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%d until %d timer %s", h.cause, h.untilMs, h.timer.dump())
+	return fmt.Sprintf("%d since %d until %d over %t timer %s", h.cause, h.sinceMs, h.untilMs, h.over, h.timer.dump())
 }
 
 func (t *timer) dump() string {
@@ -129,8 +129,8 @@ func (c *control) dump(add func(string, ...any)) {
 			offers = append(offers, fmt.Sprintf("%x=%v", model, offer))
 		}
 		slices.Sort(offers)
-		add("worker %x %v of %x offers %v until %d challenge %x %d timer %s image %x cause %d told %d passed %d", id, w.subject, w.provider, offers,
-			w.attestedUntilMs, w.challenge, w.challengeEndsMs, w.expiry.dump(), w.image, w.unattested, w.toldAt, w.passedAt)
+		add("worker %x %v of %x offers %v until %d challenge %x %d timer %s image %x cause %d told %d passed %d asked %d", id, w.subject, w.provider, offers,
+			w.attestedUntilMs, w.challenge, w.challengeEndsMs, w.expiry.dump(), w.image, w.unattested, w.toldAt, w.passedAt, w.askedMs)
 	}
 	b := c.batches
 	if b == nil {

@@ -372,7 +372,7 @@ func TestTheBooksHoldAtEveryMoment(t *testing.T) {
 	for name := range strings.FieldsSeq(`account_funded withdrawal_accepted job_submitted job_assigned job_started job_metered
 		job_completed job_failed job_cancelled job_expired job_disputed dispute_resolved adjusted earnings_matured offer_set
 		attestation_passed attestation_expired batch_sealed batch_proposed batch_activated batch_vetoed payout_observed
-		pay_released pay_refused holdback_released holdback_forfeited standing_set image_retired
+		pay_released pay_refused hold_extended holdback_released holdback_forfeited standing_set image_retired
 		REASON_WORKER_SUSPENDED REASON_DUPLICATE_REPORT REASON_SEQUENCE_CONFLICT REASON_INSUFFICIENT_FUNDS REASON_USAGE_OVER_LIMIT`) {
 		if !heard[name] {
 			t.Errorf("no history came to %s", name)

@@ -54,13 +54,14 @@ func (s *State) holdBack(provider domain.ProviderID, fact *v1.EarningsMatured) {
 }
 
 // forfeit has a part of all that is held back of a provider taken, parcel by parcel: there may be more of them than
-// facts in an answer. A parcel that is about to be taken for one cause is not taken for another, too.
-func (s *State) forfeit(provider domain.ProviderID, cause v1.ForfeitCause) {
+// facts in an answer. A parcel that is about to be taken for one cause is not taken for another, too. One whose time was
+// over when the cause came is the provider's, though log time has yet to say so: a shard may be quiet, or have much to do.
+func (s *State) forfeit(provider domain.ProviderID, cause v1.ForfeitCause, causedMs int64) {
 	if s.control.reputation == nil || s.control.reputation.ForfeitPermille(cause) == 0 {
 		return
 	}
 	for _, p := range s.pledged[provider] {
-		if p.cause == v1.ForfeitCause_FORFEIT_CAUSE_UNSPECIFIED {
+		if p.cause == v1.ForfeitCause_FORFEIT_CAUSE_UNSPECIFIED && p.untilMs > causedMs {
 			p.cause = cause
 			s.timers.set(&p.timer, holdbackEnds, p.id, s.nowMs)
 		}

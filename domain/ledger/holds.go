@@ -12,6 +12,8 @@ import (
 //   - Where something bad was known, no later result can say that it was otherwise. An arbiter can.
 //   - What is not released in time goes back to the client, commission and all: a confidential computation was
 //     charged for, and nobody can say that this was one.
+//   - Time does not run out on a worker that nobody has asked. A verifier that is away, or at fault, costs it nothing but
+//     patience.
 //
 // Which result a decision went by is in the fact: an offset of control's ledger. A data shard learns of it with a pin,
 // so the place from which on a result counts, or no longer does, has a name in each shard's own log.
@@ -19,7 +21,9 @@ import (
 // hold is why the pay of a charged job waits.
 type hold struct {
 	cause   v1.UnattestedCause
+	sinceMs int64
 	untilMs int64
+	over    bool // its worker had its chance, whatever control says later
 	timer   timer
 }
 
@@ -95,7 +99,7 @@ func (s *State) decideHold(j *job, meteredNow bool) *v1.Hold {
 }
 
 func (s *State) holdPay(j *job, fact *v1.Hold) {
-	j.hold = &hold{cause: fact.Cause, untilMs: fact.UntilMs}
+	j.hold = &hold{cause: fact.Cause, sinceMs: s.nowMs, untilMs: fact.UntilMs}
 	s.timers.set(&j.hold.timer, payRefused, j.id, fact.UntilMs)
 	of := s.held[j.worker]
 	if of == nil {
@@ -118,14 +122,35 @@ func (s *State) endHold(j *job) {
 	}
 }
 
-// endWait has the held pay of a worker decided now, if it is of a kind that waits for a result and its time was not over
+// longestHoldMs bounds a wait for a verifier, as all else that waits: nobody's money is held for ever.
+const longestHoldMs = maxSpanMs
+
+// chanceMs is until when a worker that was asked at a moment may show a result that releases its held pay: it has the
+// policy's time from the end of the job, or from when it was asked if that came later. One that was not asked has time.
+func (s *State) chanceMs(h *hold, askedMs int64) int64 {
+	longest := h.sinceMs + longestHoldMs
+	if askedMs == 0 {
+		return longest
+	}
+	return min(max(h.untilMs, askedMs+s.control.hold.ReattestWithinMs), longest)
+}
+
+// endWait has the held pay of a worker decided now, if it is of a kind that waits for a result and its chance was not over
 // when control spoke. A shard may learn late, where nobody speaks in it: what counts is control's time. The order of the
 // map is not seen: timers have one of their own.
 func (s *State) endWait(worker domain.WorkerID, what timerKind, controlMs int64) {
+	s.endChances(worker, controlMs)
 	for _, j := range s.held[worker] {
-		if curable(j.hold.cause) && j.hold.untilMs > controlMs && j.hold.timer.kind != payReleased {
+		if curable(j.hold.cause) && !j.hold.over && j.hold.timer.kind != payReleased {
 			s.timers.set(&j.hold.timer, what, j.id, s.nowMs)
 		}
+	}
+}
+
+// endChances notes whose time was over before control said what begins it anew.
+func (s *State) endChances(worker domain.WorkerID, controlMs int64) {
+	for _, j := range s.held[worker] {
+		j.hold.over = j.hold.over || curable(j.hold.cause) && s.chanceMs(j.hold, s.control.workers[worker].askedMs) <= controlMs
 	}
 }
 
@@ -152,8 +177,30 @@ func (s *State) evolvePayReleased(fact *v1.PayReleased) {
 	}
 }
 
-// decidePayRefused is called by log time: a hold ends in favour of the client, and with it an open dispute, as there
-// is nothing left to argue about.
+// decideHoldEnds is called by log time. Pay that waits for a result is refused only if its worker had its chance.
+func (s *State) decideHoldEnds(j *job) *v1.Fact {
+	w := s.control.workers[j.worker]
+	if !curable(j.hold.cause) || j.hold.over || w.retired {
+		return s.decidePayRefused(j)
+	}
+	chanceMs := s.chanceMs(j.hold, w.askedMs)
+	if chanceMs <= s.nowMs {
+		return s.decidePayRefused(j)
+	}
+	return &v1.Fact{Body: &v1.Fact_HoldExtended{HoldExtended: &v1.HoldExtended{
+		Job: j.id[:], Worker: j.worker[:], Provider: j.provider[:],
+		UntilMs: min(chanceMs, s.nowMs+s.control.hold.ReattestWithinMs), AskedAtMs: w.askedMs,
+	}}}
+}
+
+func (s *State) evolveHoldExtended(fact *v1.HoldExtended) {
+	j := s.jobs[domain.JobID(fact.Job)]
+	j.hold.untilMs = fact.UntilMs
+	s.timers.set(&j.hold.timer, payRefused, j.id, fact.UntilMs)
+}
+
+// decidePayRefused: a hold ends in favour of the client, and with it an open dispute, as there is nothing left to argue
+// about.
 func (s *State) decidePayRefused(j *job) *v1.Fact {
 	return &v1.Fact{
 		Postings: postings(
@@ -175,29 +222,32 @@ func (s *State) evolvePayRefused(fact *v1.PayRefused) {
 	delete(s.jobs, j.id)
 }
 
-// hear takes in what control decided that concerns what is open in this shard. It is called when the shard learns of
-// it; what follows is decided with the next record.
-func (s *State) hear(entry *v1.Entry) {
-	for _, fact := range entry.GetAnswer().GetFacts() {
-		switch body := fact.Body.(type) {
-		case *v1.Fact_AttestationPassed:
-			worker := domain.WorkerID(body.AttestationPassed.Worker)
-			s.weighFleet(worker, v1.EvidenceKind_EVIDENCE_KIND_ATTESTED)
-			s.endWait(worker, payReleased, entry.AtMs)
-		case *v1.Fact_AttestationFailed:
-			if body.AttestationFailed.Fault != v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
-				s.weighFleet(domain.WorkerID(body.AttestationFailed.Worker), v1.EvidenceKind_EVIDENCE_KIND_ATTESTATION_FAILED)
-			}
-		case *v1.Fact_AttestationRevoked:
-			if body.AttestationRevoked.Fault != v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
-				worker := domain.WorkerID(body.AttestationRevoked.Worker)
-				s.weighFleet(worker, v1.EvidenceKind_EVIDENCE_KIND_ATTESTATION_REVOKED)
-				s.forfeit(s.control.workers[worker].provider, v1.ForfeitCause_FORFEIT_CAUSE_REVOKED)
-			}
-		case *v1.Fact_Retired:
-			if body.Retired.Kind == v1.SubjectKind_SUBJECT_KIND_WORKER { // it will never pass again
-				s.endWait(domain.WorkerID(body.Retired.Subject), payRefused, entry.AtMs)
-			}
+// hear takes in what control decided that concerns what is open in this shard, and is about to take in itself. It is called
+// when the shard learns of it; what follows is decided with the next record.
+func (s *State) hear(fact *v1.Fact, controlMs int64) {
+	switch body := fact.Body.(type) {
+	case *v1.Fact_AttestationPassed:
+		worker := domain.WorkerID(body.AttestationPassed.Worker)
+		s.weighFleet(worker, v1.EvidenceKind_EVIDENCE_KIND_ATTESTED)
+		s.endWait(worker, payReleased, controlMs)
+	case *v1.Fact_AttestationFailed:
+		worker := domain.WorkerID(body.AttestationFailed.Worker)
+		if body.AttestationFailed.Fault == v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
+			s.endChances(worker, controlMs)
+			return
+		}
+		s.weighFleet(worker, v1.EvidenceKind_EVIDENCE_KIND_ATTESTATION_FAILED)
+	case *v1.Fact_AttestationRevoked:
+		worker := domain.WorkerID(body.AttestationRevoked.Worker)
+		if body.AttestationRevoked.Fault == v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
+			s.endChances(worker, controlMs)
+			return
+		}
+		s.weighFleet(worker, v1.EvidenceKind_EVIDENCE_KIND_ATTESTATION_REVOKED)
+		s.forfeit(s.control.workers[worker].provider, v1.ForfeitCause_FORFEIT_CAUSE_REVOKED, controlMs)
+	case *v1.Fact_Retired:
+		if body.Retired.Kind == v1.SubjectKind_SUBJECT_KIND_WORKER { // it will never pass again
+			s.endWait(domain.WorkerID(body.Retired.Subject), payRefused, controlMs)
 		}
 	}
 }

@@ -66,6 +66,7 @@ type job struct {
 	hold                      *hold // of the pay; nil where it is not held
 
 	chargeNano, workerNano domain.Nano
+	disputableMs           int64 // until then its client may dispute it
 	bucketMs               int64
 	inBucket               int // its place among the bucket's jobs while it is charged
 }
@@ -412,7 +413,7 @@ func (s *State) evolveJobClosed(fact *v1.JobClosed) {
 	}
 	j.state = charged
 	j.chargeNano, j.workerNano = domain.Nano(fact.ChargeNano), domain.Nano(fact.WorkerNano)
-	j.bucketMs = fact.DisputableUntilMs
+	j.disputableMs, j.bucketMs = fact.DisputableUntilMs, fact.DisputableUntilMs
 	if fact.Hold != nil {
 		s.holdPay(j, fact.Hold)
 		return

@@ -110,13 +110,7 @@ func (s *State) Learn(offset domain.Offset, entry *v1.Entry) error {
 	if s.shard == domain.Control {
 		return fmt.Errorf("shard %d learns control %d: control does not learn of itself", s.shard, offset)
 	}
-	if err := s.control.learn(offset, entry); err != nil {
-		return err
-	}
-	if !Void(offset, entry) {
-		s.hear(entry)
-	}
-	return nil
+	return s.control.learn(offset, entry, s.hear)
 }
 
 // Void reports that an entry does not count: it stands elsewhere than its clerk meant it to, so
@@ -296,6 +290,8 @@ func (s *State) evolve(fact *v1.Fact) {
 		s.evolveEarningsMatured(body.EarningsMatured)
 	case *v1.Fact_PayReleased:
 		s.evolvePayReleased(body.PayReleased)
+	case *v1.Fact_HoldExtended:
+		s.evolveHoldExtended(body.HoldExtended)
 	case *v1.Fact_PayRefused:
 		s.evolvePayRefused(body.PayRefused)
 	case *v1.Fact_HoldbackReleased:
@@ -306,7 +302,7 @@ func (s *State) evolve(fact *v1.Fact) {
 		s.evolveStandingSet(body.StandingSet)
 	default:
 		if s.shard == domain.Control {
-			s.control.evolve(fact)
+			s.control.evolve(fact, s.nowMs)
 			s.scheduleAttestation(fact)
 		}
 	}

@@ -22,6 +22,10 @@ type worker struct {
 	// Offsets of control: where it last said something of the worker's attestation, and where it last passed. Zero,
 	// the genesis, is nowhere.
 	toldAt, passedAt domain.Offset
+
+	// askedMs is control's log time when a verifier first asked it for a result since it last passed, or since the verifier was
+	// last at fault; zero: it has not.
+	askedMs int64
 }
 
 // offer is at what coefficient a worker serves a model, and how soon it promises to be done; zero: it does not.

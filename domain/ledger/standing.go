@@ -99,7 +99,7 @@ func (s *State) weighDispute(fact *v1.DisputeResolved) {
 	}
 	s.weighBoth(fact.Worker, fact.Provider, kind, int64(fact.RefundPermille))
 	if kind == v1.EvidenceKind_EVIDENCE_KIND_SLASHED {
-		s.forfeit(domain.ProviderID(fact.Provider), v1.ForfeitCause_FORFEIT_CAUSE_SLASHED)
+		s.forfeit(domain.ProviderID(fact.Provider), v1.ForfeitCause_FORFEIT_CAUSE_SLASHED, s.nowMs)
 	}
 }
 

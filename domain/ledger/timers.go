@@ -104,7 +104,7 @@ func (s *State) decideDue(answer *v1.Answer) {
 		case payReleased:
 			fact = s.decidePayReleased(s.jobs[due.id])
 		case payRefused:
-			fact = s.decidePayRefused(s.jobs[due.id])
+			fact = s.decideHoldEnds(s.jobs[due.id])
 		case holdbackEnds:
 			fact = s.decideHoldbackEnds(s.parcels[due.id])
 		case workerStands:

@@ -15,7 +15,7 @@ func NewView() *View { return &View{control: newControl()} }
 
 // Learn takes in the next entry of control's ledger.
 func (v *View) Learn(offset domain.Offset, entry *v1.Entry) error {
-	return v.control.learn(offset, entry)
+	return v.control.learn(offset, entry, func(*v1.Fact, int64) {})
 }
 
 // KnowsTo is the control ledger's offset up to which (exclusive) the view has learned.
@@ -36,7 +36,7 @@ func (v *View) Knows(key domain.KeyID) bool {
 // Params are the network's parameters, nil until they are set.
 func (v *View) Params() *v1.SetNetwork { return v.control.params }
 
-func (c *control) learn(offset domain.Offset, entry *v1.Entry) error {
+func (c *control) learn(offset domain.Offset, entry *v1.Entry, hear func(fact *v1.Fact, atMs int64)) error {
 	if offset != c.next {
 		return fmt.Errorf("learn control %d, known to %d: %w", offset, c.next, ErrNotDecidable)
 	}
@@ -44,6 +44,6 @@ func (c *control) learn(offset domain.Offset, entry *v1.Entry) error {
 		c.next++
 		return nil
 	}
-	c.evolveEntry(entry)
+	c.evolveEntry(entry, hear)
 	return nil
 }

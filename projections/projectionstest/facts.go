@@ -162,6 +162,13 @@ func (j Job) Freed(bucketMs int64) *v1.Fact {
 	}
 }
 
+// Extended lets held pay wait longer.
+func (j Job) Extended(untilMs, askedAtMs int64) *v1.Fact {
+	return &v1.Fact{Body: &v1.Fact_HoldExtended{HoldExtended: &v1.HoldExtended{
+		Job: Bytes(j.Name), Worker: Bytes(j.Worker), Provider: Bytes(j.Provider), UntilMs: untilMs, AskedAtMs: askedAtMs,
+	}}}
+}
+
 // GivenBack gives the client its charge back.
 func (j Job) GivenBack(cause v1.UnattestedCause) *v1.Fact {
 	return &v1.Fact{

@@ -88,6 +88,7 @@ func nothingUnknownIsAnswered(ctx context.Context, t *testing.T, _ *Story, r pro
 	_, questions["standing of another kind"] = r.Standings(ctx, v1.SubjectKind_SUBJECT_KIND_PROVIDER, ID[[32]byte]("w3"))
 	_, questions["hold"] = r.Hold(ctx, ID[domain.JobID]("job-paid"))
 	_, questions["holdback"] = r.Holdback(ctx, projections.HoldbackKey{Provider: nobody, Shard: 1, BucketMs: 1})
+	_, questions["word on an attestation"] = r.AttestationAt(ctx, ID[domain.WorkerID]("w1"), 1)
 	_, questions["trust"] = r.Trust(ctx, nobody)
 	_, questions["retired image"] = r.RetiredImage(ctx, nobody)
 	_, questions["provider"] = r.Provider(ctx, nobody)
@@ -306,10 +307,10 @@ func whyOfEveryJob(ctx context.Context, t *testing.T, _ *Story, r projections.Re
 		"job-failed":    {projections.NotPaid, "nothing_charged", 0, "job_failed"},
 
 		// The pay of these waited for their worker's attestation.
-		"job-unattested": {projections.Held, "not_attested", 1000, "held"},
+		"job-unattested": {projections.Held, "not_attested", 1000, "hold_extended"},
 		"job-freed":      {projections.Pending, "payable", 1000, "holdback_released"},
 		"job-refused":    {projections.NotPaid, "not_attested", 1000, "pay_refused"},
-		"job-appealed":   {projections.Pending, "payable", 1000, "held"},
+		"job-appealed":   {projections.Pending, "payable", 1000, "dispute_resolved"},
 
 		"job-ghost": {projections.NotPaid, "unknown_job", 0, "rejected"},
 	} {

@@ -272,9 +272,11 @@ func (s *Story) trust() {
 	freed := hold(Shard1, "job-freed", never)
 	refused := hold(Shard1, "job-refused", retired)
 	appealed := hold(Shard2, "job-appealed", retired)
-	hold(Shard2, "job-unattested", never)
+	unattested := hold(Shard2, "job-unattested", never)
 	s.say(Shard1, "clock", "freed", freed.Freed(freed.DisputableUntilMs), refused.GivenBack(retired))
 	s.say(Shard2, "arbiter", "appeal", appealed.Resolved(0))
+	s.say(Shard2, "clock", "extended", unattested.Extended(s.NowMs+900_000, 0))
+	s.say(Shard2, "clock", "extended again", unattested.Extended(s.NowMs+1_800_000, s.NowMs))
 
 	s.NowMs += WindowMs
 	s.say(Shard1, "clock", "mature 4", MaturedInPart("prov-c", freed.DisputableUntilMs, 1000, 250, s.NowMs+60_000))

@@ -36,6 +36,11 @@ func standingsAndHeldPay(ctx context.Context, t *testing.T, _ *Story, r projecti
 		hold.Cause != "image_retired" || hold.Amount != 1000 || hold.Charge != 2000 || hold.Refund != 2000 || hold.Control != 17 || hold.Ended.AtMs == 0 {
 		t.Errorf("job-refused is held as %+v", hold)
 	}
+	unattested := must[projections.Hold](t)(r.Hold(ctx, ID[domain.JobID]("job-unattested")))
+	extensions := must[[]projections.HoldExtension](t)(r.HoldExtensions(ctx, unattested.Job))
+	if len(extensions) != 2 || extensions[0].AskedAtMs != 0 || extensions[1].AskedAtMs == 0 || unattested.UntilMs != extensions[1].UntilMs {
+		t.Errorf("job-unattested is held as %+v, and waits longer by %+v", unattested, extensions)
+	}
 	row := func(cause, state string) projections.HoldTotal {
 		return projections.HoldTotal{
 			Worker: ID[domain.WorkerID]("w3"), Provider: ID[domain.ProviderID]("prov-c"), Cause: cause, State: state,
@@ -94,6 +99,9 @@ func howAttestationsStand(ctx context.Context, t *testing.T, story *Story, r pro
 	}
 	if last := must[[]projections.Attestation](t)(r.AttestationsOf(ctx, ID[domain.WorkerID]("w3"), 1)); len(last) != 1 || last[0] != words[0] {
 		t.Errorf("the last word on w3 is %+v", last)
+	}
+	if word := must[projections.Attestation](t)(r.AttestationAt(ctx, w1.Worker, w1.Told.Offset)); word.What != "attestation_failed" || word.Fault != "verifier" {
+		t.Errorf("the last word on w1 there is %+v", word)
 	}
 	if _, err := r.AttestationsOf(ctx, w3.Worker, projections.MaxRows+1); err == nil {
 		t.Error("an answer above MaxRows is no error")

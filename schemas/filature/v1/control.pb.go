@@ -1460,7 +1460,7 @@ type FailAttestation struct {
 	PolicyDigest   []byte                 `protobuf:"bytes,4,opt,name=policy_digest,json=policyDigest,proto3" json:"policy_digest,omitempty"`
 	Reason         string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// fault says whose it is. Where it is the verifier's, the challenge ends and nothing else happens: an
-	// earlier result stays valid.
+	// earlier result stays valid, and the worker counts as not asked. That may be said after the challenge's end, too.
 	Fault         AttestationFault `protobuf:"varint,6,opt,name=fault,proto3,enum=filature.v1.AttestationFault" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1655,11 +1655,12 @@ func (x *RetireImage) GetReason() string {
 }
 
 // SetHoldPolicy has the pay for usage that was metered outside of a valid attestation held. By an admin. Until
-// it is set nothing is held for that, and neither a new key nor a retired image ends a result.
+// it is set nothing is held for that, and a new key does not end a result.
 type SetHoldPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// reattest_within_ms: where the result was missing or had ended, a new one within this time after the end of
-	// the job releases the pay; else the client gets the whole charge back.
+	// the job releases the pay; else the client gets the whole charge back. The time does not run out on a worker
+	// that the verifier has not asked for a result: it has this long from when it is asked.
 	ReattestWithinMs int64 `protobuf:"varint,1,opt,name=reattest_within_ms,json=reattestWithinMs,proto3" json:"reattest_within_ms,omitempty"`
 	// appeal_within_ms: where it had failed or was revoked, or the image retired, an arbiter may decide
 	// otherwise within this time; else the client gets the whole charge back.

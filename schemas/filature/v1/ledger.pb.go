@@ -583,6 +583,7 @@ type Fact struct {
 	//	*Fact_HoldPolicySet
 	//	*Fact_ImageRetired
 	//	*Fact_StandingSet
+	//	*Fact_HoldExtended
 	//	*Fact_EpochVoided
 	Body          isFact_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -1054,6 +1055,15 @@ func (x *Fact) GetStandingSet() *StandingSet {
 	return nil
 }
 
+func (x *Fact) GetHoldExtended() *HoldExtended {
+	if x != nil {
+		if x, ok := x.Body.(*Fact_HoldExtended); ok {
+			return x.HoldExtended
+		}
+	}
+	return nil
+}
+
 func (x *Fact) GetEpochVoided() *ObserveVeto {
 	if x != nil {
 		if x, ok := x.Body.(*Fact_EpochVoided); ok {
@@ -1255,6 +1265,10 @@ type Fact_StandingSet struct {
 	StandingSet *StandingSet `protobuf:"bytes,60,opt,name=standing_set,json=standingSet,proto3,oneof"`
 }
 
+type Fact_HoldExtended struct {
+	HoldExtended *HoldExtended `protobuf:"bytes,61,opt,name=hold_extended,json=holdExtended,proto3,oneof"`
+}
+
 type Fact_EpochVoided struct {
 	// Control again: a number that a root used up which the ledger never sealed.
 	EpochVoided *ObserveVeto `protobuf:"bytes,54,opt,name=epoch_voided,json=epochVoided,proto3,oneof"`
@@ -1351,6 +1365,8 @@ func (*Fact_HoldPolicySet) isFact_Body() {}
 func (*Fact_ImageRetired) isFact_Body() {}
 
 func (*Fact_StandingSet) isFact_Body() {}
+
+func (*Fact_HoldExtended) isFact_Body() {}
 
 func (*Fact_EpochVoided) isFact_Body() {}
 
@@ -1935,6 +1951,86 @@ func (x *PayReleased) GetBucketMs() int64 {
 	return 0
 }
 
+// HoldExtended lets held pay wait longer, as its worker had no chance to show anything yet: the verifier has not asked it
+// since it last passed, or not for long enough, or was itself at fault.
+type HoldExtended struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Job      []byte                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Worker   []byte                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	Provider []byte                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
+	// until_ms takes the place of Hold.until_ms.
+	UntilMs int64 `protobuf:"varint,4,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	// asked_at_ms is when the verifier asked; zero: it has not.
+	AskedAtMs     int64 `protobuf:"varint,5,opt,name=asked_at_ms,json=askedAtMs,proto3" json:"asked_at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldExtended) Reset() {
+	*x = HoldExtended{}
+	mi := &file_filature_v1_ledger_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldExtended) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldExtended) ProtoMessage() {}
+
+func (x *HoldExtended) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_v1_ledger_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldExtended.ProtoReflect.Descriptor instead.
+func (*HoldExtended) Descriptor() ([]byte, []int) {
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *HoldExtended) GetJob() []byte {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *HoldExtended) GetWorker() []byte {
+	if x != nil {
+		return x.Worker
+	}
+	return nil
+}
+
+func (x *HoldExtended) GetProvider() []byte {
+	if x != nil {
+		return x.Provider
+	}
+	return nil
+}
+
+func (x *HoldExtended) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *HoldExtended) GetAskedAtMs() int64 {
+	if x != nil {
+		return x.AskedAtMs
+	}
+	return 0
+}
+
 // PayRefused gives the whole charge back to the client, as nothing showed in time that the worker ran what it
 // should.
 type PayRefused struct {
@@ -1953,7 +2049,7 @@ type PayRefused struct {
 
 func (x *PayRefused) Reset() {
 	*x = PayRefused{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[10]
+	mi := &file_filature_v1_ledger_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2061,7 @@ func (x *PayRefused) String() string {
 func (*PayRefused) ProtoMessage() {}
 
 func (x *PayRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[10]
+	mi := &file_filature_v1_ledger_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2074,7 @@ func (x *PayRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayRefused.ProtoReflect.Descriptor instead.
 func (*PayRefused) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{10}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PayRefused) GetJob() []byte {
@@ -2046,7 +2142,7 @@ type JobDisputed struct {
 
 func (x *JobDisputed) Reset() {
 	*x = JobDisputed{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[11]
+	mi := &file_filature_v1_ledger_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2154,7 @@ func (x *JobDisputed) String() string {
 func (*JobDisputed) ProtoMessage() {}
 
 func (x *JobDisputed) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[11]
+	mi := &file_filature_v1_ledger_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2167,7 @@ func (x *JobDisputed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobDisputed.ProtoReflect.Descriptor instead.
 func (*JobDisputed) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{11}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JobDisputed) GetJob() []byte {
@@ -2145,7 +2241,7 @@ type DisputeResolved struct {
 
 func (x *DisputeResolved) Reset() {
 	*x = DisputeResolved{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[12]
+	mi := &file_filature_v1_ledger_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2157,7 +2253,7 @@ func (x *DisputeResolved) String() string {
 func (*DisputeResolved) ProtoMessage() {}
 
 func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[12]
+	mi := &file_filature_v1_ledger_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2170,7 +2266,7 @@ func (x *DisputeResolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisputeResolved.ProtoReflect.Descriptor instead.
 func (*DisputeResolved) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{12}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DisputeResolved) GetJob() []byte {
@@ -2260,7 +2356,7 @@ type EarningsMatured struct {
 
 func (x *EarningsMatured) Reset() {
 	*x = EarningsMatured{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[13]
+	mi := &file_filature_v1_ledger_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2368,7 @@ func (x *EarningsMatured) String() string {
 func (*EarningsMatured) ProtoMessage() {}
 
 func (x *EarningsMatured) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[13]
+	mi := &file_filature_v1_ledger_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2381,7 @@ func (x *EarningsMatured) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EarningsMatured.ProtoReflect.Descriptor instead.
 func (*EarningsMatured) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{13}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EarningsMatured) GetProvider() []byte {
@@ -2335,7 +2431,7 @@ type HoldbackReleased struct {
 
 func (x *HoldbackReleased) Reset() {
 	*x = HoldbackReleased{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[14]
+	mi := &file_filature_v1_ledger_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2443,7 @@ func (x *HoldbackReleased) String() string {
 func (*HoldbackReleased) ProtoMessage() {}
 
 func (x *HoldbackReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[14]
+	mi := &file_filature_v1_ledger_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2456,7 @@ func (x *HoldbackReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldbackReleased.ProtoReflect.Descriptor instead.
 func (*HoldbackReleased) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{14}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HoldbackReleased) GetProvider() []byte {
@@ -2397,7 +2493,7 @@ type HoldbackForfeited struct {
 
 func (x *HoldbackForfeited) Reset() {
 	*x = HoldbackForfeited{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[15]
+	mi := &file_filature_v1_ledger_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2409,7 +2505,7 @@ func (x *HoldbackForfeited) String() string {
 func (*HoldbackForfeited) ProtoMessage() {}
 
 func (x *HoldbackForfeited) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[15]
+	mi := &file_filature_v1_ledger_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2422,7 +2518,7 @@ func (x *HoldbackForfeited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldbackForfeited.ProtoReflect.Descriptor instead.
 func (*HoldbackForfeited) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{15}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HoldbackForfeited) GetProvider() []byte {
@@ -2465,7 +2561,7 @@ type EvidenceCounts struct {
 
 func (x *EvidenceCounts) Reset() {
 	*x = EvidenceCounts{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[16]
+	mi := &file_filature_v1_ledger_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2573,7 @@ func (x *EvidenceCounts) String() string {
 func (*EvidenceCounts) ProtoMessage() {}
 
 func (x *EvidenceCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[16]
+	mi := &file_filature_v1_ledger_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2586,7 @@ func (x *EvidenceCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvidenceCounts.ProtoReflect.Descriptor instead.
 func (*EvidenceCounts) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{16}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EvidenceCounts) GetGoodMicro() int64 {
@@ -2531,7 +2627,7 @@ type StandingSet struct {
 
 func (x *StandingSet) Reset() {
 	*x = StandingSet{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[17]
+	mi := &file_filature_v1_ledger_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2543,7 +2639,7 @@ func (x *StandingSet) String() string {
 func (*StandingSet) ProtoMessage() {}
 
 func (x *StandingSet) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[17]
+	mi := &file_filature_v1_ledger_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2556,7 +2652,7 @@ func (x *StandingSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandingSet.ProtoReflect.Descriptor instead.
 func (*StandingSet) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{17}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StandingSet) GetKind() SubjectKind {
@@ -2632,7 +2728,7 @@ type ReputationPolicySet struct {
 
 func (x *ReputationPolicySet) Reset() {
 	*x = ReputationPolicySet{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[18]
+	mi := &file_filature_v1_ledger_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2644,7 +2740,7 @@ func (x *ReputationPolicySet) String() string {
 func (*ReputationPolicySet) ProtoMessage() {}
 
 func (x *ReputationPolicySet) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[18]
+	mi := &file_filature_v1_ledger_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2657,7 +2753,7 @@ func (x *ReputationPolicySet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReputationPolicySet.ProtoReflect.Descriptor instead.
 func (*ReputationPolicySet) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{18}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReputationPolicySet) GetId() []byte {
@@ -2684,7 +2780,7 @@ type RateCardSet struct {
 
 func (x *RateCardSet) Reset() {
 	*x = RateCardSet{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[19]
+	mi := &file_filature_v1_ledger_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +2792,7 @@ func (x *RateCardSet) String() string {
 func (*RateCardSet) ProtoMessage() {}
 
 func (x *RateCardSet) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[19]
+	mi := &file_filature_v1_ledger_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +2805,7 @@ func (x *RateCardSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateCardSet.ProtoReflect.Descriptor instead.
 func (*RateCardSet) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{19}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RateCardSet) GetRateCard() []byte {
@@ -2738,7 +2834,7 @@ type AttestationExpired struct {
 
 func (x *AttestationExpired) Reset() {
 	*x = AttestationExpired{}
-	mi := &file_filature_v1_ledger_proto_msgTypes[20]
+	mi := &file_filature_v1_ledger_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2750,7 +2846,7 @@ func (x *AttestationExpired) String() string {
 func (*AttestationExpired) ProtoMessage() {}
 
 func (x *AttestationExpired) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_v1_ledger_proto_msgTypes[20]
+	mi := &file_filature_v1_ledger_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2763,7 +2859,7 @@ func (x *AttestationExpired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttestationExpired.ProtoReflect.Descriptor instead.
 func (*AttestationExpired) Descriptor() ([]byte, []int) {
-	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{20}
+	return file_filature_v1_ledger_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AttestationExpired) GetWorker() []byte {
@@ -2807,7 +2903,7 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x06signer\x18\x03 \x01(\fB\b\x88\xb5\x18 \x98\xb5\x18\x01R\x06signer\x12\x1a\n" +
 	"\bsequence\x18\x04 \x01(\x04R\bsequence\x126\n" +
 	"\arefusal\x18\x05 \x01(\v2\x16.filature.v1.RejectionB\x04\x98\xb5\x18\x01R\arefusal\x12.\n" +
-	"\x05facts\x18\x06 \x03(\v2\x11.filature.v1.FactB\x05\x90\xb5\x18\xec\x0eR\x05facts\"\xcd\x19\n" +
+	"\x05facts\x18\x06 \x03(\v2\x11.filature.v1.FactB\x05\x90\xb5\x18\xec\x0eR\x05facts\"\x8f\x1a\n" +
 	"\x04Fact\x12\x14\n" +
 	"\x05claim\x18\x01 \x01(\rR\x05claim\x127\n" +
 	"\bpostings\x18\x02 \x03(\v2\x14.filature.v1.PostingB\x05\x90\xb5\x18\x80@R\bpostings\x126\n" +
@@ -2864,7 +2960,8 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\x15reputation_policy_set\x183 \x01(\v2 .filature.v1.ReputationPolicySetH\x00R\x13reputationPolicySet\x12D\n" +
 	"\x0fhold_policy_set\x184 \x01(\v2\x1a.filature.v1.SetHoldPolicyH\x00R\rholdPolicySet\x12?\n" +
 	"\rimage_retired\x185 \x01(\v2\x18.filature.v1.RetireImageH\x00R\fimageRetired\x12=\n" +
-	"\fstanding_set\x18< \x01(\v2\x18.filature.v1.StandingSetH\x00R\vstandingSet\x12=\n" +
+	"\fstanding_set\x18< \x01(\v2\x18.filature.v1.StandingSetH\x00R\vstandingSet\x12@\n" +
+	"\rhold_extended\x18= \x01(\v2\x19.filature.v1.HoldExtendedH\x00R\fholdExtended\x12=\n" +
 	"\fepoch_voided\x186 \x01(\v2\x18.filature.v1.ObserveVetoH\x00R\vepochVoidedB\x06\n" +
 	"\x04body\"\x99\x01\n" +
 	"\tRejection\x12+\n" +
@@ -2921,7 +3018,13 @@ const file_filature_v1_ledger_proto_rawDesc = "" +
 	"\bprovider\x18\x03 \x01(\fB\x04\x88\xb5\x18 R\bprovider\x12\x1f\n" +
 	"\vamount_nano\x18\x04 \x01(\x03R\n" +
 	"amountNano\x12\x1b\n" +
-	"\tbucket_ms\x18\x05 \x01(\x03R\bbucketMs\"\x83\x02\n" +
+	"\tbucket_ms\x18\x05 \x01(\x03R\bbucketMs\"\xa1\x01\n" +
+	"\fHoldExtended\x12\x16\n" +
+	"\x03job\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x03job\x12\x1c\n" +
+	"\x06worker\x18\x02 \x01(\fB\x04\x88\xb5\x18 R\x06worker\x12 \n" +
+	"\bprovider\x18\x03 \x01(\fB\x04\x88\xb5\x18 R\bprovider\x12\x19\n" +
+	"\buntil_ms\x18\x04 \x01(\x03R\auntilMs\x12\x1e\n" +
+	"\vasked_at_ms\x18\x05 \x01(\x03R\taskedAtMs\"\x83\x02\n" +
 	"\n" +
 	"PayRefused\x12\x16\n" +
 	"\x03job\x18\x01 \x01(\fB\x04\x88\xb5\x18 R\x03job\x12\x1e\n" +
@@ -3068,7 +3171,7 @@ func file_filature_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_filature_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_filature_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_filature_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_filature_v1_ledger_proto_goTypes = []any{
 	(Reason)(0),                  // 0: filature.v1.Reason
 	(ForfeitCause)(0),            // 1: filature.v1.ForfeitCause
@@ -3082,129 +3185,131 @@ var file_filature_v1_ledger_proto_goTypes = []any{
 	(*JobClosed)(nil),            // 9: filature.v1.JobClosed
 	(*Hold)(nil),                 // 10: filature.v1.Hold
 	(*PayReleased)(nil),          // 11: filature.v1.PayReleased
-	(*PayRefused)(nil),           // 12: filature.v1.PayRefused
-	(*JobDisputed)(nil),          // 13: filature.v1.JobDisputed
-	(*DisputeResolved)(nil),      // 14: filature.v1.DisputeResolved
-	(*EarningsMatured)(nil),      // 15: filature.v1.EarningsMatured
-	(*HoldbackReleased)(nil),     // 16: filature.v1.HoldbackReleased
-	(*HoldbackForfeited)(nil),    // 17: filature.v1.HoldbackForfeited
-	(*EvidenceCounts)(nil),       // 18: filature.v1.EvidenceCounts
-	(*StandingSet)(nil),          // 19: filature.v1.StandingSet
-	(*ReputationPolicySet)(nil),  // 20: filature.v1.ReputationPolicySet
-	(*RateCardSet)(nil),          // 21: filature.v1.RateCardSet
-	(*AttestationExpired)(nil),   // 22: filature.v1.AttestationExpired
-	(*Genesis)(nil),              // 23: filature.v1.Genesis
-	(*Posting)(nil),              // 24: filature.v1.Posting
-	(*OpenAccount)(nil),          // 25: filature.v1.OpenAccount
-	(*ObserveDeposit)(nil),       // 26: filature.v1.ObserveDeposit
-	(*RequestWithdrawal)(nil),    // 27: filature.v1.RequestWithdrawal
-	(*StartJob)(nil),             // 28: filature.v1.StartJob
-	(*MeterJob)(nil),             // 29: filature.v1.MeterJob
-	(*Adjust)(nil),               // 30: filature.v1.Adjust
-	(*Tick)(nil),                 // 31: filature.v1.Tick
-	(*SetNetwork)(nil),           // 32: filature.v1.SetNetwork
-	(*SetDisputePolicy)(nil),     // 33: filature.v1.SetDisputePolicy
-	(*SetOperator)(nil),          // 34: filature.v1.SetOperator
-	(*ListModel)(nil),            // 35: filature.v1.ListModel
-	(*RegisterClient)(nil),       // 36: filature.v1.RegisterClient
-	(*RegisterProvider)(nil),     // 37: filature.v1.RegisterProvider
-	(*RegisterWorker)(nil),       // 38: filature.v1.RegisterWorker
-	(*RotateKey)(nil),            // 39: filature.v1.RotateKey
-	(*Retire)(nil),               // 40: filature.v1.Retire
-	(*SetOffer)(nil),             // 41: filature.v1.SetOffer
-	(*ChallengeAttestation)(nil), // 42: filature.v1.ChallengeAttestation
-	(*PassAttestation)(nil),      // 43: filature.v1.PassAttestation
-	(*FailAttestation)(nil),      // 44: filature.v1.FailAttestation
-	(*RevokeAttestation)(nil),    // 45: filature.v1.RevokeAttestation
-	(*SealBatch)(nil),            // 46: filature.v1.SealBatch
-	(*ObserveProposal)(nil),      // 47: filature.v1.ObserveProposal
-	(*ObserveActivation)(nil),    // 48: filature.v1.ObserveActivation
-	(*ObserveVeto)(nil),          // 49: filature.v1.ObserveVeto
-	(*ObservePayout)(nil),        // 50: filature.v1.ObservePayout
-	(*SetHoldPolicy)(nil),        // 51: filature.v1.SetHoldPolicy
-	(*RetireImage)(nil),          // 52: filature.v1.RetireImage
-	(*SubmitJob)(nil),            // 53: filature.v1.SubmitJob
-	(*Usage)(nil),                // 54: filature.v1.Usage
-	(FailureReason)(0),           // 55: filature.v1.FailureReason
-	(UnattestedCause)(0),         // 56: filature.v1.UnattestedCause
-	(DisputeReason)(0),           // 57: filature.v1.DisputeReason
-	(SubjectKind)(0),             // 58: filature.v1.SubjectKind
-	(*ReputationPolicy)(nil),     // 59: filature.v1.ReputationPolicy
-	(*RateCard)(nil),             // 60: filature.v1.RateCard
+	(*HoldExtended)(nil),         // 12: filature.v1.HoldExtended
+	(*PayRefused)(nil),           // 13: filature.v1.PayRefused
+	(*JobDisputed)(nil),          // 14: filature.v1.JobDisputed
+	(*DisputeResolved)(nil),      // 15: filature.v1.DisputeResolved
+	(*EarningsMatured)(nil),      // 16: filature.v1.EarningsMatured
+	(*HoldbackReleased)(nil),     // 17: filature.v1.HoldbackReleased
+	(*HoldbackForfeited)(nil),    // 18: filature.v1.HoldbackForfeited
+	(*EvidenceCounts)(nil),       // 19: filature.v1.EvidenceCounts
+	(*StandingSet)(nil),          // 20: filature.v1.StandingSet
+	(*ReputationPolicySet)(nil),  // 21: filature.v1.ReputationPolicySet
+	(*RateCardSet)(nil),          // 22: filature.v1.RateCardSet
+	(*AttestationExpired)(nil),   // 23: filature.v1.AttestationExpired
+	(*Genesis)(nil),              // 24: filature.v1.Genesis
+	(*Posting)(nil),              // 25: filature.v1.Posting
+	(*OpenAccount)(nil),          // 26: filature.v1.OpenAccount
+	(*ObserveDeposit)(nil),       // 27: filature.v1.ObserveDeposit
+	(*RequestWithdrawal)(nil),    // 28: filature.v1.RequestWithdrawal
+	(*StartJob)(nil),             // 29: filature.v1.StartJob
+	(*MeterJob)(nil),             // 30: filature.v1.MeterJob
+	(*Adjust)(nil),               // 31: filature.v1.Adjust
+	(*Tick)(nil),                 // 32: filature.v1.Tick
+	(*SetNetwork)(nil),           // 33: filature.v1.SetNetwork
+	(*SetDisputePolicy)(nil),     // 34: filature.v1.SetDisputePolicy
+	(*SetOperator)(nil),          // 35: filature.v1.SetOperator
+	(*ListModel)(nil),            // 36: filature.v1.ListModel
+	(*RegisterClient)(nil),       // 37: filature.v1.RegisterClient
+	(*RegisterProvider)(nil),     // 38: filature.v1.RegisterProvider
+	(*RegisterWorker)(nil),       // 39: filature.v1.RegisterWorker
+	(*RotateKey)(nil),            // 40: filature.v1.RotateKey
+	(*Retire)(nil),               // 41: filature.v1.Retire
+	(*SetOffer)(nil),             // 42: filature.v1.SetOffer
+	(*ChallengeAttestation)(nil), // 43: filature.v1.ChallengeAttestation
+	(*PassAttestation)(nil),      // 44: filature.v1.PassAttestation
+	(*FailAttestation)(nil),      // 45: filature.v1.FailAttestation
+	(*RevokeAttestation)(nil),    // 46: filature.v1.RevokeAttestation
+	(*SealBatch)(nil),            // 47: filature.v1.SealBatch
+	(*ObserveProposal)(nil),      // 48: filature.v1.ObserveProposal
+	(*ObserveActivation)(nil),    // 49: filature.v1.ObserveActivation
+	(*ObserveVeto)(nil),          // 50: filature.v1.ObserveVeto
+	(*ObservePayout)(nil),        // 51: filature.v1.ObservePayout
+	(*SetHoldPolicy)(nil),        // 52: filature.v1.SetHoldPolicy
+	(*RetireImage)(nil),          // 53: filature.v1.RetireImage
+	(*SubmitJob)(nil),            // 54: filature.v1.SubmitJob
+	(*Usage)(nil),                // 55: filature.v1.Usage
+	(FailureReason)(0),           // 56: filature.v1.FailureReason
+	(UnattestedCause)(0),         // 57: filature.v1.UnattestedCause
+	(DisputeReason)(0),           // 58: filature.v1.DisputeReason
+	(SubjectKind)(0),             // 59: filature.v1.SubjectKind
+	(*ReputationPolicy)(nil),     // 60: filature.v1.ReputationPolicy
+	(*RateCard)(nil),             // 61: filature.v1.RateCard
 }
 var file_filature_v1_ledger_proto_depIdxs = []int32{
-	23, // 0: filature.v1.Entry.genesis:type_name -> filature.v1.Genesis
+	24, // 0: filature.v1.Entry.genesis:type_name -> filature.v1.Genesis
 	4,  // 1: filature.v1.Entry.answer:type_name -> filature.v1.Answer
 	3,  // 2: filature.v1.Entry.pin:type_name -> filature.v1.Pin
 	6,  // 3: filature.v1.Answer.refusal:type_name -> filature.v1.Rejection
 	5,  // 4: filature.v1.Answer.facts:type_name -> filature.v1.Fact
-	24, // 5: filature.v1.Fact.postings:type_name -> filature.v1.Posting
+	25, // 5: filature.v1.Fact.postings:type_name -> filature.v1.Posting
 	6,  // 6: filature.v1.Fact.rejection:type_name -> filature.v1.Rejection
-	25, // 7: filature.v1.Fact.account_opened:type_name -> filature.v1.OpenAccount
-	26, // 8: filature.v1.Fact.account_funded:type_name -> filature.v1.ObserveDeposit
-	27, // 9: filature.v1.Fact.withdrawal_accepted:type_name -> filature.v1.RequestWithdrawal
+	26, // 7: filature.v1.Fact.account_opened:type_name -> filature.v1.OpenAccount
+	27, // 8: filature.v1.Fact.account_funded:type_name -> filature.v1.ObserveDeposit
+	28, // 9: filature.v1.Fact.withdrawal_accepted:type_name -> filature.v1.RequestWithdrawal
 	7,  // 10: filature.v1.Fact.job_submitted:type_name -> filature.v1.JobSubmitted
 	8,  // 11: filature.v1.Fact.job_assigned:type_name -> filature.v1.JobAssigned
-	28, // 12: filature.v1.Fact.job_started:type_name -> filature.v1.StartJob
-	29, // 13: filature.v1.Fact.job_metered:type_name -> filature.v1.MeterJob
+	29, // 12: filature.v1.Fact.job_started:type_name -> filature.v1.StartJob
+	30, // 13: filature.v1.Fact.job_metered:type_name -> filature.v1.MeterJob
 	9,  // 14: filature.v1.Fact.job_completed:type_name -> filature.v1.JobClosed
 	9,  // 15: filature.v1.Fact.job_failed:type_name -> filature.v1.JobClosed
 	9,  // 16: filature.v1.Fact.job_cancelled:type_name -> filature.v1.JobClosed
 	9,  // 17: filature.v1.Fact.job_expired:type_name -> filature.v1.JobClosed
-	13, // 18: filature.v1.Fact.job_disputed:type_name -> filature.v1.JobDisputed
-	14, // 19: filature.v1.Fact.dispute_resolved:type_name -> filature.v1.DisputeResolved
-	30, // 20: filature.v1.Fact.adjusted:type_name -> filature.v1.Adjust
-	15, // 21: filature.v1.Fact.earnings_matured:type_name -> filature.v1.EarningsMatured
+	14, // 18: filature.v1.Fact.job_disputed:type_name -> filature.v1.JobDisputed
+	15, // 19: filature.v1.Fact.dispute_resolved:type_name -> filature.v1.DisputeResolved
+	31, // 20: filature.v1.Fact.adjusted:type_name -> filature.v1.Adjust
+	16, // 21: filature.v1.Fact.earnings_matured:type_name -> filature.v1.EarningsMatured
 	11, // 22: filature.v1.Fact.pay_released:type_name -> filature.v1.PayReleased
-	12, // 23: filature.v1.Fact.pay_refused:type_name -> filature.v1.PayRefused
-	16, // 24: filature.v1.Fact.holdback_released:type_name -> filature.v1.HoldbackReleased
-	17, // 25: filature.v1.Fact.holdback_forfeited:type_name -> filature.v1.HoldbackForfeited
-	31, // 26: filature.v1.Fact.ticked:type_name -> filature.v1.Tick
-	32, // 27: filature.v1.Fact.network_set:type_name -> filature.v1.SetNetwork
-	21, // 28: filature.v1.Fact.rate_card_set:type_name -> filature.v1.RateCardSet
-	33, // 29: filature.v1.Fact.dispute_policy_set:type_name -> filature.v1.SetDisputePolicy
-	34, // 30: filature.v1.Fact.operator_set:type_name -> filature.v1.SetOperator
-	35, // 31: filature.v1.Fact.model_listed:type_name -> filature.v1.ListModel
-	36, // 32: filature.v1.Fact.client_registered:type_name -> filature.v1.RegisterClient
-	37, // 33: filature.v1.Fact.provider_registered:type_name -> filature.v1.RegisterProvider
-	38, // 34: filature.v1.Fact.worker_registered:type_name -> filature.v1.RegisterWorker
-	39, // 35: filature.v1.Fact.key_rotated:type_name -> filature.v1.RotateKey
-	40, // 36: filature.v1.Fact.retired:type_name -> filature.v1.Retire
-	41, // 37: filature.v1.Fact.offer_set:type_name -> filature.v1.SetOffer
-	42, // 38: filature.v1.Fact.attestation_challenged:type_name -> filature.v1.ChallengeAttestation
-	43, // 39: filature.v1.Fact.attestation_passed:type_name -> filature.v1.PassAttestation
-	44, // 40: filature.v1.Fact.attestation_failed:type_name -> filature.v1.FailAttestation
-	45, // 41: filature.v1.Fact.attestation_revoked:type_name -> filature.v1.RevokeAttestation
-	22, // 42: filature.v1.Fact.attestation_expired:type_name -> filature.v1.AttestationExpired
-	46, // 43: filature.v1.Fact.batch_sealed:type_name -> filature.v1.SealBatch
-	47, // 44: filature.v1.Fact.batch_proposed:type_name -> filature.v1.ObserveProposal
-	48, // 45: filature.v1.Fact.batch_activated:type_name -> filature.v1.ObserveActivation
-	49, // 46: filature.v1.Fact.batch_vetoed:type_name -> filature.v1.ObserveVeto
-	50, // 47: filature.v1.Fact.payout_observed:type_name -> filature.v1.ObservePayout
-	20, // 48: filature.v1.Fact.reputation_policy_set:type_name -> filature.v1.ReputationPolicySet
-	51, // 49: filature.v1.Fact.hold_policy_set:type_name -> filature.v1.SetHoldPolicy
-	52, // 50: filature.v1.Fact.image_retired:type_name -> filature.v1.RetireImage
-	19, // 51: filature.v1.Fact.standing_set:type_name -> filature.v1.StandingSet
-	49, // 52: filature.v1.Fact.epoch_voided:type_name -> filature.v1.ObserveVeto
-	0,  // 53: filature.v1.Rejection.reason:type_name -> filature.v1.Reason
-	53, // 54: filature.v1.JobSubmitted.terms:type_name -> filature.v1.SubmitJob
-	54, // 55: filature.v1.JobClosed.usage:type_name -> filature.v1.Usage
-	55, // 56: filature.v1.JobClosed.failure:type_name -> filature.v1.FailureReason
-	10, // 57: filature.v1.JobClosed.hold:type_name -> filature.v1.Hold
-	56, // 58: filature.v1.Hold.cause:type_name -> filature.v1.UnattestedCause
-	56, // 59: filature.v1.PayRefused.cause:type_name -> filature.v1.UnattestedCause
-	57, // 60: filature.v1.JobDisputed.reason:type_name -> filature.v1.DisputeReason
-	1,  // 61: filature.v1.HoldbackForfeited.cause:type_name -> filature.v1.ForfeitCause
-	58, // 62: filature.v1.StandingSet.kind:type_name -> filature.v1.SubjectKind
-	18, // 63: filature.v1.StandingSet.dimensions:type_name -> filature.v1.EvidenceCounts
-	59, // 64: filature.v1.ReputationPolicySet.policy:type_name -> filature.v1.ReputationPolicy
-	60, // 65: filature.v1.RateCardSet.card:type_name -> filature.v1.RateCard
-	56, // 66: filature.v1.AttestationExpired.cause:type_name -> filature.v1.UnattestedCause
-	67, // [67:67] is the sub-list for method output_type
-	67, // [67:67] is the sub-list for method input_type
-	67, // [67:67] is the sub-list for extension type_name
-	67, // [67:67] is the sub-list for extension extendee
-	0,  // [0:67] is the sub-list for field type_name
+	13, // 23: filature.v1.Fact.pay_refused:type_name -> filature.v1.PayRefused
+	17, // 24: filature.v1.Fact.holdback_released:type_name -> filature.v1.HoldbackReleased
+	18, // 25: filature.v1.Fact.holdback_forfeited:type_name -> filature.v1.HoldbackForfeited
+	32, // 26: filature.v1.Fact.ticked:type_name -> filature.v1.Tick
+	33, // 27: filature.v1.Fact.network_set:type_name -> filature.v1.SetNetwork
+	22, // 28: filature.v1.Fact.rate_card_set:type_name -> filature.v1.RateCardSet
+	34, // 29: filature.v1.Fact.dispute_policy_set:type_name -> filature.v1.SetDisputePolicy
+	35, // 30: filature.v1.Fact.operator_set:type_name -> filature.v1.SetOperator
+	36, // 31: filature.v1.Fact.model_listed:type_name -> filature.v1.ListModel
+	37, // 32: filature.v1.Fact.client_registered:type_name -> filature.v1.RegisterClient
+	38, // 33: filature.v1.Fact.provider_registered:type_name -> filature.v1.RegisterProvider
+	39, // 34: filature.v1.Fact.worker_registered:type_name -> filature.v1.RegisterWorker
+	40, // 35: filature.v1.Fact.key_rotated:type_name -> filature.v1.RotateKey
+	41, // 36: filature.v1.Fact.retired:type_name -> filature.v1.Retire
+	42, // 37: filature.v1.Fact.offer_set:type_name -> filature.v1.SetOffer
+	43, // 38: filature.v1.Fact.attestation_challenged:type_name -> filature.v1.ChallengeAttestation
+	44, // 39: filature.v1.Fact.attestation_passed:type_name -> filature.v1.PassAttestation
+	45, // 40: filature.v1.Fact.attestation_failed:type_name -> filature.v1.FailAttestation
+	46, // 41: filature.v1.Fact.attestation_revoked:type_name -> filature.v1.RevokeAttestation
+	23, // 42: filature.v1.Fact.attestation_expired:type_name -> filature.v1.AttestationExpired
+	47, // 43: filature.v1.Fact.batch_sealed:type_name -> filature.v1.SealBatch
+	48, // 44: filature.v1.Fact.batch_proposed:type_name -> filature.v1.ObserveProposal
+	49, // 45: filature.v1.Fact.batch_activated:type_name -> filature.v1.ObserveActivation
+	50, // 46: filature.v1.Fact.batch_vetoed:type_name -> filature.v1.ObserveVeto
+	51, // 47: filature.v1.Fact.payout_observed:type_name -> filature.v1.ObservePayout
+	21, // 48: filature.v1.Fact.reputation_policy_set:type_name -> filature.v1.ReputationPolicySet
+	52, // 49: filature.v1.Fact.hold_policy_set:type_name -> filature.v1.SetHoldPolicy
+	53, // 50: filature.v1.Fact.image_retired:type_name -> filature.v1.RetireImage
+	20, // 51: filature.v1.Fact.standing_set:type_name -> filature.v1.StandingSet
+	12, // 52: filature.v1.Fact.hold_extended:type_name -> filature.v1.HoldExtended
+	50, // 53: filature.v1.Fact.epoch_voided:type_name -> filature.v1.ObserveVeto
+	0,  // 54: filature.v1.Rejection.reason:type_name -> filature.v1.Reason
+	54, // 55: filature.v1.JobSubmitted.terms:type_name -> filature.v1.SubmitJob
+	55, // 56: filature.v1.JobClosed.usage:type_name -> filature.v1.Usage
+	56, // 57: filature.v1.JobClosed.failure:type_name -> filature.v1.FailureReason
+	10, // 58: filature.v1.JobClosed.hold:type_name -> filature.v1.Hold
+	57, // 59: filature.v1.Hold.cause:type_name -> filature.v1.UnattestedCause
+	57, // 60: filature.v1.PayRefused.cause:type_name -> filature.v1.UnattestedCause
+	58, // 61: filature.v1.JobDisputed.reason:type_name -> filature.v1.DisputeReason
+	1,  // 62: filature.v1.HoldbackForfeited.cause:type_name -> filature.v1.ForfeitCause
+	59, // 63: filature.v1.StandingSet.kind:type_name -> filature.v1.SubjectKind
+	19, // 64: filature.v1.StandingSet.dimensions:type_name -> filature.v1.EvidenceCounts
+	60, // 65: filature.v1.ReputationPolicySet.policy:type_name -> filature.v1.ReputationPolicy
+	61, // 66: filature.v1.RateCardSet.card:type_name -> filature.v1.RateCard
+	57, // 67: filature.v1.AttestationExpired.cause:type_name -> filature.v1.UnattestedCause
+	68, // [68:68] is the sub-list for method output_type
+	68, // [68:68] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_filature_v1_ledger_proto_init() }
@@ -3268,6 +3373,7 @@ func file_filature_v1_ledger_proto_init() {
 		(*Fact_HoldPolicySet)(nil),
 		(*Fact_ImageRetired)(nil),
 		(*Fact_StandingSet)(nil),
+		(*Fact_HoldExtended)(nil),
 		(*Fact_EpochVoided)(nil),
 	}
 	type x struct{}
@@ -3276,7 +3382,7 @@ func file_filature_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filature_v1_ledger_proto_rawDesc), len(file_filature_v1_ledger_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

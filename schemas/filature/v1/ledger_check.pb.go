@@ -531,6 +531,13 @@ func (m *Fact) Check() error {
 		if err := body.StandingSet.Check(); err != nil {
 			return under("standing_set", err)
 		}
+	case *Fact_HoldExtended:
+		if body.HoldExtended == nil {
+			return missing("hold_extended")
+		}
+		if err := body.HoldExtended.Check(); err != nil {
+			return under("hold_extended", err)
+		}
 	case *Fact_EpochVoided:
 		if body.EpochVoided == nil {
 			return missing("epoch_voided")
@@ -706,6 +713,23 @@ func (m *Hold) Check() error {
 
 // Check returns a *FieldError where the message breaks a limit of the schema.
 func (m *PayReleased) Check() error {
+	if len(m.unknownFields) != 0 {
+		return unknownField(m.unknownFields)
+	}
+	if n := len(m.Job); n != 32 {
+		return wrongSize("job", n, 32)
+	}
+	if n := len(m.Worker); n != 32 {
+		return wrongSize("worker", n, 32)
+	}
+	if n := len(m.Provider); n != 32 {
+		return wrongSize("provider", n, 32)
+	}
+	return nil
+}
+
+// Check returns a *FieldError where the message breaks a limit of the schema.
+func (m *HoldExtended) Check() error {
 	if len(m.unknownFields) != 0 {
 		return unknownField(m.unknownFields)
 	}
