@@ -2,6 +2,7 @@ package ton
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/xssnick/tonutils-go/tlb"
 
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
 )
 
 // Event is one thing that the vault told the world: Deposit, RootProposed, RootActivated, RootVetoed,
@@ -210,4 +212,36 @@ func parseEvent(place Place, message *tlb.ExternalMessageOut) (event Event, err 
 		}
 	}
 	return event, r.end()
+}
+
+// ErrNeverActivated says that no root of an epoch was ever activated: the vault has not got so far, or it was vetoed.
+var ErrNeverActivated = errors.New("no root of this epoch was ever activated")
+
+// Activated returns the root that the vault activated under an epoch. Of one that is not active any more it reads the
+// history. It is ErrNeverActivated where there is none.
+func (v *Vault) Activated(ctx context.Context, epoch uint32) (settlement.OnChain, error) {
+	state, err := v.State(ctx)
+	if err != nil {
+		return settlement.OnChain{}, err
+	}
+	if state.Active.Epoch == epoch {
+		return settlement.OnChain(state.Active), nil
+	}
+	history := v.History(0)
+	for before := uint64(0); epoch < state.Active.Epoch; {
+		events, upTo, err := history.Next(ctx)
+		if err != nil {
+			return settlement.OnChain{}, err
+		}
+		for _, event := range events {
+			if activated, is := event.(RootActivated); is && activated.Epoch == epoch {
+				return settlement.OnChain(activated.Root), nil
+			}
+		}
+		if len(events) == 0 && upTo == before {
+			break
+		}
+		before = upTo
+	}
+	return settlement.OnChain{}, fmt.Errorf("vault %s, epoch %d: %w", v.self, epoch, ErrNeverActivated)
 }

@@ -19,15 +19,16 @@ import (
 // docs/operations.md and filature.example.toml explain the keys, and a test holds the example to this
 // struct. A relative path is taken from the folder of the file.
 type config struct {
-	Kafka      kafkaConfig      `toml:"kafka"`
-	Postgres   postgresConfig   `toml:"postgres"`
-	TON        tonConfig        `toml:"ton"`
-	Keys       keysConfig       `toml:"keys"`
-	HTTP       httpConfig       `toml:"http"`
-	Settlement settlementConfig `toml:"settlement"`
-	Network    networkConfig    `toml:"network"`
-	Log        logConfig        `toml:"log"`
-	Webhooks   []webhookConfig  `toml:"webhooks"`
+	Kafka        kafkaConfig        `toml:"kafka"`
+	Postgres     postgresConfig     `toml:"postgres"`
+	TON          tonConfig          `toml:"ton"`
+	Keys         keysConfig         `toml:"keys"`
+	HTTP         httpConfig         `toml:"http"`
+	Settlement   settlementConfig   `toml:"settlement"`
+	Transparency transparencyConfig `toml:"transparency"`
+	Network      networkConfig      `toml:"network"`
+	Log          logConfig          `toml:"log"`
+	Webhooks     []webhookConfig    `toml:"webhooks"`
 
 	// overridden says which environment variable set a key.
 	overridden map[string]string
@@ -88,6 +89,13 @@ type settlementConfig struct {
 	ClaimBudget  coins    `toml:"claim_budget"`
 }
 
+// transparencyConfig is where the ledger's trees are published.
+type transparencyConfig struct {
+	Folder filePath `toml:"folder"`
+	Every  duration `toml:"every"`
+	Policy filePath `toml:"policy"`
+}
+
 // networkConfig is what a network is founded with. Later it says nothing.
 type networkConfig struct {
 	Name               string   `toml:"name"`
@@ -124,6 +132,7 @@ func defaultConfig() *config {
 			BatchEvery: duration{Duration: time.Hour}, ClaimFor: true,
 			ClaimAtLeast: coins{Nano: 1}, ClaimAfter: duration{Duration: day}, ClaimBudget: coins{Nano: 20 * domain.Coin},
 		},
+		Transparency: transparencyConfig{Every: duration{Duration: time.Second}},
 		Network: networkConfig{
 			Name: "filature", DisputeWindow: duration{Duration: day}, Bucket: duration{Duration: time.Hour},
 			Threshold: coins{Nano: domain.Coin}, Delay: duration{Duration: 10 * time.Minute}, VaultFloat: coins{Nano: 10 * domain.Coin},

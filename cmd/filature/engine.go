@@ -46,6 +46,8 @@ type parts struct {
 	certificate *tls.Certificate
 	// streams is where a relay publishes; nil where there is none.
 	streams *outlet
+	// publishing is where a publisher publishes; nil where there is none.
+	publishing *publishing
 	// pollChain is how often watcher and settler look at the chain.
 	pollChain time.Duration
 	// share calls work for each shard that falls to this process, in a goroutine of its own, until the context
@@ -193,6 +195,9 @@ func (e *engine) run(ctx context.Context) error {
 		}
 		if e.roles[roleSettler] {
 			group.Go(func() error { return e.lead(ctx, roleSettler, e.settle) })
+		}
+		if e.roles[rolePublisher] {
+			group.Go(func() error { return e.lead(ctx, rolePublisher, e.publish) })
 		}
 		return nil
 	})

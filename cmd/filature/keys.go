@@ -16,7 +16,8 @@ import (
 )
 
 // operators are the keys of an embedded network, and the role that each is given at its founding. The
-// operator is named in the genesis; treasury and guardian are wallets, and say nothing in the ledger.
+// operator is named in the genesis; treasury and guardian are wallets, log
+// signs the ledger's checkpoints, and none of the three says anything in the ledger.
 var operators = []struct {
 	name string
 	role v1.Role
@@ -31,6 +32,7 @@ var operators = []struct {
 	{"treasurer", v1.Role_ROLE_TREASURER},
 	{"treasury", v1.Role_ROLE_UNSPECIFIED},
 	{"guardian", v1.Role_ROLE_UNSPECIFIED},
+	{logKey, v1.Role_ROLE_UNSPECIFIED},
 }
 
 // keysOf are the keys that a role speaks with.
@@ -42,6 +44,8 @@ func keysOf(r role) []string {
 		return []string{"watcher"}
 	case roleSettler:
 		return []string{"settler", "treasury"}
+	case rolePublisher:
+		return []string{logKey}
 	case roleGateway, roleProjector, roleRelay, roleAPI:
 	}
 	return nil

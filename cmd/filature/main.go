@@ -32,7 +32,10 @@ type program struct {
 	Init    initCmd    `cmd:"" help:"Found a network on Kafka, PostgreSQL and TON."`
 	Emit    emitCmd    `cmd:"" help:"Sign claims, one a line, and deliver them; what is not taken waits on disk."`
 	Audit   auditCmd   `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
-	Prove   proveCmd   `cmd:"" help:"Prove what is in the books: prove payout."`
+	Prove   proveCmd   `cmd:"" help:"Prove to strangers what a payee is owed, or what the ledger says of a job."`
+	Verify  verifyCmd  `cmd:"" help:"Check a proof, with nothing but public keys or a lite-server."`
+	Publish publishCmd `cmd:"" help:"Publish the ledger's Merkle trees: signed checkpoints, and tiles for any web server."`
+	Witness witnessCmd `cmd:"" help:"Cosign checkpoints of other people's logs that go on from those before."`
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
 	Attest  attestCmd  `cmd:"" help:"Say what a worker's evidence proves: attest verify."`
 	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own; look at a vault; veto, pause and unpause it."`

@@ -53,6 +53,11 @@ func openProduction(ctx context.Context, c *config, r roles) (p parts, err error
 			return p, err
 		}
 	}
+	if r[rolePublisher] {
+		if err := p.publishes(c.Transparency); err != nil {
+			return p, err
+		}
+	}
 	if r[roleRelay] {
 		err = p.openStreams(ctx, c)
 	}

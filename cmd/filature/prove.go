@@ -18,6 +18,8 @@ import (
 // proveCmd proves what is in the books to somebody who trusts nobody.
 type proveCmd struct {
 	Payout provePayoutCmd `cmd:"" help:"Prove a payee's amount against a batch's payout root, and say how to claim it."`
+	Job    proveJobCmd    `cmd:"" help:"Prove what the ledger decided about a job."`
+	Fact   proveFactCmd   `cmd:"" help:"Prove that an entry is in the ledger."`
 }
 
 // provePayoutCmd proves one payee's amount.
@@ -26,6 +28,7 @@ type provePayoutCmd struct {
 	Data  string `required:"true" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
 	Batch uint32 `help:"Batch to prove it in. Default: the one that is active."`
 	Out   string `type:"path" help:"Also write the proof, a bag of cells as the vault takes it, to this file."`
+	Proof string `type:"path" help:"Also write a proof file, for filature verify."`
 	JSON  bool   `help:"Print JSON."`
 }
 
@@ -106,6 +109,11 @@ func (c *provePayoutCmd) prove(ctx context.Context, store projections.Store, pay
 	}
 	if c.Out != "" {
 		if err := os.WriteFile(c.Out, proof, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if c.Proof != "" {
+		if err := provePayout(ctx, ledgerFlags{Data: c.Data}, number, payee, amount, proof, c.Proof); err != nil {
 			return nil, err
 		}
 	}

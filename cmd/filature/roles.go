@@ -15,21 +15,23 @@ const (
 	roleSettler   role = "settler"   // seals batches and pays; one at a time
 	roleWatcher   role = "watcher"   // books what happened on chain; one at a time
 	roleRelay     role = "relay"     // publishes streams and calls webhooks; processes share the shards
+	rolePublisher role = "publisher" // publishes the ledger's trees; one at a time
 	roleAPI       role = "api"       // answers questions and streams completions over HTTP
 )
 
 // everyRole is what a process does that is told nothing else.
-var everyRole = []role{roleGateway, roleClerk, roleProjector, roleSettler, roleWatcher, roleRelay, roleAPI}
+var everyRole = []role{roleGateway, roleClerk, roleProjector, roleSettler, roleWatcher, roleRelay, rolePublisher, roleAPI}
 
 // roles are what one process does.
 type roles map[role]bool
 
 func allRoles() roles { return rolesOf(everyRole...) }
 
-// embeddedRoles is all but the relay: a folder has no topics.
+// embeddedRoles is all but the relay, as a folder has no topics, and the publisher, unless somebody wants one.
 func embeddedRoles() roles {
 	r := allRoles()
 	delete(r, roleRelay)
+	delete(r, rolePublisher)
 	return r
 }
 

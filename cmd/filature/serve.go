@@ -26,10 +26,12 @@ import (
 type serveCmd struct {
 	Data   string   `required:"true" xor:"where" type:"path" help:"Run all of it in this process, on a folder of its own. Made if it is missing."`
 	Config string   `required:"true" xor:"where" type:"existingfile" help:"Run roles on Kafka, PostgreSQL and TON as this file says."`
-	Role   []string `help:"With --config: the roles that this process takes on: gateway, clerk, projector, settler, watcher, relay, api. Default: all."`
+	Role   []string `help:"With --config: the roles that this process takes: gateway, clerk, projector, settler, watcher, relay, publisher, api. Default: all."`
 
 	Listen  string `default:"127.0.0.1:8420" help:"With --data: address to take reports at."`
 	Verbose bool   `short:"v" help:"With --data: log each decision of the settlement."`
+	Publish string `type:"path" help:"With --data: publish the ledger's trees in this folder, for any web server."`
+	Policy  string `type:"existingfile" help:"With --publish: C2SP tlog-policy file: which witnesses have to cosign."`
 
 	Name          string        `default:"embedded" help:"For a new folder: name of the network."`
 	Shards        int           `default:"4" help:"For a new folder: data shards. They can't be changed later."`
@@ -104,6 +106,9 @@ func (c *serveCmd) openFolder(ctx context.Context, log *slog.Logger) (*engine, e
 	if err != nil {
 		return nil, err
 	}
+	if c.Policy != "" && c.Publish == "" {
+		return nil, usage("--policy: goes with --publish")
+	}
 	rules := defaultTerms()
 	rules.disputes.WindowMs = c.DisputeWindow.Milliseconds()
 	rules.network.MaturityBucketMs = c.Bucket.Milliseconds()
@@ -112,7 +117,16 @@ func (c *serveCmd) openFolder(ctx context.Context, log *slog.Logger) (*engine, e
 	if err != nil {
 		return nil, err
 	}
-	return newEngine(ctx, p, log, embeddedRoles(), settleOptions{every: c.BatchEvery, claims: defaultConfig().Settlement.claims()}, &founding{
+	r := embeddedRoles()
+	if c.Publish != "" {
+		r[rolePublisher] = true
+		to := defaultConfig().Transparency
+		to.Folder, to.Policy = filePath(c.Publish), filePath(c.Policy)
+		if err := p.publishes(to); err != nil {
+			return nil, errors.Join(err, p.close())
+		}
+	}
+	return newEngine(ctx, p, log, r, settleOptions{every: c.BatchEvery, claims: defaultConfig().Settlement.claims()}, &founding{
 		name: c.Name, terms: rules, delay: c.Delay, vaultFloat: 10 * domain.Coin, treasuryFloat: 1000 * domain.Coin,
 	})
 }
@@ -122,6 +136,12 @@ func (c *serveCmd) openRoles(ctx context.Context, cfg *config, log *slog.Logger)
 	r, err := parseRoles(c.Role)
 	if err != nil {
 		return nil, err
+	}
+	if r[rolePublisher] && cfg.Transparency.Folder == "" {
+		if len(r) < len(everyRole) {
+			return nil, usage("--role publisher: want transparency.folder in %s", c.Config)
+		}
+		delete(r, rolePublisher) // of one who does everything, this was not asked
 	}
 	p, err := openProduction(ctx, cfg, r)
 	if err != nil {

@@ -20,6 +20,15 @@ import (
 // Ask them, or come back later.
 var ErrNotWitnessed = errors.New("too few witnesses have cosigned")
 
+// ErrUnknownLog says that a policy lists no key for a checkpoint's log.
+var ErrUnknownLog = errors.New("no key for this log was given")
+
+// SeenError says that a witness saw a checkpoint of another size last than the one that it was told: it wants to know
+// that the new one goes on from there.
+type SeenError struct{ Size int64 }
+
+func (e *SeenError) Error() string { return fmt.Sprintf("the witness saw %d records last", e.Size) }
+
 // MaxPolicyBytes bounds a policy file; maxPolicyKeys its logs, witnesses and groups, each: the format asks for 32.
 const (
 	MaxPolicyBytes = 1 << 20
@@ -234,7 +243,7 @@ func (p *Policy) Open(signed []byte) (*Checkpoint, error) {
 	}
 	logKeys := len(known)
 	if logKeys == 0 {
-		return nil, fmt.Errorf("checkpoint of %s: no key for this log was given", origin)
+		return nil, fmt.Errorf("checkpoint of %s: %w", origin, ErrUnknownLog)
 	}
 	for _, w := range p.witnesses {
 		known = append(known, w.key)

@@ -24,8 +24,8 @@ var layers = map[string][]string{
 }
 
 // sdkKnows is what the programs of other people get to link besides the schemas: names and
-// signatures, the log that their spool is, and nothing that decides.
-var sdkKnows = []string{"domain", "domain/signing", "eventstore", "eventstore/seglog"}
+// signatures, the log that their spool is, what a batch commits to and how a log is proven, and nothing that decides.
+var sdkKnows = []string{"domain", "domain/settlement", "domain/signing", "eventstore", "eventstore/seglog", "eventstore/tlog"}
 
 // testsKnow is what the tests of a layer may know besides: domain has bounds that must agree with the log's,
 // and a gateway of an adapter's is tested, and shown, with the emitter that it is for and the clerk that
