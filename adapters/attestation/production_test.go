@@ -1,8 +1,13 @@
 package attestation_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -59,6 +64,53 @@ func TestTheProgramLinksNoTestKeys(t *testing.T) {
 			t.Errorf("the program links %s", dep)
 		}
 	}
+}
+
+// TestTheBinaryHoldsNoPublishedKey builds the program, and looks in it for the numbers of the keys that go-sev-guest
+// publishes. They are in this test's own binary, which shows that the search would find them.
+func TestTheBinaryHoldsNoPublishedKey(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "filature")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/filature/filature/cmd/filature")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	holds := func(file string) (names []string) {
+		binary, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, key := range publishedKeys(t) {
+			if bytes.Contains(binary, key) {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	if names := holds(program); len(names) != 0 {
+		t.Errorf("the program holds %v", names)
+	}
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := holds(own); len(names) != len(publishedKeys(t)) {
+		t.Errorf("this test's binary holds only %v: the search finds nothing", names)
+	}
+}
+
+// publishedKeys are the keys by their names, each as a line from its middle: PEM, as the library embeds them.
+func publishedKeys(t *testing.T) map[string][]byte {
+	t.Helper()
+	keys, found := attestationtest.PublishedKeys(), map[string][]byte{}
+	for name, key := range map[string]any{"ARK": keys.Ark, "ASK": keys.Ask, "ASVK": keys.Asvk, "VCEK": keys.Vcek, "VLEK": keys.Vlek} {
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bytes.Split(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), []byte{'\n'})
+		found[name] = lines[len(lines)/2]
+	}
+	return found
 }
 
 // TestTheAuthoritiesAreTheVendorsOwn compares them with those that go-sev-guest ships. Whether the files are the pinned
