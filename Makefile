@@ -65,6 +65,10 @@ mutations: ## spoil what parsers of evidence read, and see them stand (MUTATE=10
 attest-mutants: ## switch off each check of an attestation, and see a test fail
 	scripts/attest-mutants.sh
 
+.PHONY: vault-mutants
+vault-mutants: contracts/node_modules ## break the contracts in every listed way, and see a test fail
+	scripts/vault-mutants.sh
+
 .PHONY: crash
 crash: ## kill -9 the program at random under load, and look for what it lost
 	scripts/crash.sh

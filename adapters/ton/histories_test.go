@@ -23,7 +23,7 @@ import (
 
 const (
 	historiesWanted    = 6000 // transactions at least
-	mostHistories      = 400  // if what should be seen has not been
+	mostHistories      = 200  // if what should be seen has not been
 	actionsPerHistory  = 120
 	longestHistory     = 20 * actionsPerHistory // transactions; more means that two contracts play ping-pong
 	payeesPerHistory   = 6
