@@ -33,6 +33,9 @@ func showHold(ctx context.Context, r Reader, hold *Hold, v *Verdict) error {
 		}
 		v.showf(hold.Shard, Moment{e.AtMs, e.Offset}, "hold_extended: until %s, as %s", logTime(e.UntilMs), why)
 	}
+	if err := showEnd(ctx, r, hold, v); err != nil {
+		return err
+	}
 	switch hold.State {
 	case HoldReleased:
 		v.showf(hold.Shard, hold.Ended, "pay_released: the worker passed")
@@ -50,22 +53,72 @@ func showWord(ctx context.Context, r Reader, hold *Hold, v *Verdict) error {
 		return nil
 	}
 	word, err := r.AttestationAt(ctx, hold.Worker, hold.Control)
-	if err == nil {
-		v.showf(domain.Control, Moment{word.AtMs, word.Offset}, "%s: worker %s%s", word.What, hold.Worker, word.details())
-		return nil
-	}
-	if !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	for image, err := range RowsOf(ctx, r, RetiredImages) {
-		if err != nil {
-			return err
-		}
-		if image.Retired.Offset == hold.Control {
-			v.showf(domain.Control, image.Retired, "image_retired: %s, which worker %s ran: %s", image.Image, hold.Worker, image.Reason)
+	if err == nil {
+		word.show(v)
+	}
+	if hold.Cause != causeNames[v1.UnattestedCause_UNATTESTED_CAUSE_IMAGE_RETIRED] {
+		return nil
+	}
+	ran, err := ranAt(ctx, r, hold)
+	if err != nil || ran == (domain.Digest{}) {
+		return err
+	}
+	image, err := r.RetiredImage(ctx, ran)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	v.showf(domain.Control, image.Retired, "image_retired: %s, which the worker ran: %s", image.Image, image.Reason)
+	return nil
+}
+
+// maxWords bounds how far back a worker's history is searched for one word: some weeks of renewals by the hour.
+const maxWords = 1000
+
+// ranAt returns the image that the worker was last found to run when its pay was held; zero where that is too long ago.
+func ranAt(ctx context.Context, r Reader, hold *Hold) (domain.Digest, error) {
+	passed, err := lastWord(ctx, r, hold.Worker, FactName(&v1.Fact{Body: &v1.Fact_AttestationPassed{}}), hold.Held.AtMs)
+	return passed.ImageHash, err
+}
+
+// lastWord returns the last word of a kind on a worker at a moment, the zero word where there is none among the latest.
+func lastWord(ctx context.Context, r Reader, worker domain.WorkerID, what string, atMs int64) (Attestation, error) {
+	words, err := r.AttestationsOf(ctx, worker, maxWords)
+	for _, word := range words {
+		if word.What == what && word.AtMs <= atMs {
+			return word, err
 		}
 	}
-	return nil
+	return Attestation{}, err
+}
+
+// showEnd shows the word of control that ended a hold: the worker passed, or retired.
+func showEnd(ctx context.Context, r Reader, hold *Hold, v *Verdict) error {
+	what := FactName(&v1.Fact{Body: &v1.Fact_AttestationPassed{}})
+	switch {
+	case hold.State == HoldRefused && hold.Ended.AtMs < hold.UntilMs:
+		what = FactName(&v1.Fact{Body: &v1.Fact_Retired{}})
+	case hold.State != HoldReleased:
+		return nil
+	}
+	word, err := lastWord(ctx, r, hold.Worker, what, hold.Ended.AtMs)
+	if err == nil {
+		word.show(v)
+	}
+	return err
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (r *Attestation) show(v *Verdict) {
+	v.showf(domain.Control, Moment{r.AtMs, r.Offset}, "%s: worker %s%s", r.What, r.Worker, r.details())
 }
 
 // details are what a word on a worker says beside its name.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/signing"
@@ -92,8 +93,9 @@ func (w *world) say(ctx context.Context, statements []statement) error {
 	return nil
 }
 
-// traffic is the stream of jobs. Each wave of jobs takes a step with every turn: submitted, assigned,
-// started, metered and completed, disputed, resolved. Several waves are on their way at a time.
+// traffic is the stream of jobs. Each wave of jobs takes a step with every turn: submitted, assigned, started, metered and
+// completed. Several waves are on their way at a time. What log time could cut short, a dispute above all, is said right
+// after what it follows on, however slow the machine: see hurried.
 type traffic struct {
 	world *world
 	lots  *rand.Rand
@@ -127,8 +129,14 @@ type runningJob struct {
 }
 
 // stages are what becomes of a wave, one after the other.
-var stages = []func(*traffic, *runningJob) []statement{
-	(*traffic).submitted, (*traffic).assigned, (*traffic).started, (*traffic).ended, (*traffic).disputed, (*traffic).resolved,
+var stages = []func(*traffic, *runningJob) []statement{(*traffic).submitted, (*traffic).assigned, (*traffic).started, (*traffic).ended}
+
+// hurried are the steps that follow at once, and not with the next turn, when a wave has come to its last stage: those that
+// must be said before log time has passed by. Each is a few reports that wait for nobody, against demoWindow and demoTimeout.
+var hurried = [][]func(*traffic, *runningJob) []statement{
+	{(*traffic).disputed, (*traffic).submittedInVain},
+	{(*traffic).resolved, (*traffic).assignedInVain},
+	{(*traffic).startedInVain},
 }
 
 // run streams jobs until the last has ended. progress is told how many have begun.
@@ -157,11 +165,36 @@ func (t *traffic) run(ctx context.Context, plan []jobPlan, progress func(jobs in
 				return err
 			}
 		}
-		t.claims += len(statements)
-		if err := t.world.say(ctx, statements); err != nil {
+		if err := t.say(ctx, statements); err != nil {
 			return err
 		}
+		if i := turn - len(stages) + 1; i >= 0 {
+			if err := t.hurry(ctx, waves[i]); err != nil {
+				return err
+			}
+		}
 		progress(min((turn+1)*waveJobs, len(plan)))
+	}
+	return nil
+}
+
+func (t *traffic) say(ctx context.Context, statements []statement) error {
+	t.claims += len(statements)
+	return t.world.say(ctx, statements)
+}
+
+// hurry takes the hurried steps of a wave.
+func (t *traffic) hurry(ctx context.Context, wave []*runningJob) error {
+	for _, steps := range hurried {
+		var statements []statement
+		for _, step := range steps {
+			for _, job := range wave {
+				statements = append(statements, step(t, job)...)
+			}
+		}
+		if err := t.say(ctx, statements); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -173,15 +206,21 @@ func (t *traffic) draw(p jobPlan) *runningJob {
 	for account.broke {
 		account = w.accounts[t.lots.IntN(len(w.accounts))]
 	}
-	account.jobs++
 	worker := w.workers[t.lots.IntN(len(w.workers))]
 	if !t.free {
 		p.fate = completes
 	}
-	return &runningJob{
-		jobPlan: p, id: domain.JobIDOf(account.id, account.jobs), number: account.jobs, account: account,
-		model: worker.models[t.lots.IntN(len(worker.models))], worker: worker,
+	job := &runningJob{jobPlan: p, account: account, model: worker.models[t.lots.IntN(len(worker.models))], worker: worker}
+	if p.fate != isAbandoned {
+		job.name()
 	}
+	return job
+}
+
+// name gives a job the next number of its account. They are used in their order, so one gets it when it is submitted.
+func (j *runningJob) name() {
+	j.account.jobs++
+	j.number, j.id = j.account.jobs, domain.JobIDOf(j.account.id, j.account.jobs)
 }
 
 // by is a statement about the job.
@@ -190,23 +229,62 @@ func (j *runningJob) by(p *party, claim *v1.Claim) statement {
 }
 
 func (t *traffic) submitted(j *runningJob) []statement {
-	timeout := int64(30_000)
 	if j.fate == isAbandoned {
-		timeout = demoTimeout.Milliseconds()
+		return nil // later: its time is short
 	}
+	return t.submit(j, demoPatience)
+}
+
+func (t *traffic) submittedInVain(j *runningJob) []statement {
+	if j.fate != isAbandoned {
+		return nil
+	}
+	j.name()
+	return t.submit(j, demoTimeout)
+}
+
+func (t *traffic) submit(j *runningJob, timeout time.Duration) []statement {
 	model := t.world.models[j.model].id
 	return []statement{j.by(&j.account.client.party, &v1.Claim{Body: &v1.Claim_SubmitJob{SubmitJob: &v1.SubmitJob{
 		Account: j.account.id[:], Number: j.number, Model: model[:],
 		MaxPromptTokens: j.usage.PromptTokens, MaxCompletionTokens: max(1000, j.usage.CompletionTokens),
-		MaxCoefficient: demoMaxCoefficient, TimeoutMs: timeout,
+		MaxCoefficient: demoMaxCoefficient, TimeoutMs: timeout.Milliseconds(),
 	}}})}
 }
 
 func (t *traffic) assigned(j *runningJob) []statement {
+	if j.fate == isAbandoned {
+		return nil
+	}
+	return t.assign(j)
+}
+
+func (t *traffic) assignedInVain(j *runningJob) []statement {
+	if j.fate != isAbandoned {
+		return nil
+	}
+	return t.assign(j)
+}
+
+func (t *traffic) assign(j *runningJob) []statement {
 	return []statement{j.by(t.world.proxy, &v1.Claim{Body: &v1.Claim_AssignJob{AssignJob: &v1.AssignJob{Job: j.id[:], Worker: j.worker.id[:]}}})}
 }
 
 func (t *traffic) started(j *runningJob) []statement {
+	if j.fate == isAbandoned {
+		return nil
+	}
+	return t.start(j)
+}
+
+func (t *traffic) startedInVain(j *runningJob) []statement {
+	if j.fate != isAbandoned {
+		return nil
+	}
+	return t.start(j)
+}
+
+func (t *traffic) start(j *runningJob) []statement {
 	half := &v1.Usage{PromptTokens: j.usage.PromptTokens, CachedTokens: j.usage.CachedTokens, CompletionTokens: j.usage.CompletionTokens / 2}
 	half.ReasoningTokens = min(j.usage.ReasoningTokens, half.CompletionTokens)
 	return []statement{
