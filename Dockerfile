@@ -13,7 +13,7 @@ RUN go mod download
 COPY . .
 # Static: SQLite is pure Go here, and nothing else wants C.
 RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/filature ./cmd/filature
-RUN mkdir -p /out/data /out/chain /out/keys
+RUN mkdir -p /out/data /out/chain /out/keys /out/attestation /out/trees
 
 # busybox for the health check's wget; the program itself needs nothing.
 FROM busybox:stable-musl
@@ -22,6 +22,8 @@ COPY --from=build /out/filature /usr/local/bin/filature
 COPY --from=build --chown=10001:10001 /out/data /data
 COPY --from=build --chown=10001:10001 /out/chain /chain
 COPY --from=build --chown=10001:10001 --chmod=700 /out/keys /keys
+COPY --from=build --chown=10001:10001 /out/attestation /attestation
+COPY --from=build --chown=10001:10001 /out/trees /trees
 USER 10001:10001
 EXPOSE 8420
 # Alive, not ready: a process that waits for a server must not be restarted for it.

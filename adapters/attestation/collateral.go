@@ -83,6 +83,9 @@ func NewCollateral(files map[string][]byte) (Collateral, error) {
 	return c, nil
 }
 
+// Len is how many files there are.
+func (c Collateral) Len() int { return len(c.files) }
+
 // ReadCollateral reads a folder. Names that no verifier would ask for are refused, since one is a file that somebody
 // believes to be in use; only those that begin with a dot are passed over.
 func ReadCollateral(folder string) (_ Collateral, err error) {

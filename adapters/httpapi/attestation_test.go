@@ -66,7 +66,8 @@ func TestAnAnswerIsTakenAndSaysWhatBecameOfIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			attesting(&test.attestation).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/attestation/answers", strings.NewReader(test.body)))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/attestation/answers", strings.NewReader(test.body))
+			attesting(&test.attestation).ServeHTTP(w, r)
 			if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) {
 				t.Errorf("status %d, %s", w.Code, w.Body)
 			}

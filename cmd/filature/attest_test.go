@@ -11,20 +11,15 @@ import (
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
-const attestPolicy = `id: test
-validity: 1h
-accept: warning
-platforms: {any: true}
-sev_snp:
-  keys: [vcek]
-  allow_smt: true
-  products:
-    Milan: {tier: warning, min_tcb: {bootloader: 2, tee: 0, snp: 5, microcode: 68}}
-tdx:
-  status: {UpToDate: affirming}
-  min_tcb_evaluation_data_number: 15
-  fmspcs: [50806f000000]
-`
+// attestPolicy is the one that docs/commands.md shows.
+func attestPolicy(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(rootFolder, "docs/examples/attest/policy.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
 
 const attestChallenge = `{"network":"0101010101010101010101010101010101010101010101010101010101010101",
 "worker":"0202020202020202020202020202020202020202020202020202020202020202",
@@ -54,7 +49,7 @@ func TestAttestVerifyExplainsGenuineEvidence(t *testing.T) {
 	report, quote := write("report", sevdata.AttestationBytes), write("quote", tdxdata.RawQuote)
 	sent := write("evidence", encode(evidence))
 	signed := write("answer", encode(&v1.SignedAnswer{Answer: encode(reply), Signature: make([]byte, 64)}))
-	key, policy, challenge := write("vcek", sevdata.VcekBytes), write("policy.yaml", []byte(attestPolicy)), write("challenge", []byte(attestChallenge))
+	key, policy, challenge := write("vcek", sevdata.VcekBytes), write("policy.yaml", []byte(attestPolicy(t))), write("challenge", []byte(attestChallenge))
 	with := []string{"--policy", policy, "--collateral", t.TempDir(), "--challenge", challenge, "--at", "2026-11-22T12:00:00Z"}
 	verify := func(args ...string) answer {
 		return invoke(t, append(append([]string{"attest", "verify"}, args...), with...)...)
@@ -69,7 +64,7 @@ func TestAttestVerifyExplainsGenuineEvidence(t *testing.T) {
 
 func TestAttestVerifyRefusesWhatItCantRead(t *testing.T) {
 	dir := t.TempDir()
-	files := map[string]string{"policy": attestPolicy, "bad": attestPolicy + "bogus: 1\n", "garbage": "garbage", "challenge": `{"nonse":""}`}
+	files := map[string]string{"policy": attestPolicy(t), "bad": attestPolicy(t) + "bogus: 1\n", "garbage": "garbage", "challenge": `{"nonse":""}`}
 	for name, content := range files {
 		files[name] = filepath.Join(dir, name)
 		if err := os.WriteFile(files[name], []byte(content), 0o600); err != nil {

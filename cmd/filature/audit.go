@@ -19,6 +19,7 @@ import (
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/eventstore/seglog"
 	"github.com/filature/filature/workers/auditor"
+	"github.com/filature/filature/workers/verifier"
 )
 
 // auditCmd replays logs from wherever they are.
@@ -28,6 +29,15 @@ type auditCmd struct {
 	HTML   string     `name:"html" type:"path" help:"Also write the report to this file, as one page for a browser."`
 	JSON   bool       `help:"Print the report as JSON."`
 	Chain  chainFlags `embed:""`
+
+	attestationAudit
+}
+
+// auditResult is a report as JSON has it.
+type auditResult struct {
+	*auditor.Report
+
+	Attestations *verifier.AuditReport `json:"attestations,omitempty"`
 }
 
 // Run audits and prints the report. It exits with 1 where the verdict is not pass.
@@ -48,6 +58,10 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
+	attested, err := c.attested(ctx, out)
+	if err != nil {
+		return err
+	}
 	run.Took = time.Since(run.At)
 	out.stepf("audited in %.1f s", run.Took.Seconds())
 	if c.HTML != "" {
@@ -57,11 +71,11 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 		out.stepf("wrote %s", c.HTML)
 	}
 	if c.JSON {
-		err = out.json(report)
-	} else {
-		err = auditor.WriteText(out.out, *report)
+		err = out.json(auditResult{report, attested})
+	} else if err = auditor.WriteText(out.out, *report); err == nil && attested != nil {
+		explainAttestations(out.out, attested)
 	}
-	if err == nil && report.Verdict != auditor.Pass {
+	if err == nil && (report.Verdict != auditor.Pass || attested != nil && !attested.OK()) {
 		return &exitError{code: exitNo}
 	}
 	return err
@@ -87,7 +101,7 @@ func (c *auditCmd) servers(ctx context.Context, run *auditor.Run, progress func(
 func (c *auditCmd) again() string {
 	words := []string{"filature", "audit"}
 	for _, flag := range []struct{ name, value string }{
-		{"--data", c.Data}, {"--config", c.Config}, {"--ton-config", c.Chain.TonConfig}, {"--html", c.HTML},
+		{"--data", c.Data}, {"--config", c.Config}, {"--ton-config", c.Chain.TonConfig}, {"--html", c.HTML}, {"--archive", c.Archive},
 	} {
 		if flag.value != "" {
 			words = append(words, flag.name, quoted(flag.value))
@@ -95,6 +109,9 @@ func (c *auditCmd) again() string {
 	}
 	if c.Chain.TonUnverified {
 		words = append(words, "--ton-unverified")
+	}
+	if c.Attestations {
+		words = append(words, "--attestations")
 	}
 	return strings.Join(words, " ")
 }

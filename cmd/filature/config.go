@@ -25,6 +25,7 @@ type config struct {
 	Keys         keysConfig         `toml:"keys"`
 	HTTP         httpConfig         `toml:"http"`
 	Settlement   settlementConfig   `toml:"settlement"`
+	Verifier     verifierConfig     `toml:"verifier"`
 	Transparency transparencyConfig `toml:"transparency"`
 	Network      networkConfig      `toml:"network"`
 	Log          logConfig          `toml:"log"`
@@ -96,6 +97,15 @@ type transparencyConfig struct {
 	Policy filePath `toml:"policy"`
 }
 
+// verifierConfig is what a verifier goes by. Without a policy no process is one.
+type verifierConfig struct {
+	Policy      filePath `toml:"policy"`
+	Collateral  filePath `toml:"collateral"`
+	Archive     filePath `toml:"archive"`
+	Fetch       bool     `toml:"fetch"`
+	Concurrency int      `toml:"concurrency"`
+}
+
 // networkConfig is what a network is founded with. Later it says nothing.
 type networkConfig struct {
 	Name               string   `toml:"name"`
@@ -133,6 +143,7 @@ func defaultConfig() *config {
 			ClaimAtLeast: coins{Nano: 1}, ClaimAfter: duration{Duration: day}, ClaimBudget: coins{Nano: 20 * domain.Coin},
 		},
 		Transparency: transparencyConfig{Every: duration{Duration: time.Second}},
+		Verifier:     verifierConfig{Fetch: true},
 		Network: networkConfig{
 			Name: "filature", DisputeWindow: duration{Duration: day}, Bucket: duration{Duration: time.Hour},
 			Threshold: coins{Nano: domain.Coin}, Delay: duration{Duration: 10 * time.Minute}, VaultFloat: coins{Nano: 10 * domain.Coin},

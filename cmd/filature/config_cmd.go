@@ -14,6 +14,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/filature/filature/adapters/attestation"
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/adapters/ton"
@@ -87,7 +88,34 @@ func (c *config) lookAtFiles() []finding {
 	})
 	look("ton.config_file", c.TON.ConfigFile != "", func() (string, error) { return lookAtNetworkFile(string(c.TON.ConfigFile)) })
 	look("keys.dir", c.Keys.Dir != "", func() (string, error) { return lookAtKeys(string(c.Keys.Dir)) })
+	look("verifier.policy", c.Verifier.Policy != "", func() (string, error) { return lookAtPolicy(string(c.Verifier.Policy)) })
+	look("verifier.collateral", c.Verifier.Collateral != "", func() (string, error) { return lookAtCollateral(string(c.Verifier.Collateral)) })
 	return findings
+}
+
+// lookAtPolicy reads a policy as a verifier would.
+func lookAtPolicy(file string) (string, error) {
+	text, err := readBounded(file)
+	if err != nil {
+		return "", err
+	}
+	policy, err := attestation.ParsePolicy(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	return fmt.Sprintf("policy %s, %s: %d images, %d machines", policy.ID, policy.Digest(), len(policy.Measurements), len(policy.Platforms.Allow)), nil
+}
+
+// lookAtCollateral reads the folder as a verifier would. One that is not there yet is made by it.
+func lookAtCollateral(folder string) (string, error) {
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return folder + " is not there; a verifier makes it", nil
+	}
+	collateral, err := attestation.ReadCollateral(folder)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s has %d files", folder, collateral.Len()), nil
 }
 
 func found(what string, look func() (string, error)) finding {

@@ -33,6 +33,8 @@ const (
 	maxThreshold = 1_000_000 * domain.Coin
 	// leastSecret and mostSecret are what Standard Webhooks wants of a secret, in bytes.
 	leastSecret, mostSecret = 24, 64
+	// maxConcurrency is more cores than any machine has for appraisals.
+	maxConcurrency = 256
 	// maxWebhooks bounds the consumers that one relay runs.
 	maxWebhooks = 64
 )
@@ -108,6 +110,7 @@ func (c *config) check(p *problems) {
 	if c.Transparency.Policy != "" && c.Transparency.Folder == "" {
 		p.say("transparency.policy", c.Transparency.Policy, "says who cosigns what is published in transparency.folder, which is missing")
 	}
+	c.checkVerifier(p)
 	c.checkNetwork(p)
 	p.oneOf("log.level", c.Log.Level, levels)
 	p.oneOf("log.format", c.Log.Format, formats)
@@ -173,6 +176,19 @@ func (c *config) checkPostgres(p *problems) {
 	if len(c.Postgres.Reader) > maxRoleName || strings.ContainsRune(c.Postgres.Reader, 0) {
 		p.say("postgres.reader", c.Postgres.Reader, "want the name of a role, at most %d bytes", maxRoleName)
 	}
+}
+
+func (c *config) checkVerifier(p *problems) {
+	v := &c.Verifier
+	for _, folder := range []struct {
+		key  string
+		path filePath
+	}{{"verifier.collateral", v.Collateral}, {"verifier.archive", v.Archive}} {
+		if (folder.path == "") != (v.Policy == "") {
+			p.say(folder.key, folder.path, "want it together with verifier.policy, or neither")
+		}
+	}
+	p.number("verifier.concurrency", v.Concurrency, 0, maxConcurrency)
 }
 
 func (c *config) checkNetwork(p *problems) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/postgres"
@@ -21,6 +22,9 @@ const (
 	formatJSON = "json"
 	formatText = "text"
 )
+
+// keepAnswers is how long answers are kept: as long as somebody may want to see what a worker sent. Evidence is archived.
+const keepAnswers = 24 * time.Hour
 
 // errNoCertificate: a file of certificates has none.
 var errNoCertificate = errors.New("has no certificate in PEM form")
@@ -80,7 +84,7 @@ func (c *config) stream(name string) string { return c.Kafka.Topics + "." + name
 
 // streams are the topics of what others are told, and of what is put aside. They can be made again from the ledger,
 // but a reader who was away for long should not have to ask for that, and the relay has to see what it
-// published last: they are kept for ever, as the logs are.
+// published last: they are kept for ever, as the logs are. Workers' answers are of no use once their challenges have ended.
 func (c *config) streams() []kafka.Stream {
 	var all []kafka.Stream
 	for _, name := range []stream.Name{stream.Completions, stream.Settlement, stream.Attestation} {
@@ -90,7 +94,9 @@ func (c *config) streams() []kafka.Stream {
 		}
 		all = append(all, kafka.Stream{Name: relay.Topic(c.Kafka.Topics, name), Partitions: partitions, Replicas: c.Kafka.Replicas})
 	}
-	return append(all, kafka.Stream{Name: c.stream(poisonTopic), Partitions: 1, Replicas: c.Kafka.Replicas})
+	return append(all,
+		kafka.Stream{Name: c.stream(answersTopic), Partitions: c.Kafka.DataShards, Replicas: c.Kafka.Replicas, Retention: keepAnswers},
+		kafka.Stream{Name: c.stream(poisonTopic), Partitions: 1, Replicas: c.Kafka.Replicas})
 }
 
 func (c *config) postgres() postgres.Config {

@@ -77,7 +77,7 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	}
 	all := embeddedRoles()
 	if c.Production {
-		all = allRoles()
+		all = allRoles().without(roleVerifier)
 		if p.publishing == nil {
 			delete(all, rolePublisher)
 		}

@@ -9,13 +9,17 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/filature/filature/adapters/attestation"
 	"github.com/filature/filature/adapters/sqlite"
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/adapters/ton/localchain"
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore/seglog"
+	"github.com/filature/filature/workers/courier"
 )
 
 // Where things are in a data folder.
@@ -25,6 +29,9 @@ const (
 	projectionFile = "projections.db"
 	chainDir       = "chain"
 	keysDir        = "keys"
+	collateralDir  = "collateral"
+	archiveDir     = "attestations"
+	poisonDir      = "poison"
 )
 
 // localPoll is how often a chain is looked at that makes a block in a second.
@@ -72,6 +79,40 @@ func openEmbedded(ctx context.Context, dir string, dataShards int, chain chainFl
 	}
 	p.joinChain(client, own)
 	return p, nil
+}
+
+// verifyFlags are how the workers of a folder are attested.
+type verifyFlags struct {
+	Attest     string `type:"existingfile" help:"With --data: attest workers, under this policy (YAML)."`
+	Collateral string `type:"path" help:"With --attest: folder of what vendors publish. Default: collateral in the data folder."`
+	Offline    bool   `help:"With --attest: fetch nothing from vendors; the folder is filled by hand."`
+}
+
+const (
+	// waitingAnswers is how many answers wait in memory; who comes then is to come again.
+	waitingAnswers = 256
+	// localWorkersPoll is how often the workers of a folder are looked at.
+	localWorkersPoll = time.Second
+)
+
+// verifyHere has the workers of a folder attested. Answers travel in memory: if the process ends, workers are asked again.
+// What can't be dealt with is put in files.
+func (p *parts) verifyHere(dir string, flags verifyFlags) {
+	queue := courier.NewQueue(waitingAnswers)
+	p.answers = &answers{
+		topic: answersTopic, publisher: queue, poison: poisonFolder(filepath.Join(dir, poisonDir)), poisonTopic: poisonTopic,
+		place: func(*message.Message) string { return "" },
+		subscribe: func(context.Context, prometheus.Registerer, *slog.Logger) (message.Subscriber, error) {
+			return queue, nil
+		},
+	}
+	p.verifying = &verifying{
+		policy: flags.Attest, collateral: flags.Collateral, archive: filepath.Join(dir, archiveDir), fetch: !flags.Offline,
+		every: localWorkersPoll, verifier: attestation.New(),
+	}
+	if p.verifying.collateral == "" {
+		p.verifying.collateral = filepath.Join(dir, collateralDir)
+	}
 }
 
 // joinChain takes a client, and the chain that this process runs, if it does.

@@ -10,8 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/filature/filature/adapters/kafka/pubsub"
 	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain"
@@ -25,6 +27,7 @@ import (
 	"github.com/filature/filature/workers/gateway"
 	"github.com/filature/filature/workers/reporter"
 	"github.com/filature/filature/workers/settler"
+	"github.com/filature/filature/workers/verifier"
 	"github.com/filature/filature/workers/watcher"
 )
 
@@ -48,6 +51,12 @@ type parts struct {
 	streams *outlet
 	// publishing is where a publisher publishes; nil where there is none.
 	publishing *publishing
+	// answers is how workers' answers get to a verifier; nil where nobody would look at them.
+	answers *answers
+	// verifying is what a verifier goes by; nil where there is none.
+	verifying *verifying
+	// streamMetrics are those of all subscribers of this process; nil where there are no topics.
+	streamMetrics func(prometheus.Registerer) (*pubsub.Metrics, error)
 	// pollChain is how often watcher and settler look at the chain.
 	pollChain time.Duration
 	// share calls work for each shard that falls to this process, in a goroutine of its own, until the context
@@ -88,11 +97,16 @@ type engine struct {
 	genesis *v1.Genesis
 	network domain.NetworkID
 
-	verifier *signing.Verifier
-	gateway  *gateway.Gateway
-	books    books
-	metrics  *metrics
-	operator *reporter.Reporter
+	signatures *signing.Verifier
+	gateway    *gateway.Gateway
+	books      books
+	metrics    *metrics
+	operator   *reporter.Reporter
+
+	challenges verifier.Book
+	door       *verifier.Door     // of a gateway
+	appraiser  *verifier.Verifier // of a verifier, as prover, which speaks for it
+	prover     *reporter.Reporter
 
 	vault atomic.Pointer[ton.Vault] // known once the network is set up, to a process with a chain
 	ready chan struct{}             // closed then
@@ -104,13 +118,13 @@ type engine struct {
 func newEngine(ctx context.Context, p parts, log *slog.Logger, r roles, pace settleOptions, found *founding) (*engine, error) {
 	e := &engine{
 		parts: p, log: log, roles: r, pace: pace, found: found,
-		verifier: signing.NewVerifier(cacheKeys), books: books{p.store, p.ledger}, ready: make(chan struct{}),
+		signatures: signing.NewVerifier(cacheKeys), books: books{p.store, p.ledger}, ready: make(chan struct{}),
 	}
 	if err := e.openGenesis(ctx); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	e.gateway = gateway.New(gateway.Config{
-		Intake: e.intake, Ledger: e.ledger, Reports: reports{e.store}, Verifier: e.verifier, Entropy: rand.Reader,
+		Intake: e.intake, Ledger: e.ledger, Reports: reports{e.store}, Verifier: e.signatures, Entropy: rand.Reader,
 	})
 	e.operator = e.reporter("operator")
 	look := sources{intake: e.intake, ledger: e.ledger, clerks: e.works.answered, works: e.works.all}
@@ -121,6 +135,9 @@ func newEngine(ctx context.Context, p parts, log *slog.Logger, r roles, pace set
 		look.vault = e.lookAtVault
 	}
 	e.metrics = newMetrics(look, time.Now)
+	if err := e.takePart(); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
 	return e, nil
 }
 
@@ -177,6 +194,12 @@ func (e *engine) run(ctx context.Context) error {
 			group.Go(func() error { return e.callWebhooks(ctx) })
 		}
 	}
+	if e.door != nil || e.appraiser != nil {
+		group.Go(func() error { return e.followChallenges(ctx) })
+	}
+	if e.appraiser != nil {
+		group.Go(func() error { return e.appraise(ctx) })
+	}
 	group.Go(func() error {
 		address, err := e.founded(ctx)
 		if ctx.Err() != nil {
@@ -198,6 +221,9 @@ func (e *engine) run(ctx context.Context) error {
 		}
 		if e.roles[rolePublisher] {
 			group.Go(func() error { return e.lead(ctx, rolePublisher, e.publish) })
+		}
+		if e.appraiser != nil {
+			group.Go(func() error { return e.lead(ctx, roleVerifier, e.challenge) })
 		}
 		return nil
 	})
@@ -221,7 +247,7 @@ func (e *engine) decide(ctx context.Context, shard domain.Shard) error {
 	return e.keep(ctx, roleClerk, shard, func(ctx context.Context) error {
 		c := clerk.New(clerk.Config{
 			Shard: shard, Intake: e.intake, Ledger: e.ledger, Genesis: e.genesis,
-			Verifier: e.verifier, Entropy: rand.Reader, Clock: clock, Now: time.Now, Decided: e.metrics.decided,
+			Verifier: e.signatures, Entropy: rand.Reader, Clock: clock, Now: time.Now, Decided: e.metrics.decided,
 		})
 		e.works.answers(shard, c.Answered)
 		return c.Run(ctx)

@@ -46,7 +46,9 @@ func keysOf(r role) []string {
 		return []string{"settler", "treasury"}
 	case rolePublisher:
 		return []string{logKey}
-	case roleGateway, roleProjector, roleRelay, roleAPI:
+	case roleVerifier:
+		return []string{"verifier"}
+	case roleGateway, roleProjector, roleRelay, roleAPI, workChallenges, workAnswers:
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -110,13 +111,13 @@ func commandOf(err error) string {
 	if !errors.As(err, &wrong) {
 		return ""
 	}
-	names := ""
+	var names strings.Builder
 	for _, step := range wrong.Context.Path {
 		if step.Command != nil {
-			names += step.Command.Name + " "
+			names.WriteString(step.Command.Name + " ")
 		}
 	}
-	return names
+	return names.String()
 }
 
 // exitError is an error with an exit code. Without an error inside, all was said already.

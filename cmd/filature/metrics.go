@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 	"github.com/filature/filature/projections"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/gateway"
+	"github.com/filature/filature/workers/verifier"
 )
 
 const (
@@ -45,6 +47,11 @@ type metrics struct {
 	failures      *prometheus.CounterVec
 	submitSeconds prometheus.Histogram
 
+	answers    *prometheus.CounterVec
+	appraisals *prometheus.CounterVec
+	faults     *prometheus.CounterVec
+	underWay   atomic.Pointer[func() int]
+
 	settlements      *prometheus.CounterVec
 	settlementErrors prometheus.Counter
 	settlementHalted prometheus.Gauge
@@ -71,7 +78,14 @@ func newMetrics(from sources, now func() time.Time) *metrics {
 		failures: counters("gateway_failures_total",
 			"Submissions that this process's gateway did not answer with receipts, by error (busy, too_large, unsure, closed, gone, other).", "error"),
 		submitSeconds: seconds("gateway_submit_seconds", "Time to judge a submission and make it durable."),
-		settlements:   counters("settlement_decisions_total", "Decisions of this process's settler that differ from the one before, by step.", "step"),
+		answers: counters("verifier_answers_total",
+			"Workers' answers that came to this process's gateway, by outcome (taken, answered, malformed, no_worker, not_signed, not_asked, "+
+				"too_late, too_often, failed).", "outcome"),
+		appraisals: counters("verifier_appraisals_total",
+			"Appraisals of this process's verifier, by outcome (passed, failed, cant_tell). An answer that can't be told is appraised again.", "outcome"),
+		faults: counters("verifier_faults_total",
+			"Checks that this process's verifier could not make, by check: it lacks collateral, or has a bug.", "check"),
+		settlements: counters("settlement_decisions_total", "Decisions of this process's settler that differ from the one before, by step.", "step"),
 		settlementErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: metricsPrefix, Name: "settlement_errors_total", Help: "Troubles of the chain that this process's settler met.",
 		}),
@@ -80,6 +94,14 @@ func newMetrics(from sources, now func() time.Time) *metrics {
 			Help: "1 if this process's settler halted, because chain and ledger say what can't be. Nothing is sent until somebody has looked.",
 		}),
 	}
+	underWay := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: metricsPrefix, Name: "verifier_answers_under_way", Help: "Answers that this process's verifier has and is not done with.",
+	}, func() float64 {
+		if count := m.underWay.Load(); count != nil {
+			return float64((*count)())
+		}
+		return 0
+	})
 	version, revision := buildInfo()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: metricsPrefix, Name: "build_info", Help: "1; the labels say which program this is.",
@@ -88,6 +110,7 @@ func newMetrics(from sources, now func() time.Time) *metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.decisions, m.answerSeconds, m.receipts, m.refusals, m.failures, m.submitSeconds,
+		m.answers, m.appraisals, m.faults, underWay,
 		m.settlements, m.settlementErrors, m.settlementHalted, build, &sights{from: from, now: now},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -135,6 +158,49 @@ func (m *metrics) decided(entry *v1.Entry) {
 	}
 	m.answerSeconds.Observe(max(0, m.now().Sub(time.UnixMilli(entry.AtMs)).Seconds())) // the log's clock may be ahead of ours
 }
+
+// answered counts an answer at the door.
+func (m *metrics) answered(taken verifier.Taken, err error) {
+	outcome := "failed"
+	switch {
+	case err == nil && taken.Answered:
+		outcome = "answered"
+	case err == nil:
+		outcome = "taken"
+	default:
+		for _, refused := range []struct {
+			why  error
+			name string
+		}{
+			{verifier.ErrMalformed, "malformed"}, {verifier.ErrNoWorker, "no_worker"}, {verifier.ErrNotSigned, "not_signed"},
+			{verifier.ErrNotYet, "not_asked"}, {verifier.ErrTooLate, "too_late"}, {verifier.ErrTooOften, "too_often"},
+		} {
+			if errors.Is(err, refused.why) {
+				outcome = refused.name
+			}
+		}
+	}
+	m.answers.WithLabelValues(outcome).Inc()
+}
+
+// appraised counts a result; it is verifier.Config.Appraised.
+func (m *metrics) appraised(result *v1.AttestationResult) {
+	outcome := "cant_tell"
+	if claim, decided := verifier.Decide(result); decided && claim.GetPassAttestation() != nil {
+		outcome = "passed"
+	} else if decided {
+		outcome = "failed"
+	}
+	m.appraisals.WithLabelValues(outcome).Inc()
+	for _, check := range result.Checks {
+		if check.Outcome == v1.CheckOutcome_CHECK_OUTCOME_FAULT {
+			m.faults.WithLabelValues(check.Name).Inc()
+		}
+	}
+}
+
+// answersUnderWay tells how to ask the verifier what it is at.
+func (m *metrics) answersUnderWay(count func() int) { m.underWay.Store(&count) }
 
 // settled counts what a settler does; it is called by settler.Config.Notice.
 func (m *metrics) settled(decision settlement.Decision, err error) {

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/filature/filature/adapters/attestation"
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/kafka/pubsub"
 	"github.com/filature/filature/adapters/postgres"
@@ -23,8 +26,14 @@ import (
 	"github.com/filature/filature/workers/relay"
 )
 
-// poisonTopic holds messages that could not be dealt with.
-const poisonTopic = "poison"
+const (
+	// poisonTopic holds messages that could not be dealt with.
+	poisonTopic = "poison"
+	// answersTopic takes workers' answers from gateways to verifiers.
+	answersTopic = "attestation-answers"
+	// answersGroup shares them out; the role's own name is the group that chooses who asks.
+	answersGroup = "verifier.answers"
+)
 
 // openProduction opens what a process with some roles works on: logs in Kafka, tables in PostgreSQL, and a TON
 // network behind its lite-servers. Any number of processes do so; Kafka shares the work among them.
@@ -59,9 +68,58 @@ func openProduction(ctx context.Context, c *config, r roles) (p parts, err error
 		}
 	}
 	if r[roleRelay] {
-		err = p.openStreams(ctx, c)
+		if err := p.openStreams(ctx, c); err != nil {
+			return p, err
+		}
+	}
+	if r[roleVerifier] {
+		p.verifying = &verifying{
+			policy: string(c.Verifier.Policy), collateral: string(c.Verifier.Collateral), archive: string(c.Verifier.Archive),
+			fetch: c.Verifier.Fetch, concurrency: c.Verifier.Concurrency, every: workersPoll, verifier: attestation.New(),
+		}
+	}
+	if r[roleGateway] || r[roleVerifier] {
+		err = p.openAnswers(ctx, c)
 	}
 	return p, err
+}
+
+// workersPoll is how often the workers are looked at for whom to ask.
+const workersPoll = 10 * time.Second
+
+// openAnswers opens the topic in which answers travel from gateways to verifiers.
+func (p *parts) openAnswers(ctx context.Context, c *config) error {
+	cluster, err := c.cluster()
+	if err != nil {
+		return err
+	}
+	publisher, err := pubsub.NewPublisher(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	p.closing(publisher.Close)
+	p.answers = &answers{
+		topic: c.stream(answersTopic), publisher: publisher, poison: publisher, poisonTopic: c.stream(poisonTopic), place: pubsub.Place,
+		subscribe: func(ctx context.Context, counted prometheus.Registerer, log *slog.Logger) (message.Subscriber, error) {
+			metrics, err := p.streamMetrics(counted)
+			if err != nil {
+				return nil, err
+			}
+			return pubsub.NewSubscriber(ctx, cluster, pubsub.SubscriberConfig{Group: c.stream(answersGroup), Log: log, Metrics: metrics})
+		},
+	}
+	return nil
+}
+
+// oneSet makes the metrics of subscribers when they are needed for the first time, and keeps them: a process has one set.
+func oneSet() func(prometheus.Registerer) (*pubsub.Metrics, error) {
+	var once sync.Once
+	var metrics *pubsub.Metrics
+	var err error
+	return func(registry prometheus.Registerer) (*pubsub.Metrics, error) {
+		once.Do(func() { metrics, err = pubsub.NewMetrics(registry) })
+		return metrics, err
+	}
 }
 
 // openStreams opens the topics that a relay publishes to.
@@ -84,7 +142,7 @@ func (p *parts) openStreams(ctx context.Context, c *config) error {
 		publisher: publisher, tail: tail, prefix: c.Kafka.Topics, source: "/" + c.Kafka.Topics,
 		poison: c.stream(poisonTopic), place: pubsub.Place,
 		subscribers: func(counted prometheus.Registerer, log *slog.Logger) (subscribers, error) {
-			metrics, err := pubsub.NewMetrics(counted)
+			metrics, err := p.streamMetrics(counted)
 			return func(ctx context.Context, group string) (message.Subscriber, error) {
 				return pubsub.NewSubscriber(ctx, cluster, pubsub.SubscriberConfig{Group: group, Log: log, Metrics: metrics})
 			}, err
@@ -113,8 +171,8 @@ func openServers(ctx context.Context, c *config) (p parts, err error) {
 		return p, err
 	}
 	p = parts{
-		pollChain: c.TON.Poll.Duration,
-		lasting:   []error{kafka.ErrTopic, kafka.ErrLogin, postgres.ErrNewerSchema, relay.ErrStranger, pubsub.ErrForgotten},
+		pollChain: c.TON.Poll.Duration, streamMetrics: oneSet(),
+		lasting: []error{kafka.ErrTopic, kafka.ErrLogin, postgres.ErrNewerSchema, relay.ErrStranger, pubsub.ErrForgotten},
 		share: func(ctx context.Context, task string, work func(context.Context, domain.Shard) error) error {
 			return kafka.Own(ctx, cluster, c.ledgerTopic(), c.stream(task), work)
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -15,24 +16,30 @@ const (
 	roleSettler   role = "settler"   // seals batches and pays; one at a time
 	roleWatcher   role = "watcher"   // books what happened on chain; one at a time
 	roleRelay     role = "relay"     // publishes streams and calls webhooks; processes share the shards
+	roleVerifier  role = "verifier"  // has workers prove what they run; one asks, all share the answers
 	rolePublisher role = "publisher" // publishes the ledger's trees; one at a time
 	roleAPI       role = "api"       // answers questions and streams completions over HTTP
 )
 
-// everyRole is what a process does that is told nothing else.
-var everyRole = []role{roleGateway, roleClerk, roleProjector, roleSettler, roleWatcher, roleRelay, rolePublisher, roleAPI}
+// everyRole is what a process does that is told nothing else; a verifier and a publisher only where the config
+// says how.
+var everyRole = []role{roleGateway, roleClerk, roleProjector, roleSettler, roleWatcher, roleRelay, roleVerifier, rolePublisher, roleAPI}
 
 // roles are what one process does.
 type roles map[role]bool
 
 func allRoles() roles { return rolesOf(everyRole...) }
 
-// embeddedRoles is all but the relay, as a folder has no topics, and the publisher, unless somebody wants one.
-func embeddedRoles() roles {
-	r := allRoles()
-	delete(r, roleRelay)
-	delete(r, rolePublisher)
-	return r
+// embeddedRoles is all but the relay, as a folder has no topics, and verifier and publisher, unless somebody wants them.
+func embeddedRoles() roles { return allRoles().without(roleRelay, roleVerifier, rolePublisher) }
+
+// without is all of them but some.
+func (r roles) without(some ...role) roles {
+	rest := maps.Clone(r)
+	for _, one := range some {
+		delete(rest, one)
+	}
+	return rest
 }
 
 func rolesOf(some ...role) roles {

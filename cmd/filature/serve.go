@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,13 +21,14 @@ import (
 	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/gateway"
+	"github.com/filature/filature/workers/verifier"
 )
 
 // serveCmd runs the engine until it is told to stop.
 type serveCmd struct {
 	Data   string   `required:"true" xor:"where" type:"path" help:"Run all of it in this process, on a folder of its own. Made if it is missing."`
 	Config string   `required:"true" xor:"where" type:"existingfile" help:"Run roles on Kafka, PostgreSQL and TON as this file says."`
-	Role   []string `help:"With --config: the roles that this process takes: gateway, clerk, projector, settler, watcher, relay, publisher, api. Default: all."`
+	Role   []string `help:"With --config: the roles that this process takes: gateway, clerk, projector, settler, watcher, relay, verifier, publisher, api. Default: all."`
 
 	Listen  string `default:"127.0.0.1:8420" help:"With --data: address to take reports at."`
 	Verbose bool   `short:"v" help:"With --data: log each decision of the settlement."`
@@ -41,6 +43,7 @@ type serveCmd struct {
 	Delay         time.Duration `default:"10m" help:"For a new folder: challenge delay of the vault."`
 	BatchEvery    time.Duration `default:"1h" help:"With --data: least time between two settlement batches."`
 	Chain         chainFlags    `embed:""`
+	Verify        verifyFlags   `embed:""`
 }
 
 const (
@@ -126,6 +129,10 @@ func (c *serveCmd) openFolder(ctx context.Context, log *slog.Logger) (*engine, e
 			return nil, errors.Join(err, p.close())
 		}
 	}
+	if c.Verify.Attest != "" {
+		p.verifyHere(c.Data, c.Verify)
+		r[roleVerifier] = true
+	}
 	return newEngine(ctx, p, log, r, settleOptions{every: c.BatchEvery, claims: defaultConfig().Settlement.claims()}, &founding{
 		name: c.Name, terms: rules, delay: c.Delay, vaultFloat: 10 * domain.Coin, treasuryFloat: 1000 * domain.Coin,
 	})
@@ -137,11 +144,17 @@ func (c *serveCmd) openRoles(ctx context.Context, cfg *config, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Verifier.Policy == "" && r[roleVerifier] {
+		if slices.Contains(c.Role, string(roleVerifier)) {
+			return nil, cfg.needs("a verifier", "verifier.policy", "verifier.collateral", "verifier.archive")
+		}
+		r = r.without(roleVerifier)
+	}
 	if r[rolePublisher] && cfg.Transparency.Folder == "" {
 		if len(r) < len(everyRole) {
 			return nil, usage("--role publisher: want transparency.folder in %s", c.Config)
 		}
-		delete(r, rolePublisher) // of one who does everything, this was not asked
+		r = r.without(rolePublisher) // of one who does everything, this was not asked
 	}
 	p, err := openProduction(ctx, cfg, r)
 	if err != nil {
@@ -223,6 +236,9 @@ func (e *engine) server() *http.Server {
 	if e.roles[roleGateway] {
 		cfg.Gateway = e.metrics.gateway(e.gateway)
 	}
+	if e.door != nil {
+		cfg.Attestation = doorway{e.door, e.metrics}
+	}
 	if e.roles[roleAPI] {
 		cfg.Explain, cfg.Completions = e.explain, e.ledger
 		if e.askers != nil {
@@ -250,7 +266,19 @@ func statusOf(err error) int {
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, gateway.ErrBusy), errors.Is(err, gateway.ErrClosed), errors.Is(err, gateway.ErrUnsure):
 		return http.StatusServiceUnavailable
-	case errors.Is(err, errNoSuchThing):
+	case errors.Is(err, verifier.ErrMalformed):
+		return http.StatusBadRequest
+	case errors.Is(err, verifier.ErrNotSigned):
+		return http.StatusForbidden
+	case errors.Is(err, verifier.ErrNotYet):
+		return http.StatusConflict
+	case errors.Is(err, verifier.ErrTooLate):
+		return http.StatusGone
+	case errors.Is(err, verifier.ErrTooOften):
+		return http.StatusTooManyRequests
+	case errors.Is(err, verifier.ErrUnsure):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, errNoSuchThing), errors.Is(err, verifier.ErrNoWorker):
 		return http.StatusNotFound
 	case errors.Is(err, errBadQuestion):
 		return http.StatusBadRequest
