@@ -28,7 +28,7 @@ import (
 type serveCmd struct {
 	Data   string   `required:"true" xor:"where" type:"path" help:"Run all of it in this process, on a folder of its own. Made if it is missing."`
 	Config string   `required:"true" xor:"where" type:"existingfile" help:"Run roles on Kafka, PostgreSQL and TON as this file says."`
-	Role   []string `help:"With --config: the roles that this process takes: gateway, clerk, projector, settler, watcher, relay, verifier, publisher, api. Default: all."`
+	Role   []string `help:"With --config: roles of this process: gateway, clerk, projector, settler, watcher, relay, verifier, publisher, api. Default: all."`
 
 	Listen  string `default:"127.0.0.1:8420" help:"With --data: address to take reports at."`
 	Verbose bool   `short:"v" help:"With --data: log each decision of the settlement."`
