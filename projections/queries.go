@@ -107,6 +107,7 @@ type StandingReader interface {
 
 // AttestationReader answers questions about who has proved what it runs.
 type AttestationReader interface {
+	Worker(ctx context.Context, worker domain.WorkerID) (Worker, error)
 	// Trust returns how a worker's attestation stands.
 	Trust(ctx context.Context, worker domain.WorkerID) (Trust, error)
 	// AttestationsOf returns what control said of a worker's attestation, the latest first, at most limit (up to MaxRows).

@@ -77,3 +77,7 @@ func (q reader) HoldExtensions(ctx context.Context, job domain.JobID) ([]project
 func (q reader) AttestationAt(ctx context.Context, worker domain.WorkerID, at domain.Offset) (projections.Attestation, error) {
 	return one(ctx, q, projections.Attestations, "WHERE worker = $1 AND ledger_offset = $2 ORDER BY fact DESC LIMIT 1", blob(worker), int64(at))
 }
+
+func (q reader) Worker(ctx context.Context, worker domain.WorkerID) (projections.Worker, error) {
+	return one(ctx, q, projections.Workers, "WHERE worker = $1", blob(worker))
+}

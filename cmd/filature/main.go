@@ -38,6 +38,9 @@ type program struct {
 	Publish publishCmd `cmd:"" help:"Publish the ledger's Merkle trees: signed checkpoints, and tiles for any web server."`
 	Witness witnessCmd `cmd:"" help:"Cosign checkpoints of other people's logs that go on from those before."`
 	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
+	Score   scoreCmd   `cmd:"" help:"Show a worker's or provider's score, and all that makes it so."`
+	Market  marketCmd  `cmd:"" help:"Show what was asked for and at what jobs cleared, by hour and model."`
+	Workers workersCmd `cmd:"" help:"List workers: attested or not, their scores, and the pay that waits for them."`
 	Attest  attestCmd  `cmd:"" help:"Say what a worker's evidence proves: attest verify."`
 	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own; look at a vault; veto, pause and unpause it."`
 	Config  configCmd  `cmd:"" help:"Look at a config file: config check."`

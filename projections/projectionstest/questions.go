@@ -38,6 +38,7 @@ func ExerciseReader(t *testing.T, open func(t *testing.T) Readable) {
 		"BatchesAndPayouts":                   batchesAndPayouts,
 		"ReportsAndSequences":                 reportsAndSequences,
 		"StandingsAndHeldPay":                 standingsAndHeldPay,
+		"ScoresShowTheirInputs":               scoresShowTheirInputs,
 		"HowAttestationsStand":                howAttestationsStand,
 		"TheMarketHourByHour":                 theMarketHourByHour,
 		"WhyOfEveryJob":                       whyOfEveryJob,
@@ -89,6 +90,8 @@ func nothingUnknownIsAnswered(ctx context.Context, t *testing.T, _ *Story, r pro
 	_, questions["hold"] = r.Hold(ctx, ID[domain.JobID]("job-paid"))
 	_, questions["holdback"] = r.Holdback(ctx, projections.HoldbackKey{Provider: nobody, Shard: 1, BucketMs: 1})
 	_, questions["word on an attestation"] = r.AttestationAt(ctx, ID[domain.WorkerID]("w1"), 1)
+	_, questions["worker"] = r.Worker(ctx, nobody)
+	_, questions["score"] = projections.ScoreOf(ctx, r, nobody, StartMs)
 	_, questions["trust"] = r.Trust(ctx, nobody)
 	_, questions["retired image"] = r.RetiredImage(ctx, nobody)
 	_, questions["provider"] = r.Provider(ctx, nobody)

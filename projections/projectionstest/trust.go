@@ -62,6 +62,33 @@ func standingsAndHeldPay(ctx context.Context, t *testing.T, _ *Story, r projecti
 	}
 }
 
+func scoresShowTheirInputs(ctx context.Context, t *testing.T, story *Story, r projections.Reader) {
+	s := must[projections.Score](t)(projections.ScoreOf(ctx, r, ID[[32]byte]("w3"), story.NowMs))
+	product := int64(1_000_000)
+	for _, d := range s.Dimensions {
+		product = product * d.MeanPPM / 1_000_000
+	}
+	if s.Kind != "worker" || s.Name != "Gamma" || s.Policy != ID[domain.Digest]("reputation policy") || s.PolicySet.Offset != 14 || len(s.Standings) != 2 ||
+		len(s.Dimensions) != 4 || len(s.Evidence) != reputation.Kinds || s.ScorePPM != product || s.Trust.State != "failed" {
+		t.Errorf("the score of w3 is %+v", s)
+	}
+	if jobs := s.Dimensions[0]; jobs.KeptPPM != 999_000 || jobs.GoodMicro != 40_000_029 {
+		t.Errorf("of w3's jobs: %+v", jobs)
+	}
+	// A job is counted in the shard of its account, an attestation in every one.
+	if done, attested := s.Evidence[0], s.Evidence[5]; done.Count != 29 || done.WeightMilli != 1000 || attested.Count != 25 || attested.Dimension != "attestation" {
+		t.Errorf("w3 has %+v, %+v", done, attested)
+	}
+	provider := must[projections.Score](t)(projections.ScoreOf(ctx, r, ID[[32]byte]("prov-c"), story.NowMs))
+	if provider.Kind != "provider" || len(provider.Standings) != 1 || provider.Standings[0].HoldbackPermille != 250 || provider.Trust != (projections.Trust{}) {
+		t.Errorf("the score of prov-c is %+v", provider)
+	}
+	newcomer := must[projections.Score](t)(projections.ScoreOf(ctx, r, ID[[32]byte]("prov-a"), story.NowMs))
+	if newcomer.ScorePPM != 907_027 || len(newcomer.Standings) != 0 {
+		t.Errorf("of prov-a, whom nobody has judged: %+v", newcomer)
+	}
+}
+
 func howAttestationsStand(ctx context.Context, t *testing.T, story *Story, r projections.Reader) {
 	image := must[projections.RetiredImage](t)(r.RetiredImage(ctx, ID[domain.Digest]("i1")))
 	for worker, want := range map[string]struct{ now, later string }{
