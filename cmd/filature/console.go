@@ -107,3 +107,8 @@ func count[N ~int | ~int64 | ~uint64 | ~uint32](n N) string {
 	}
 	return sign + strings.Join(append([]string{digits}, groups...), " ")
 }
+
+// auditing shows how far an audit is.
+func (c *console) auditing(done, total int64, what string) {
+	c.progressf("auditing: %s, %s of %s", what, count(done), count(total))
+}

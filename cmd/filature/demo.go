@@ -23,6 +23,7 @@ type demoCmd struct {
 	Data   string `type:"path" help:"Folder to leave the logs in; it must not exist. Default: a new temporary one."`
 	Jobs   int    `default:"20000" help:"How many jobs to run."`
 	Trace  string `type:"existingfile" help:"Take arrivals and token counts from a CSV with TIMESTAMP, ContextTokens, GeneratedTokens: one job a row."`
+	Payees int    `help:"Instead of jobs, settle for so many payees: several batches, claims for a sample, and the audit."`
 	Seed   uint64 `default:"1" help:"Of all that is drawn by lot."`
 	Shards int    `default:"4" help:"Data shards."`
 
@@ -51,10 +52,17 @@ const (
 
 // Run runs the demo.
 func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, demoLimit)
+	limit := demoLimit
+	if c.Payees != 0 {
+		limit = payeesLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := checkShards(c.Shards); err != nil {
 		return err
+	}
+	if c.Payees < 0 || c.Payees > maxDemoPayees || c.Payees != 0 && c.Trace != "" {
+		return usage("--payees %d: want 1 to %d, and no --trace beside it", c.Payees, maxDemoPayees)
 	}
 	plan, err := c.plan()
 	if err != nil {
@@ -70,44 +78,19 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 	rules.network.PayoutThresholdNano = 1
 	rules.network.RequireAttestation = c.Trace != "" // else some workers begin without, and their pay waits
 	rules.card.CancelledPermille = 500
-	log := slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p, audit, err := c.open(ctx, log)
-	if err != nil {
-		return err
+	if c.Payees != 0 {
+		return c.runPayees(ctx, rules, out)
 	}
-	all := embeddedRoles()
-	if c.Production {
-		all = allRoles().without(roleVerifier)
-		if p.publishing == nil {
-			delete(all, rolePublisher)
-		}
-	}
-	e, err := newEngine(ctx, p, log, all, settleOptions{every: demoWindow + demoBucket, claims: everybody()}, &founding{
-		name: "demo", terms: rules, delay: demoDelay, vaultFloat: domain.Coin, treasuryFloat: 100 * domain.Coin,
-	})
-	if err != nil {
-		return err
-	}
-	working, stopWork := context.WithCancel(ctx)
-	group, groupCtx := errgroup.WithContext(working)
-	group.Go(func() error { return e.run(groupCtx) })
 	var result *demoResult
-	group.Go(func() error {
-		defer stopWork()
-		var err error
-		result, err = c.play(groupCtx, e, plan, out)
+	pace := settleOptions{every: demoWindow + demoBucket, claims: everybody()}
+	audit, err := c.live(ctx, rules, pace, out, func(ctx context.Context, e *engine) (err error) {
+		result, err = c.play(ctx, e, plan, out)
 		return err
 	})
-	err = group.Wait()
-	stopWork()
-	if err = errors.Join(err, e.close()); err != nil {
-		return fmt.Errorf("demo (its data is in %s): %w", c.Data, err)
-	}
-	out.progressf("auditing")
-	result.Audit, err = audit(ctx, func(done, total int64, what string) {
-		out.progressf("auditing: %s, %s of %s", what, count(done), count(total))
-	})
 	if err != nil {
+		return err
+	}
+	if result.Audit, err = audit(ctx, out.auditing); err != nil {
 		return fmt.Errorf("audit %s: %w", c.Data, err)
 	}
 	out.stepf("✓ audited in a fresh look at the logs")
@@ -120,6 +103,41 @@ func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
 		return &exitError{code: exitNo}
 	}
 	return err
+}
+
+// live founds a network, keeps its engine running while play uses it, and returns how to audit what that left.
+func (c *demoCmd) live(ctx context.Context, rules terms, pace settleOptions, out *console, play func(context.Context, *engine) error) (freshLook, error) {
+	log := slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	p, audit, err := c.open(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	all := embeddedRoles()
+	if c.Production {
+		all = allRoles().without(roleVerifier)
+		if p.publishing == nil {
+			delete(all, rolePublisher)
+		}
+	}
+	e, err := newEngine(ctx, p, log, all, pace, &founding{
+		name: "demo", terms: rules, delay: demoDelay, vaultFloat: domain.Coin, treasuryFloat: 100 * domain.Coin,
+	})
+	if err != nil {
+		return nil, err
+	}
+	working, stopWork := context.WithCancel(ctx)
+	group, groupCtx := errgroup.WithContext(working)
+	group.Go(func() error { return e.run(groupCtx) })
+	group.Go(func() error {
+		defer stopWork()
+		return play(groupCtx, e)
+	})
+	err = group.Wait()
+	stopWork()
+	if err = errors.Join(err, e.close()); err != nil {
+		return nil, fmt.Errorf("demo (its data is in %s): %w", c.Data, err)
+	}
+	return audit, nil
 }
 
 // everybody has each payee claimed for, whatever it is owed: fees cost nothing here.

@@ -230,10 +230,19 @@ func (w *world) fleet(p *demoProvider) []*v1.Claim {
 
 // deposit has each client pay into its accounts, on chain, and waits until the ledger has booked it.
 func (w *world) deposit(ctx context.Context) (domain.Nano, error) {
+	each := make([]domain.Nano, len(w.clients))
+	for i := range w.clients {
+		each[i] = demoClients[i].coins
+	}
+	return w.depositEach(ctx, each)
+}
+
+// depositEach has each client pay so much into each of its accounts.
+func (w *world) depositEach(ctx context.Context, each []domain.Nano) (domain.Nano, error) {
 	e := w.engine
 	vault := e.vault.Load()
 	for i, c := range w.clients {
-		coins := demoClients[i].coins
+		coins := each[i]
 		if err := e.fund(ctx, c.wallet, domain.Nano(len(c.accounts)+1)*(coins+domain.Coin)); err != nil {
 			return 0, err
 		}

@@ -130,6 +130,7 @@ func TestWhatTheUserCanMendExitsWithTwoAndSaysHow(t *testing.T) {
 		{"serve --data " + nowhere + " --dispute-window=-1s", []string{"--dispute-window -1s"}},
 		{"serve --data " + nowhere + " --batch-every=-1s", []string{"--batch-every -1s"}},
 		{"demo --jobs 0", []string{"--jobs 0", "1 to 1000000"}},
+		{"demo --payees 1000001", []string{"--payees 1000001", "1 to 1000000"}},
 		{"demo --shards 0", []string{"--shards 0", "1 to 1024"}},
 		{"demo --data " + folder, []string{"exists already", "new folder"}},
 		{"demo --trace " + nowhere, []string{"--trace", "no such file"}},
