@@ -18,6 +18,7 @@ type SettlementProgress struct {
 	SealedMs  int64  // when the latest batch was sealed
 	Committed domain.Nano
 	Paid      domain.Nano // to all payees, in booked transactions
+	Cash      domain.Nano // of vault/cash, which is negative: what the vault holds for all others
 	// ChainLT is the highest logical time of the vault's transactions that any shard has booked.
 	ChainLT uint64
 }
@@ -32,6 +33,7 @@ func (r *SettlementProgress) Columns(c []Column) []Column {
 		Column{"sealed_at_ms", &r.SealedMs},
 		Column{"committed_nano", (*int64)(&r.Committed)},
 		Column{"paid_nano", (*int64)(&r.Paid)},
+		Column{"cash_nano", (*int64)(&r.Cash)},
 		Column{"chain_lt", &r.ChainLT},
 	)
 }
@@ -42,6 +44,13 @@ var TheProgress = &Definition[int64, SettlementProgress, *SettlementProgress]{
 	Row: func(k int64) SettlementProgress { return SettlementProgress{Singleton: k} },
 	Fold: func(e *Entry, row func(int64) *SettlementProgress) error {
 		for _, fact := range e.Facts() {
+			for _, p := range fact.Postings {
+				if p.Kind == v1.AccountKind_ACCOUNT_KIND_VAULT_CASH {
+					if err := add(&row(theNetwork).Cash, p.AmountNano); err != nil {
+						return err
+					}
+				}
+			}
 			switch fact.Body.(type) {
 			case *v1.Fact_AccountFunded, *v1.Fact_BatchSealed, *v1.Fact_BatchProposed, *v1.Fact_BatchActivated,
 				*v1.Fact_BatchVetoed, *v1.Fact_EpochVoided, *v1.Fact_PayoutObserved:

@@ -61,6 +61,14 @@ type PayoutSent struct {
 	Amount domain.Nano
 }
 
+// ToppedUp: coins came in for nobody in particular.
+type ToppedUp struct {
+	Place
+	Amount domain.Nano
+	Sender Address
+}
+
+func (ToppedUp) isEvent()      {}
 func (Deposit) isEvent()       {}
 func (RootProposed) isEvent()  {}
 func (RootActivated) isEvent() {}
@@ -160,8 +168,12 @@ func (h *History) oldestPage(ctx context.Context) ([]*tlb.Transaction, error) {
 // the network undid everything and sent nothing, so there are none.
 func eventsOf(tx *tlb.Transaction) ([]Event, error) {
 	description, ok := tx.Description.(tlb.TransactionDescriptionOrdinary)
-	if !ok || description.Aborted || description.ActionPhase == nil || !description.ActionPhase.Success || tx.IO.Out == nil {
+	if !ok || description.Aborted || description.ActionPhase == nil || !description.ActionPhase.Success {
 		return nil, nil
+	}
+	topUp, err := topUpOf(tx)
+	if topUp != nil || err != nil || tx.IO.Out == nil {
+		return topUp, err
 	}
 	messages, err := tx.IO.Out.ToSlice()
 	if err != nil {
@@ -180,6 +192,27 @@ func eventsOf(tx *tlb.Transaction) ([]Event, error) {
 		events = append(events, event)
 	}
 	return events, nil
+}
+
+// topUpOf is what came in for nobody: it has no log message, and it is all that the transaction did.
+func topUpOf(tx *tlb.Transaction) ([]Event, error) {
+	if tx.IO.In == nil || tx.IO.In.MsgType != tlb.MsgTypeInternal {
+		return nil, nil
+	}
+	message := tx.IO.In.AsInternal()
+	if message.Bounced || message.Body != nil && message.Body.BitsSize() > 0 && readCell(message.Body).uint(32) != opTopUp {
+		return nil, nil
+	}
+	amount, err := nanoOf(message.Amount)
+	if err != nil {
+		return nil, fmt.Errorf("top-up: %w", err)
+	}
+	from, err := addressOf(message.SrcAddr)
+	if err != nil {
+		return nil, fmt.Errorf("top-up: %w", err)
+	}
+	place := Place{LT: tx.LT, TxHash: domain.Digest(tx.Hash), Time: time.Unix(int64(tx.Now), 0)}
+	return []Event{ToppedUp{Place: place, Amount: amount, Sender: from}}, nil
 }
 
 func parseEvent(place Place, message *tlb.ExternalMessageOut) (event Event, err error) {

@@ -25,7 +25,7 @@ func TestHistoryIsTheSameFromWhereverItIsResumed(t *testing.T) {
 	n := startNetwork(t, localchain.Options{Interval: 5 * time.Millisecond})
 	n.fund(time.Second, 10*domain.Coin)
 	// More than three pages, with transactions that say nothing among them.
-	const deposits = 60
+	const deposits, topUps = 60, 10 // the vault's first coins are one
 	var messages []ton.Message
 	for i := range deposits {
 		messages = append(messages, n.vault.DepositMessage(domain.AccountID{byte(i)}, domain.Coin))
@@ -35,13 +35,23 @@ func TestHistoryIsTheSameFromWhereverItIsResumed(t *testing.T) {
 	}
 	n.do(n.guardian, messages...)
 	var all []ton.Event
-	n.until("all deposits", func() bool { all = n.history(0); return len(all) >= deposits })
-	if len(all) != deposits {
+	n.until("all deposits", func() bool { all = n.history(0); return len(all) >= deposits+topUps })
+	if len(all) != deposits+topUps {
 		t.Fatalf("%d events", len(all))
 	}
+	next := byte(0)
 	for i, event := range all {
-		deposit, ok := event.(ton.Deposit)
-		if !ok || deposit.Account != (domain.AccountID{byte(i)}) {
+		switch e := event.(type) {
+		case ton.Deposit:
+			if e.Account != (domain.AccountID{next}) {
+				t.Fatalf("event %d: %+v", i, event)
+			}
+			next++
+		case ton.ToppedUp:
+			if want := n.guardian.Address(); i > 0 && e.Sender != want || i == 0 && e.Sender != n.admin.Address() {
+				t.Fatalf("event %d: %+v", i, event)
+			}
+		default:
 			t.Fatalf("event %d: %+v", i, event)
 		}
 		if i > 0 && place(t, event).LT <= place(t, all[i-1]).LT {

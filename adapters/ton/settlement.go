@@ -67,6 +67,10 @@ func (v *Vault) Look(ctx context.Context) (settlement.Seen, error) {
 	if err != nil {
 		return settlement.Seen{}, err
 	}
+	return seenOf(state), nil
+}
+
+func seenOf(state VaultState) settlement.Seen {
 	seen := settlement.Seen{
 		AtMs: state.At.Time.UnixMilli(), LT: state.LT, Paused: state.Paused, LastEpoch: state.LastEpoch,
 		Active: settlement.OnChain(state.Active), Paid: state.Paid, Free: state.Balance - VaultReserve,
@@ -75,7 +79,7 @@ func (v *Vault) Look(ctx context.Context) (settlement.Seen, error) {
 		pending := settlement.OnChain(state.Pending.Root)
 		seen.Pending, seen.ActivateAtMs = &pending, state.Pending.ActivateAt.UnixMilli()
 	}
-	return seen, nil
+	return seen
 }
 
 // Propose sends a batch's root. Twice is harmless: the vault takes an epoch once.
@@ -142,7 +146,7 @@ func claimOf(event Event) *v1.Claim {
 		return &v1.Claim{Body: &v1.Claim_ObservePayout{ObservePayout: &v1.ObservePayout{
 			Payee: e.Payee.Account[:], AmountNano: int64(e.Amount), TxHash: e.TxHash[:], Lt: e.LT,
 		}}}
-	case PauseSet, ChangeProposed, ChangeVetoed, AdminChanged, CodeChanged:
+	case ToppedUp, PauseSet, ChangeProposed, ChangeVetoed, AdminChanged, CodeChanged:
 		return nil
 	default:
 		panic(fmt.Sprintf("ton: unknown event %T", event))

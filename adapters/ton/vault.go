@@ -136,18 +136,7 @@ func (v *Vault) Claimed(ctx context.Context, payee domain.ProviderID) (domain.Na
 	if err != nil {
 		return 0, fmt.Errorf("claimed by %s: %w", payee, err)
 	}
-	account, err := v.client.account(ctx, head, v.ClaimAccount(payee))
-	if err != nil {
-		return 0, fmt.Errorf("claimed by %s: %w", payee, err)
-	}
-	if account.State == nil || account.State.Status != tlb.AccountStatusActive {
-		return 0, nil
-	}
-	claimed, err := parseClaimAccount(account.Data)
-	if err != nil {
-		return 0, fmt.Errorf("claimed by %s: storage: %w", payee, err)
-	}
-	return claimed, nil
+	return (&Snapshot{v, VaultState{At: head}}).Claimed(ctx, payee)
 }
 
 // ClaimAccount is the address of the payee's claim account.

@@ -20,6 +20,7 @@ import (
 	"github.com/filature/filature/projections"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/auditor"
+	"github.com/filature/filature/workers/reconciler"
 )
 
 // smallDemo is one demo that many tests look at. It is run when the first of them asks.
@@ -155,6 +156,11 @@ func TestTheDemoPaysEverybodyAndPassesItsAudit(t *testing.T) {
 	second := decoded[auditor.Report](t, invoke(t, "audit", "--data", folder, "--json").want(t, exitOK))
 	checkAudit(t, &second)
 	invoke(t, "audit", "--data", folder).want(t, exitOK, "Verdict: PASS", "root from the log", result.Audit.Batches[0].Root[:16])
+	invoke(t, "reconcile", "--data", folder).want(t, exitOK, "Ledger and chain agree.")
+	compared := decoded[reconciler.Report](t, invoke(t, "reconcile", "--data", folder, "--json").want(t, exitOK))
+	if compared.Asked < len(demoProviders) || compared.Asked != compared.Payees || compared.PaidLedger != compared.PaidChain || compared.PaidChain == 0 {
+		t.Errorf("reconciled %+v", compared)
+	}
 }
 
 func TestWhyKnowsAPaidJobAndTheFactsThatMadeItSo(t *testing.T) {

@@ -215,6 +215,7 @@ func (e *engine) run(ctx context.Context) error {
 		e.log.Info("ready", "vault", address.String(), "roles", e.roles.String(), "network", e.network.String())
 		if e.roles[roleWatcher] {
 			group.Go(func() error { return e.lead(ctx, roleWatcher, e.watch) })
+			group.Go(func() error { return e.lead(ctx, workReconciler, e.reconcile) })
 		}
 		if e.roles[roleSettler] {
 			group.Go(func() error { return e.lead(ctx, roleSettler, e.settle) })

@@ -28,26 +28,27 @@ const (
 
 // program is the command line. One file per subcommand.
 type program struct {
-	Demo    demoCmd    `cmd:"" help:"Run a small network from end to end: jobs in, payouts on chain, audited."`
-	Serve   serveCmd   `cmd:"" help:"Run the engine, or some of its roles, and take reports over HTTP."`
-	Init    initCmd    `cmd:"" help:"Found a network on Kafka, PostgreSQL and TON."`
-	Emit    emitCmd    `cmd:"" help:"Sign claims, one a line, and deliver them; what is not taken waits on disk."`
-	Audit   auditCmd   `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
-	Prove   proveCmd   `cmd:"" help:"Prove to strangers what a payee is owed, or what the ledger says of a job."`
-	Verify  verifyCmd  `cmd:"" help:"Check a proof, with nothing but public keys or a lite-server."`
-	Publish publishCmd `cmd:"" help:"Publish the ledger's Merkle trees: signed checkpoints, and tiles for any web server."`
-	Witness witnessCmd `cmd:"" help:"Cosign checkpoints of other people's logs that go on from those before."`
-	Why     whyCmd     `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
-	Score   scoreCmd   `cmd:"" help:"Show a worker's or provider's score, and all that makes it so."`
-	Market  marketCmd  `cmd:"" help:"Show what was asked for and at what jobs cleared, by hour and model."`
-	Workers workersCmd `cmd:"" help:"List workers: attested or not, their scores, and the pay that waits for them."`
-	Attest  attestCmd  `cmd:"" help:"Say what a worker's evidence proves: attest verify."`
-	Chain   chainCmd   `cmd:"" help:"Run a TON chain of your own; look at a vault; veto, pause and unpause it."`
-	Config  configCmd  `cmd:"" help:"Look at a config file: config check."`
-	Poison  poisonCmd  `cmd:"" help:"Look after messages that could not be dealt with: poison list, poison replay."`
-	Apikey  apikeyCmd  `cmd:"" help:"Make a key to ask the books with, over the API."`
-	Keygen  keygenCmd  `cmd:"" help:"Make a signing key."`
-	Version versionCmd `cmd:"" help:"Say which program this is."`
+	Demo      demoCmd      `cmd:"" help:"Run a small network from end to end: jobs in, payouts on chain, audited."`
+	Serve     serveCmd     `cmd:"" help:"Run the engine, or some of its roles, and take reports over HTTP."`
+	Init      initCmd      `cmd:"" help:"Found a network on Kafka, PostgreSQL and TON."`
+	Emit      emitCmd      `cmd:"" help:"Sign claims, one a line, and deliver them; what is not taken waits on disk."`
+	Audit     auditCmd     `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
+	Prove     proveCmd     `cmd:"" help:"Prove to strangers what a payee is owed, or what the ledger says of a job."`
+	Verify    verifyCmd    `cmd:"" help:"Check a proof, with nothing but public keys or a lite-server."`
+	Publish   publishCmd   `cmd:"" help:"Publish the ledger's Merkle trees: signed checkpoints, and tiles for any web server."`
+	Witness   witnessCmd   `cmd:"" help:"Cosign checkpoints of other people's logs that go on from those before."`
+	Reconcile reconcileCmd `cmd:"" help:"Compare what the vault holds and did with what the ledger says."`
+	Why       whyCmd       `cmd:"" help:"Say why a job, report or provider is paid, held, rejected or pending."`
+	Score     scoreCmd     `cmd:"" help:"Show a worker's or provider's score, and all that makes it so."`
+	Market    marketCmd    `cmd:"" help:"Show what was asked for and at what jobs cleared, by hour and model."`
+	Workers   workersCmd   `cmd:"" help:"List workers: attested or not, their scores, and the pay that waits for them."`
+	Attest    attestCmd    `cmd:"" help:"Say what a worker's evidence proves: attest verify."`
+	Chain     chainCmd     `cmd:"" help:"Run a TON chain of your own; look at a vault; veto, pause and unpause it."`
+	Config    configCmd    `cmd:"" help:"Look at a config file: config check."`
+	Poison    poisonCmd    `cmd:"" help:"Look after messages that could not be dealt with: poison list, poison replay."`
+	Apikey    apikeyCmd    `cmd:"" help:"Make a key to ask the books with, over the API."`
+	Keygen    keygenCmd    `cmd:"" help:"Make a signing key."`
+	Version   versionCmd   `cmd:"" help:"Say which program this is."`
 }
 
 const description = `Filature reels what Cocoon's workers spin: every token metered becomes a signed fact, every fact money,

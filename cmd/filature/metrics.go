@@ -18,6 +18,7 @@ import (
 	"github.com/filature/filature/projections"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/gateway"
+	"github.com/filature/filature/workers/reconciler"
 	"github.com/filature/filature/workers/verifier"
 )
 
@@ -55,6 +56,10 @@ type metrics struct {
 	settlements      *prometheus.CounterVec
 	settlementErrors prometheus.Counter
 	settlementHalted prometheus.Gauge
+
+	differences   *prometheus.GaugeVec
+	differenceAge *prometheus.GaugeVec
+	reconciledAt  prometheus.Gauge
 }
 
 // newMetrics returns metrics that look at these sources.
@@ -102,6 +107,15 @@ func newMetrics(from sources, now func() time.Time) *metrics {
 		}
 		return 0
 	})
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: metricsPrefix, Name: name, Help: help}, labels)
+	}
+	m.differences = gauges("reconciliation_differences",
+		"What ledger and chain do not agree on, by kind and state (in_flight, alarm, noted), where this process compares them.", "kind", "state")
+	m.differenceAge = gauges("reconciliation_oldest_seconds", "Age of the oldest difference of a kind that is not merely noted.", "kind")
+	m.reconciledAt = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: metricsPrefix, Name: "reconciliation_last_timestamp_seconds", Help: "When ledger and chain were last compared, by the block's time.",
+	})
 	version, revision := buildInfo()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: metricsPrefix, Name: "build_info", Help: "1; the labels say which program this is.",
@@ -111,7 +125,8 @@ func newMetrics(from sources, now func() time.Time) *metrics {
 	m.registry.MustRegister(
 		m.decisions, m.answerSeconds, m.receipts, m.refusals, m.failures, m.submitSeconds,
 		m.answers, m.appraisals, m.faults, underWay,
-		m.settlements, m.settlementErrors, m.settlementHalted, build, &sights{from: from, now: now},
+		m.settlements, m.settlementErrors, m.settlementHalted, m.differences, m.differenceAge, m.reconciledAt,
+		build, &sights{from: from, now: now},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -262,4 +277,24 @@ func failureOf(err error) string {
 	default:
 		return "other"
 	}
+}
+
+// reconciled notes what a comparison of ledger and chain found.
+func (m *metrics) reconciled(report *reconciler.Report, err error) {
+	if err != nil {
+		return // the time of the last one tells
+	}
+	m.differences.Reset()
+	m.differenceAge.Reset()
+	oldest := map[settlement.DifferenceKind]int64{}
+	for _, d := range report.Differences {
+		m.differences.WithLabelValues(string(d.Kind), string(d.State)).Inc()
+		if d.State != settlement.Noted {
+			oldest[d.Kind] = max(oldest[d.Kind], d.AgeMs)
+		}
+	}
+	for kind, ageMs := range oldest {
+		m.differenceAge.WithLabelValues(string(kind)).Set(float64(ageMs) / 1000)
+	}
+	m.reconciledAt.Set(float64(report.AtMs) / 1000)
 }

@@ -163,6 +163,7 @@ func (s site) open(t testing.TB) parts {
 // audit audits the site, its chain included, which has to run.
 func (s site) audit(t *testing.T) {
 	t.Helper()
+	invoke(t, "reconcile", "--config", s.config(t)).want(t, exitOK, "Compared")
 	report := decoded[auditor.Report](t, invoke(t, "audit", "--config", s.config(t), "--json").want(t, exitOK))
 	checkAudit(t, &report, "files")
 }

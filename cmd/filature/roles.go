@@ -21,6 +21,9 @@ const (
 	roleAPI       role = "api"       // answers questions and streams completions over HTTP
 )
 
+// workReconciler is no role of its own: who watches the chain compares it with the ledger, too.
+const workReconciler role = "reconciler"
+
 // everyRole is what a process does that is told nothing else; a verifier and a publisher only where the config
 // says how.
 var everyRole = []role{roleGateway, roleClerk, roleProjector, roleSettler, roleWatcher, roleRelay, roleVerifier, rolePublisher, roleAPI}

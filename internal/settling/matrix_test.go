@@ -12,6 +12,7 @@ import (
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/projections"
+	"github.com/filature/filature/workers/reconciler"
 )
 
 // How long a wallet stays poor and a vault paused, in looks: long enough for a settler that goes on sending meanwhile to
@@ -183,7 +184,8 @@ func (s *stage) advance() func() bool {
 		if why := s.lastWhy.Load(); s.fault == "vault short" && !short && why != nil && strings.Contains(*why, "short by") {
 			short = true
 			s.bite()
-			s.send(s.guardian, s.vault.TopUpMessage(500*domain.Coin))
+			s.faucet(s.guardian, 2*rigDeposits)
+			s.send(s.guardian, s.vault.TopUpMessage(rigDeposits))
 		}
 		if s.fault == "refused" && state.Paused && s.seqno() > s.line.usedBefore() {
 			paused++
@@ -245,6 +247,7 @@ func (s *stage) check(account domain.AccountID) {
 	if state.LastEpoch != wantEpochs {
 		s.t.Errorf("the vault used up %d numbers, want %d", state.LastEpoch, wantEpochs)
 	}
+	s.reconcile()
 	if times := s.deposited(); s.step == "book deposit" && times != 1 {
 		s.t.Errorf("the deposit into %s was booked %d times", account, times)
 	}
@@ -290,4 +293,29 @@ func (s *stage) check(account domain.AccountID) {
 	if paid == 0 {
 		s.t.Error("nobody was owed anything: nothing is tested")
 	}
+}
+
+// reconcile wants ledger and chain to agree, but for coins that a guardian gave.
+func (s *stage) reconcile() {
+	s.t.Helper()
+	report, err := reconciler.New(reconciler.Config{
+		Chain: vaults{s.vault}, History: ton.Movements{History: s.vault.History(0)}, Books: books{s.world.Store, s}, DataShards: s.world.DataShards,
+	}).Round(s.ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if report.Asked == 0 || report.Asked != report.Payees || report.Movements < int64(report.Payees) {
+		s.t.Errorf("reconciled %+v", report)
+	}
+	for _, d := range report.Differences {
+		if d.State != settlement.Noted {
+			s.t.Errorf("at the end ledger and chain differ: %+v", d)
+		}
+	}
+}
+
+type vaults struct{ *ton.Vault }
+
+func (v vaults) Snapshot(ctx context.Context) (reconciler.Snapshot, error) {
+	return v.Vault.Snapshot(ctx)
 }

@@ -34,6 +34,8 @@ const (
 	delay = time.Hour
 	// patience is far more than a cell takes on any machine.
 	patience = 60 * time.Second
+	// rigDeposits is more than the accounts of a world hold, which saw no deposits on this chain.
+	rigDeposits = 2000 * domain.Coin
 	// externals is the most that a cell may use up of the treasury's sequence numbers: what the steps need, and as much
 	// again. More is a storm.
 	externals = 12
@@ -104,7 +106,7 @@ func newStage(ctx context.Context, t *testing.T, c *chain, step, fault string) *
 	if s.guardian, err = c.plain.Wallet(key("guardian " + step + fault)); err != nil {
 		t.Fatal(err)
 	}
-	s.faucet(s.wallet, 1000*domain.Coin)
+	s.faucet(s.wallet, 2*rigDeposits)
 	s.faucet(s.guardian, 1000*domain.Coin)
 	vault, deploy, err := c.plain.NewVault(ton.VaultParams{Admin: s.wallet.Address(), Guardian: s.guardian.Address(), Delay: delay}, ton.VaultReserve)
 	if err != nil {
@@ -114,7 +116,7 @@ func newStage(ctx context.Context, t *testing.T, c *chain, step, fault string) *
 	s.send(s.wallet, deploy)
 	s.until("the vault is there", func() bool { _, err := vault.State(ctx); return err == nil })
 	if fault != "vault short" {
-		s.send(s.wallet, vault.TopUpMessage(500*domain.Coin))
+		s.send(s.wallet, vault.TopUpMessage(rigDeposits))
 	}
 	s.first = s.seqno()
 	s.world = owing(t, uint64(binary.BigEndian.Uint32(s.treasury))) //nolint:contextcheck // a world never waits
@@ -196,7 +198,8 @@ func (s *stage) settle(client *ton.Client) {
 	s.keep(func(ctx context.Context, die context.CancelFunc) error {
 		return settler.New(settler.Config{
 			Chain: gate{&ton.Treasury{Vault: client.Vault(s.vault.Address()), Wallet: wallet}, s, die},
-			Books: books{s.world.Store, s}, Reporter: reporter{s, s.world.Settler, die}, Poll: poll, Claims: &settlement.ClaimPolicy{FeeNano: 1, BudgetNano: domain.Coin}, Now: s.world.Now,
+			Books: books{s.world.Store, s}, Reporter: reporter{s, s.world.Settler, die}, Poll: poll,
+			Claims: &settlement.ClaimPolicy{FeeNano: 1, BudgetNano: domain.Coin}, Now: s.world.Now,
 			Notice: func(d settlement.Decision, err error) {
 				why := fmt.Sprintf("%s: %s (%v)", d.Step, d.Why, err)
 				s.lastWhy.Store(&why)

@@ -11,6 +11,7 @@ CREATE TABLE filature.settlement_progress_v1 (
     sealed_at_ms              bigint NOT NULL,
     committed_nano            bigint NOT NULL,
     paid_nano                 bigint NOT NULL,
+    cash_nano                 bigint NOT NULL,
     chain_lt                  bigint NOT NULL,
     PRIMARY KEY (singleton)
 ) WITH (fillfactor = 80);

@@ -7,6 +7,7 @@ CREATE TABLE settlement_progress_v1 (
     sealed_at_ms              INTEGER NOT NULL,
     committed_nano            INTEGER NOT NULL,
     paid_nano                 INTEGER NOT NULL,
+    cash_nano                 INTEGER NOT NULL,
     chain_lt                  INTEGER NOT NULL,
     PRIMARY KEY (singleton)
 ) WITHOUT ROWID, STRICT;
