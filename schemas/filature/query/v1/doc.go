@@ -1,3 +1,3 @@
 // Package queryv1 knows what may be asked of the books, and how it is answered: the messages and services that
 // adapters/queryapi serves. All of it is generated from the .proto files beside it.
-package queryv1 //nolint:godoclint // the generator puts the comment of each file of services above its package
+package queryv1
