@@ -33,11 +33,11 @@ type Score struct {
 
 // ScoredDimension is one of the four factors of a score.
 type ScoredDimension struct {
-	Name                string `json:"name"`
-	GoodMicro           int64  `json:"good_micro"`
-	BadMicro            int64  `json:"bad_micro"`
-	MeanPPM             int64  `json:"mean_ppm"`
-	KeptPPM             uint32 `json:"kept_ppm"` // λ
+	Name      string `json:"name"`
+	GoodMicro int64  `json:"good_micro"`
+	BadMicro  int64  `json:"bad_micro"`
+	MeanPPM   int64  `json:"mean_ppm"`
+	KeptPPM   uint32 `json:"kept_ppm"` // λ
 }
 
 // WeighedEvidence is how often something was seen, and what it weighs.

@@ -149,7 +149,8 @@ func newScored(s *projections.Score, asOf []domain.Offset) *scored {
 }
 
 func (x *scored) print(out *console) {
-	fmt.Fprintf(out.out, "%s %s, of %s\n  score %s over all shards; policy %s, set at %s\n", x.Kind, x.ID, x.Provider, permille(x.ScorePPM), x.Policy, x.PolicySet)
+	fmt.Fprintf(out.out, "%s %s, of %s\n  score %s over all shards; policy %s, set at %s\n",
+		x.Kind, x.ID, x.Provider, permille(x.ScorePPM), x.Policy, x.PolicySet)
 	if len(x.Shards) == 0 {
 		fmt.Fprint(out.out, "  no shard has judged it yet: this is a newcomer's score\n")
 	}

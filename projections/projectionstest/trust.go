@@ -76,7 +76,8 @@ func scoresShowTheirInputs(ctx context.Context, t *testing.T, story *Story, r pr
 		t.Errorf("of w3's jobs: %+v", jobs)
 	}
 	// A job is counted in the shard of its account, an attestation in every one.
-	if done, attested := s.Evidence[0], s.Evidence[5]; done.Count != 29 || done.WeightMilli != 1000 || attested.Count != 25 || attested.Dimension != "attestation" {
+	done, attested := s.Evidence[0], s.Evidence[5]
+	if done.Count != 29 || done.WeightMilli != 1000 || attested.Count != 25 || attested.Dimension != "attestation" {
 		t.Errorf("w3 has %+v, %+v", done, attested)
 	}
 	provider := must[projections.Score](t)(projections.ScoreOf(ctx, r, ID[[32]byte]("prov-c"), story.NowMs))
