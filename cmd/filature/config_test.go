@@ -296,7 +296,7 @@ func TestAVariableTakesThePlaceOfEachKey(t *testing.T) {
 	values := map[string]string{ // where the kind of the key does not say enough
 		"kafka.brokers": "a:1, b:2", "kafka.login.mechanism": "SCRAM-SHA-512", "postgres.url": "postgres://h/d", "http.listen": ":1",
 		"log.level": "warn", "log.format": "text", "kafka.tls.enabled": "true", "ton.unverified": "true", "settlement.claim_for": "false",
-		"network.require_attestation": "true",
+		"network.require_attestation": "true", "verifier.fetch": "false",
 	}
 	empty := []string{"kafka.login.password_file", "postgres.url_file"} // alternatives of keys that are set
 	var env, seen []string
