@@ -290,6 +290,9 @@ func (s *stage) check(account domain.AccountID) {
 	if err != nil {
 		s.t.Error(err)
 	}
+	if to := refunded(s.world.Seed); s.balance(ton.PayeeAddress(to)) != refund {
+		s.t.Errorf("the client got %s back, want %s", s.balance(ton.PayeeAddress(to)), refund)
+	}
 	if paid == 0 {
 		s.t.Error("nobody was owed anything: nothing is tested")
 	}

@@ -36,6 +36,8 @@ const (
 	patience = 60 * time.Second
 	// rigDeposits is more than the accounts of a world hold, which saw no deposits on this chain.
 	rigDeposits = 2000 * domain.Coin
+	// refund is what a client takes back, through the same tree as everybody who is paid.
+	refund = 3 * domain.Coin
 	// externals is the most that a cell may use up of the treasury's sequence numbers: what the steps need, and as much
 	// again. More is a storm.
 	externals = 12
@@ -130,8 +132,17 @@ func owing(t *testing.T, seed uint64) *rig.World {
 	w.Live(12)
 	w.Work()
 	w.Mature()
+	account, to := w.Accounts[0], refunded(seed)
+	w.Say(account.Client, account.Shard, &v1.Claim{Body: &v1.Claim_RequestWithdrawal{RequestWithdrawal: &v1.RequestWithdrawal{
+		Account: account.ID[:], AmountNano: int64(refund), Destination: to[:],
+	}}})
 	w.Work()
 	return w
+}
+
+// refunded is where a client wants its coins back.
+func refunded(seed uint64) domain.ProviderID {
+	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte("refunded"), seed))
 }
 
 func (s *stage) faucet(w *ton.Wallet, amount domain.Nano) {
