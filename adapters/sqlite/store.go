@@ -47,16 +47,30 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, fmt.Errorf("open projections %s: %w", path, err)
 	}
 	s := &Store{path: absolute, statements: map[string]*sql.Stmt{}}
-	if err := s.open(ctx); err != nil {
+	if err := s.open(ctx, "NORMAL"); err != nil {
 		return nil, errors.Join(fmt.Errorf("open projections %s: %w", absolute, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context) (err error) {
+// OpenScratch opens a file that nobody misses: nothing of it is waited for, and after a crash it may be no database any
+// more. It is for rows that are compared once and thrown away.
+func OpenScratch(ctx context.Context, path string) (*Store, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open scratch file %s: %w", path, err)
+	}
+	s := &Store{path: absolute, statements: map[string]*sql.Stmt{}}
+	if err := s.open(ctx, "OFF"); err != nil {
+		return nil, errors.Join(fmt.Errorf("open scratch file %s: %w", absolute, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, synchronous string) (err error) {
 	if s.writing, err = sql.Open("sqlite", dataSource(s.path,
 		"journal_mode(WAL)",
-		"synchronous(NORMAL)",
+		"synchronous("+synchronous+")",
 		"temp_store(MEMORY)",       // what a statement would need to undo itself
 		"busy_timeout(10000)",      // ms; another process's commit takes less
 		"cache_size(-65536)",       // KiB: the upper levels of the large trees

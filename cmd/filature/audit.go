@@ -17,7 +17,9 @@ import (
 	"github.com/filature/filature/domain/ledger"
 	"github.com/filature/filature/domain/signing"
 	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/eventstore/archive"
 	"github.com/filature/filature/eventstore/seglog"
+	"github.com/filature/filature/projections"
 	"github.com/filature/filature/workers/auditor"
 	"github.com/filature/filature/workers/verifier"
 )
@@ -26,6 +28,7 @@ import (
 type auditCmd struct {
 	Data   string     `required:"true" xor:"where" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
 	Config string     `required:"true" xor:"where" type:"existingfile" help:"Config file: logs in Kafka, tables in PostgreSQL if it names them."`
+	Logs   string     `required:"true" xor:"where" type:"path" help:"Archive of both logs that export made: a folder or a .tar file."`
 	HTML   string     `name:"html" type:"path" help:"Also write the report to this file, as one page for a browser."`
 	JSON   bool       `help:"Print the report as JSON."`
 	Chain  chainFlags `embed:""`
@@ -43,15 +46,21 @@ type auditResult struct {
 // Run audits and prints the report. It exits with 1 where the verdict is not pass.
 func (c *auditCmd) Run(ctx context.Context, out *console) error {
 	run := auditor.Run{At: time.Now(), Command: c.again(), Program: programName()}
+	if c.Logs != "" && c.Attestations {
+		return usage("--attestations: goes with --data or --config; an archive of logs has no evidence")
+	}
 	meter := newMeter(out, time.Now)
 	var report *auditor.Report
 	var err error
 	switch {
 	case c.Config != "":
 		report, err = c.servers(ctx, &run, meter.progress)
+	case c.Logs != "":
+		if run.Transaction, err = explorerOf(c.Chain.TonConfig); err == nil {
+			report, err = auditArchive(ctx, c.Logs, c.Chain, meter.progress)
+		}
 	default:
-		run.Transaction, err = explorerOf(c.Chain.TonConfig)
-		if err == nil {
+		if run.Transaction, err = explorerOf(c.Chain.TonConfig); err == nil {
 			report, err = auditFolder(ctx, c.Data, c.Chain, meter.progress)
 		}
 	}
@@ -101,7 +110,7 @@ func (c *auditCmd) servers(ctx context.Context, run *auditor.Run, progress func(
 func (c *auditCmd) again() string {
 	words := []string{"filature", "audit"}
 	for _, flag := range []struct{ name, value string }{
-		{"--data", c.Data}, {"--config", c.Config}, {"--ton-config", c.Chain.TonConfig}, {"--html", c.HTML}, {"--archive", c.Archive},
+		{"--data", c.Data}, {"--config", c.Config}, {"--logs", c.Logs}, {"--ton-config", c.Chain.TonConfig}, {"--html", c.HTML}, {"--archive", c.Archive},
 	} {
 		if flag.value != "" {
 			words = append(words, flag.name, quoted(flag.value))
@@ -148,24 +157,8 @@ func auditFolder(
 		Files:    func(context.Context) ([]auditor.Folder, error) { return verifyFolders(dir) },
 		Verifier: signing.NewVerifier(cacheKeys), Entropy: rand.Reader, Progress: progress,
 	}
-	// A log that is damaged does not open; the files step says where.
-	intake, errIntake := seglog.OpenReadOnly(filepath.Join(dir, intakeDir))
-	ledgerLog, errLedger := seglog.OpenReadOnly(filepath.Join(dir, ledgerDir))
-	for _, l := range []*seglog.ReadOnly{intake, ledgerLog} {
-		if l != nil {
-			closers = append(closers, l.Close)
-		}
-	}
-	for _, err := range []error{errIntake, errLedger} {
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, usage("--data %s: lacks a log; has serve or demo run there? %w", dir, err)
-		case err != nil && !errors.Is(err, eventstore.ErrCorrupt):
-			return nil, usage("--data %s: %w", dir, err)
-		}
-	}
-	if errIntake == nil && errLedger == nil {
-		cfg.Intake, cfg.Ledger = intake, ledgerLog
+	if cfg.Intake, cfg.Ledger, closers, err = readLogs("--data", dir); err != nil {
+		return nil, err
 	}
 	store, err := readStore(ctx, dir)
 	if err != nil && !errors.Is(err, errNoProjections) {
@@ -176,6 +169,134 @@ func auditFolder(
 		closers = append(closers, store.Close)
 	}
 	return auditWithChain(ctx, cfg, dir, flags)
+}
+
+// readLogs opens the two logs in a folder. Both are nil where one is so damaged that it does not open: the files step says
+// where.
+func readLogs(flag, dir string) (intake, ledgerLog eventstore.Reader, closers []func() error, err error) {
+	first, errIntake := seglog.OpenReadOnly(filepath.Join(dir, intakeDir))
+	second, errLedger := seglog.OpenReadOnly(filepath.Join(dir, ledgerDir))
+	for _, l := range []*seglog.ReadOnly{first, second} {
+		if l != nil {
+			closers = append(closers, l.Close)
+		}
+	}
+	for _, err := range []error{errIntake, errLedger} {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, nil, closers, usage("%s %s: lacks a log; has serve or demo run there? %w", flag, dir, err)
+		case err != nil && !errors.Is(err, eventstore.ErrCorrupt):
+			return nil, nil, closers, usage("%s %s: %w", flag, dir, err)
+		}
+	}
+	if errIntake == nil && errLedger == nil {
+		return first, second, closers, nil
+	}
+	return nil, nil, closers, nil
+}
+
+// auditArchive audits an archive. A tar file is taken apart into a folder of its own first.
+func auditArchive(
+	ctx context.Context, path string, flags chainFlags, progress func(done, total int64, what string),
+) (_ *auditor.Report, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, usage("--logs: %w", err)
+	}
+	dir := path
+	if !info.IsDir() {
+		if dir, err = os.MkdirTemp("", "filature-archive-"); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		if err := unpack(path, dir); err != nil {
+			return nil, usage("--logs: %w", err)
+		}
+	}
+	manifest, err := archive.Read(dir)
+	if err != nil {
+		return nil, usage("--logs %s: %w; is it an archive, and was its export not cut off?", path, err)
+	}
+	cfg := auditor.Config{
+		Files:    func(ctx context.Context) ([]auditor.Folder, error) { return verifyArchive(ctx, dir, manifest) },
+		Verifier: signing.NewVerifier(cacheKeys), Entropy: rand.Reader, Progress: progress,
+	}
+	logs, end, err := readArchive(dir, manifest)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	if logs != nil {
+		cfg.Intake, cfg.Ledger = logs[0], logs[1]
+	}
+	return auditWithChain(ctx, cfg, dir, flags)
+}
+
+// readArchive opens the two logs of an archive, intake first. There are none where one is so damaged that it does not open:
+// the files step says where.
+func readArchive(dir string, manifest archive.Manifest) (logs []archive.Shards, end func() error, err error) {
+	var closers []func() error
+	end = func() error {
+		var errs []error
+		for _, closer := range closers {
+			errs = append(errs, closer())
+		}
+		return errors.Join(errs...)
+	}
+	for _, log := range logsOf(manifest) {
+		var shards archive.Shards
+		for shard := range log.ends {
+			reader, err := seglog.OpenReadOnly(filepath.Join(dir, filepath.FromSlash(archive.Folder(log.name, domain.Shard(shard)))))
+			switch {
+			case errors.Is(err, eventstore.ErrCorrupt):
+				return nil, end, nil
+			case err != nil:
+				return nil, end, errors.Join(usage("--logs: %w", err), end())
+			}
+			closers = append(closers, reader.Close)
+			shards = append(shards, reader)
+		}
+		logs = append(logs, shards)
+	}
+	return logs, end, nil
+}
+
+type archivedLog struct {
+	name string
+	ends []domain.Offset
+}
+
+func logsOf(m archive.Manifest) [2]archivedLog {
+	return [2]archivedLog{{archive.IntakeDir, m.Intake}, {archive.LedgerDir, m.Ledger}}
+}
+
+// verifyArchive compares every file of an archive with its manifest, and then reads the logs as such, which can say which
+// record a damaged byte belongs to.
+func verifyArchive(ctx context.Context, dir string, manifest archive.Manifest) ([]auditor.Folder, error) {
+	wrong, err := archive.Check(ctx, dir, manifest)
+	if err != nil {
+		return nil, err
+	}
+	var folders []auditor.Folder
+	for _, log := range logsOf(manifest) {
+		for shard := range log.ends {
+			name := archive.Folder(log.name, domain.Shard(shard))
+			folder, err := verifyFolder(filepath.Join(dir, filepath.FromSlash(name)), auditor.LogName(log.name))
+			if err != nil {
+				return nil, err
+			}
+			if folder.Damage != nil && folder.Damage.Record != nil {
+				folder.Damage.Record.Shard = domain.Shard(shard) // it is the only one of its own log
+			}
+			for _, w := range wrong {
+				if folder.Damage == nil && strings.HasPrefix(w.Name, name+"/") {
+					folder.Damage = &auditor.Damage{File: filepath.Join(dir, filepath.FromSlash(w.Name)), Why: w.Why}
+				}
+			}
+			folders = append(folders, folder)
+		}
+	}
+	return folders, nil
 }
 
 // auditWithChain audits logs against the chain that the flags name, or else the folder's own.
@@ -190,8 +311,22 @@ func auditWithChain(ctx context.Context, cfg auditor.Config, dir string, flags c
 			defer func() { failed = errors.Join(failed, closeChain()) }()
 		}
 	}
+	cfg.Scratch = scratchStore
 	report, err := auditor.Audit(ctx, cfg)
 	return &report, err
+}
+
+// scratchStore is an empty store in the temporary folder. It may become as large as the tables that it is compared with.
+func scratchStore(ctx context.Context) (projections.Store, func() error, error) {
+	dir, err := os.MkdirTemp("", "filature-audit-")
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := sqlite.OpenScratch(ctx, filepath.Join(dir, projectionFile))
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }, nil
 }
 
 // auditServers audits logs in Kafka, and tables in PostgreSQL if the config names them, over connections of its own that
@@ -213,28 +348,33 @@ func auditServers(
 	return auditWithChain(ctx, cfg, dir, flags)
 }
 
-// verifyFolders reads every byte of both logs.
+// verifyFolders reads every byte of both logs of a data folder.
 func verifyFolders(dir string) ([]auditor.Folder, error) {
 	var folders []auditor.Folder
 	for _, log := range []struct {
 		dir  string
 		name auditor.LogName
 	}{{intakeDir, auditor.Intake}, {ledgerDir, auditor.Ledger}} {
-		report, err := seglog.Verify(filepath.Join(dir, log.dir))
-		folder := auditor.Folder{Log: log.name, Files: report.Segments, Bytes: report.Bytes}
-		var damage *seglog.Damage
-		switch {
-		case errors.As(err, &damage):
-			folder.Damage = &auditor.Damage{File: damage.File, Byte: damage.Byte, Why: damage.Why}
-			if damage.Placed {
-				folder.Damage.Record = &damage.Record
-			}
-		case err != nil:
+		folder, err := verifyFolder(filepath.Join(dir, log.dir), log.name)
+		if err != nil {
 			return nil, err
 		}
 		folders = append(folders, folder)
 	}
 	return folders, nil
+}
+
+func verifyFolder(dir string, name auditor.LogName) (auditor.Folder, error) {
+	report, err := seglog.Verify(dir)
+	folder := auditor.Folder{Log: name, Files: report.Segments, Bytes: report.Bytes}
+	if damage, is := errors.AsType[*seglog.Damage](err); is {
+		folder.Damage = &auditor.Damage{File: damage.File, Byte: damage.Byte, Why: damage.Why}
+		if damage.Placed {
+			folder.Damage.Record = &damage.Record
+		}
+		return folder, nil
+	}
+	return folder, err
 }
 
 var errNoProjections = errors.New("has no projections; has serve or demo run there?")

@@ -33,6 +33,7 @@ type program struct {
 	Init      initCmd      `cmd:"" help:"Found a network on Kafka, PostgreSQL and TON."`
 	Emit      emitCmd      `cmd:"" help:"Sign claims, one a line, and deliver them; what is not taken waits on disk."`
 	Audit     auditCmd     `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
+	Export    exportCmd    `cmd:"" help:"Hand out what the ledger holds: export archive, export table."`
 	Prove     proveCmd     `cmd:"" help:"Prove to strangers what a payee is owed, or what the ledger says of a job."`
 	Verify    verifyCmd    `cmd:"" help:"Check a proof, with nothing but public keys or a lite-server."`
 	Publish   publishCmd   `cmd:"" help:"Publish the ledger's Merkle trees: signed checkpoints, and tiles for any web server."`

@@ -6,17 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/eventstore/seglog"
 )
 
-// material is the logs and tables of production servers, opened to be read and nothing else.
+// material is logs and tables, opened to be read and nothing else.
 type material struct {
 	intake, ledger eventstore.Reader
-	store          *postgres.Store // nil where the config names no database
+	store          store // nil where there are no tables
 	closers        []func() error
 }
 
@@ -59,10 +61,45 @@ func readServers(ctx context.Context, c *config) (s *material, err error) {
 	if c.Postgres.URL == "" {
 		return s, nil
 	}
-	if s.store, err = postgres.OpenReadOnly(ctx, c.postgres()); err != nil {
+	tables, err := postgres.OpenReadOnly(ctx, c.postgres())
+	if err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, func() error { s.store.Close(); return nil })
+	s.store = tables
+	s.closers = append(s.closers, func() error { tables.Close(); return nil })
+	return s, nil
+}
+
+// readMaterial opens what is in a data folder. Tables may be missing.
+func readMaterial(ctx context.Context, dir string) (s *material, err error) {
+	s = &material{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	open := func(name string) (*seglog.ReadOnly, error) {
+		log, err := seglog.OpenReadOnly(filepath.Join(dir, name))
+		if err == nil {
+			s.closers = append(s.closers, log.Close)
+		}
+		return log, err
+	}
+	if s.intake, err = open(intakeDir); err != nil {
+		return nil, err
+	}
+	if s.ledger, err = open(ledgerDir); err != nil {
+		return nil, err
+	}
+	tables, err := readStore(ctx, dir)
+	if errors.Is(err, errNoProjections) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.store = tables
+	s.closers = append(s.closers, tables.Close)
 	return s, nil
 }
 

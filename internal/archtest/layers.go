@@ -47,6 +47,7 @@ var technologies = []struct{ module, home string }{
 	{"modernc.org/sqlite", "adapters/sqlite"},
 	{"github.com/jackc/pgx", "adapters/postgres"},
 	{"github.com/segmentio/kafka-go", "adapters/kafka"},
+	{"github.com/parquet-go/parquet-go", "adapters/parquet"},
 	{"github.com/google/go-sev-guest", "adapters/attestation"},
 	{"go.yaml.in/yaml", "adapters/attestation"},
 	{"github.com/alecthomas/kong", "cmd"},

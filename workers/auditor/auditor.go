@@ -74,6 +74,9 @@ type Config struct {
 	Entropy  io.Reader // for checking signatures in batches: see signing.Batch
 	// Store has the read models that people look at. It is nil where there are none to compare.
 	Store projections.Store
+	// Scratch makes an empty store to fold read models into again, and returns what ends it and throws it away. What it holds
+	// in memory is bounded, however many rows there are. Nil is a store in memory, for small ledgers.
+	Scratch func(ctx context.Context) (store projections.Store, discard func() error, err error)
 	// Chain is nil where the chain is out of reach. Then nobody vouches that the log was not rewritten
 	// as a whole, and the report says so.
 	Chain Chain

@@ -2,6 +2,7 @@ package auditor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,7 +12,7 @@ import (
 )
 
 // remakeRows folds every read model again, to the place in the log where the live one stands, and
-// compares row by row. What it folds it holds in memory, as a live store does on disk.
+// compares row by row. What it folds it keeps in a store of its own, as a live one does on disk.
 func (a *audit) remakeRows(ctx context.Context) Step {
 	step := Step{Name: "projections"}
 	switch {
@@ -94,7 +95,11 @@ func (a *audit) reaches(ctx context.Context, at projections.Checkpoint, lost map
 // compareRows folds models that stand at one place and compares them; it returns how many rows there
 // were.
 func (a *audit) compareRows(ctx context.Context, live projections.View, at projections.Checkpoint, models []projections.Model) (rows int64, err error) {
-	again := projections.NewMemStore()
+	again, discard, err := a.scratch(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, discard()) }()
 	cut := append(at.Cut(), make([]domain.Offset, len(a.shards)-len(at))...)
 	if err := projections.FoldTo(ctx, a.cfg.Ledger, again, cut, models...); err != nil {
 		return 0, err
@@ -128,6 +133,17 @@ func (a *audit) compareRows(ctx context.Context, live projections.View, at proje
 		return nil
 	})
 	return rows, err
+}
+
+func (a *audit) scratch(ctx context.Context) (projections.Store, func() error, error) {
+	if a.cfg.Scratch == nil {
+		return projections.NewMemStore(), func() error { return nil }, nil
+	}
+	store, discard, err := a.cfg.Scratch(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a store to fold into: %w", err)
+	}
+	return store, discard, nil
 }
 
 func rowOffence(d projections.Difference) Offence {
