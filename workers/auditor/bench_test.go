@@ -59,7 +59,7 @@ func run(b *testing.B, w *rig.World, config func() auditor.Config) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r, err := auditor.Audit(b.Context(), config())
-		if err != nil || r.Verdict != auditor.Pass {
+		if err != nil || r.Verdict == auditor.Fail { // without a chain it is incomplete
 			b.Fatal(err, r.Totals)
 		}
 	}

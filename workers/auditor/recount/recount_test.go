@@ -32,7 +32,7 @@ func (r records) ends() []int64 {
 	return ends
 }
 
-func ledgerOf(t *testing.T, w *rig.World) records {
+func ledgerOf(t testing.TB, w *rig.World) records {
 	t.Helper()
 	var all records
 	for shard, end := range w.Ends() {
@@ -68,7 +68,7 @@ func lived(t *testing.T, options rig.Options, jobs int) *rig.World {
 }
 
 // count counts a whole ledger and every batch in it.
-func count(t *testing.T, log records) *recount.Count {
+func count(t testing.TB, log records) *recount.Count {
 	t.Helper()
 	c, err := recount.Begin(t.Context(), log, log.ends(), nil)
 	if err != nil {
@@ -221,4 +221,22 @@ func amounts(fact *v1.Fact) []amount {
 		}
 	}
 	return all
+}
+
+// BenchmarkCount counts a ledger a second time, batches and all.
+func BenchmarkCount(b *testing.B) {
+	w := rig.New(b, rig.Options{Seed: 71, Clients: 40, Providers: 20, DataShards: 1, Honest: true})
+	w.Live(4000)
+	w.Work()
+	w.Mature()
+	w.Work()
+	w.Settle()
+	log := ledgerOf(b, w)
+	var facts int64
+	b.ReportAllocs()
+	for b.Loop() {
+		c := count(b, log)
+		facts = c.Totals().Facts
+	}
+	b.ReportMetric(float64(facts)*float64(b.N)/b.Elapsed().Seconds(), "facts/s")
 }
