@@ -93,7 +93,11 @@ func recordsIn(t *testing.T, dir string, m archive.Manifest) (all []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer end()
+	defer func() {
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	}()
 	return recordsOf(t, &material{intake: logs[0], ledger: logs[1]})
 }
 

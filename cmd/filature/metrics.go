@@ -286,7 +286,7 @@ func (m *metrics) reconciled(report *reconciler.Report, err error) {
 	}
 	m.differences.Reset()
 	m.differenceAge.Reset()
-	oldest := map[settlement.DifferenceKind]int64{}
+	oldest := make(map[settlement.DifferenceKind]int64)
 	for _, d := range report.Differences {
 		m.differences.WithLabelValues(string(d.Kind), string(d.State)).Inc()
 		if d.State != settlement.Noted {
