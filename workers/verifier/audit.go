@@ -50,7 +50,8 @@ type AuditConfig struct {
 type AuditReport struct {
 	Passed    int64         `json:"passed"` // results in the ledger
 	Failed    int64         `json:"failed"`
-	Agreed    int64         `json:"agreed"`     // of both: evidence and result are there, and say the same
+	Admitted  int64         `json:"admitted"`   // the verifier's own faults, as it said itself
+	Agreed    int64         `json:"agreed"`     // of all three: evidence and result are there, and say the same
 	Offences  int64         `json:"offences"`   // results that do not
 	Unsettled int64         `json:"unsettled"`  // challenges without a result
 	Policies  []PolicyCount `json:"policies"`   // by which results were come to, in the order of their first use
@@ -149,8 +150,12 @@ func (a *audit) look(at domain.FactPosition, atMs int64, fact *v1.Fact) {
 			claim: &v1.Claim{Body: &v1.Claim_PassAttestation{PassAttestation: p}},
 		})
 	case *v1.Fact_AttestationFailed:
-		a.report.Failed++
 		f := body.AttestationFailed
+		if f.Fault == v1.AttestationFault_ATTESTATION_FAULT_VERIFIER {
+			a.report.Admitted++
+		} else {
+			a.report.Failed++
+		}
 		a.judge(at, atMs, said{
 			worker: domain.WorkerID(f.Worker), challenge: domain.Digest(f.Challenge), policy: domain.Digest(f.PolicyDigest),
 			claim: &v1.Claim{Body: &v1.Claim_FailAttestation{FailAttestation: f}},
@@ -247,7 +252,11 @@ func choose(results []*v1.AttestationResult, claim *v1.Claim) (*v1.AttestationRe
 		return nil, errors.New("no result is archived for its challenge")
 	}
 	for _, result := range results {
-		if led, decided := Decide(result); decided && proto.Equal(led, claim) {
+		led, decided := Decide(result)
+		if !decided {
+			led = Admit(result)
+		}
+		if proto.Equal(led, claim) {
 			return result, nil
 		}
 	}

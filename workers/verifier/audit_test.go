@@ -151,9 +151,11 @@ func TestAnHonestPastIsBorneOut(t *testing.T) {
 	p.results[nonceOf(4)] = []*v1.AttestationResult{interrupted, r}
 	void := proto.CloneOf(p.entries[len(p.entries)-1])
 	p.entries = append(p.entries, void)
+	admitted := verifier.Admit(p.attests("two", 5, untold()))
+	p.tells(&v1.Fact{Claim: 1, Body: &v1.Fact_AttestationFailed{AttestationFailed: admitted.GetFailAttestation()}})
 	report := p.audit()
-	if !report.OK() || report.Passed != 2 || report.Failed != 1 || report.Agreed != 3 || report.Unsettled != 1 || len(report.Policies) != 1 ||
-		report.Policies[0].ID != "test" || report.Policies[0].Results != 3 {
+	if !report.OK() || report.Passed != 2 || report.Failed != 1 || report.Admitted != 1 || report.Agreed != 4 || report.Unsettled != 1 ||
+		len(report.Policies) != 1 || report.Policies[0].ID != "test" || report.Policies[0].Results != 4 {
 		t.Fatalf("%+v", report)
 	}
 	for i, want := range []domain.Challenge{

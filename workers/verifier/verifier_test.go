@@ -158,6 +158,7 @@ func untold() *v1.AttestationResult {
 		Collateral: []*v1.CollateralUse{
 			{Name: "there", Digest: make([]byte, 32)}, {Name: "amd/Genoa/vcek.crl"}, {Name: "intel/root.crl", Digest: make([]byte, 32), Unusable: true},
 		},
+		Checks: []*v1.AttestationCheck{{Name: "snp/revocation", Outcome: v1.CheckOutcome_CHECK_OUTCOME_FAULT, Says: "the verifier lacks amd/Genoa/vcek.crl"}},
 	}
 }
 
@@ -339,6 +340,40 @@ func TestTheVerifiersOwnFaultIsNoClaim(t *testing.T) {
 	}
 	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); err != nil || len(w.claims) != 1 {
 		t.Fatalf("%v, claims %v", err, w.claims)
+	}
+}
+
+// TestAVerifierThatCouldNotTellUntilTheEndSaysSo: its silence would let time run against the worker. The evidence is kept,
+// as with any other claim, and the challenge is used up.
+func TestAVerifierThatCouldNotTellUntilTheEndSaysSo(t *testing.T) {
+	w := newWorld(t)
+	w.results, w.fetch = []*v1.AttestationResult{untold()}, errors.New("the vendor is away")
+	v := w.verifier()
+	w.asked("one", nonceOf(1), 1)
+	w.now = w.now.Add(verifier.ChallengeLife - 2*time.Minute - time.Second)
+	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); !errors.Is(err, verifier.ErrCantTell) || len(w.claims) != 0 {
+		t.Fatalf("%v, claims %v: there is time to try again", err, w.claims)
+	}
+	w.now = w.now.Add(time.Second)
+	w.report = errors.New("no answer")
+	if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); !errors.Is(err, w.report) {
+		t.Fatalf("%v, want the gateway's", err)
+	}
+	w.report = nil
+	for range 2 { // once more does nothing
+		if err := v.HandleAnswer(t.Context(), w.answer("one", nonceOf(1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(w.claims) != 1 || len(w.kept) != 1 {
+		t.Fatalf("%d claims, %d kept", len(w.claims), len(w.kept))
+	}
+	failed := w.claims[0].GetFailAttestation()
+	if failed.GetFault() != v1.AttestationFault_ATTESTATION_FAULT_VERIFIER || failed.Reason != "snp/revocation: the verifier lacks amd/Genoa/vcek.crl" {
+		t.Errorf("it claims %v", w.claims[0])
+	}
+	if err := w.claims[0].Check(); err != nil {
+		t.Error(err)
 	}
 }
 
