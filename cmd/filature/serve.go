@@ -151,7 +151,7 @@ func (c *serveCmd) openRoles(ctx context.Context, cfg *config, log *slog.Logger)
 		r = r.without(roleVerifier)
 	}
 	if r[rolePublisher] && cfg.Transparency.Folder == "" {
-		if len(r) < len(everyRole) {
+		if slices.Contains(c.Role, string(rolePublisher)) {
 			return nil, usage("--role publisher: want transparency.folder in %s", c.Config)
 		}
 		r = r.without(rolePublisher) // of one who does everything, this was not asked
