@@ -156,6 +156,9 @@ func (c *crew) fill(ctx context.Context, p *post, output *os.File) (again bool) 
 	}
 }
 
+// everybodys is work that each process of a role does for itself: nobody takes it on from another.
+var everybodys = []string{"challenges", "answers"}
+
 // hear reads a line of a process's log.
 func (c *crew) hear(p *post, text []byte) {
 	var line struct {
@@ -168,6 +171,9 @@ func (c *crew) hear(p *post, text []byte) {
 	p.last = string(text)
 	if json.Unmarshal(text, &line) != nil {
 		return // an error that ends the program is a plain line
+	}
+	if slices.Contains(everybodys, line.Work) {
+		return
 	}
 	switch line.Msg {
 	case "serving":

@@ -50,6 +50,24 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+func TestWorkIsOneProcesssUnlessItIsEverybodys(t *testing.T) {
+	c := newTestCrew(t, takesOn)
+	for _, name := range []string{"gateway-1", "gateway-2"} {
+		p := hire(t, c, name, "challenges")
+		await(t, "it has said what it does", func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return strings.Contains(p.last, "challenges")
+		})
+	}
+	if doubled := c.doubled(); len(doubled) != 0 {
+		t.Errorf("done by two: %v", doubled)
+	}
+	hire(t, c, "clerk-1", "clerk of shard 1")
+	hire(t, c, "clerk-2", "clerk of shard 1")
+	await(t, "two have it", func() bool { return len(c.doubled()) == 1 })
+}
+
 func TestWhatWasKilledIsStartedAgainWhenItMayBe(t *testing.T) {
 	c := newTestCrew(t, takesOn)
 	p := hire(t, c, "clerk-1", "clerk of shard 1")
