@@ -92,7 +92,8 @@ func explainAttestations(out io.Writer, r *verifier.AuditReport) {
 	if !r.OK() {
 		verdict = "FAIL"
 	}
-	const results = "\nAttestations: %s\n\n  %s results in the ledger, %s passed, %s failed, %s where the verifier could not tell; %s borne out by archived evidence\n"
+	const results = "\nAttestations: %s\n\n  %s results in the ledger, %s passed, %s failed, %s where the verifier could not tell;" +
+		" %s borne out by archived evidence\n"
 	fmt.Fprintf(out, results, verdict, count(r.Passed+r.Failed+r.Admitted), count(r.Passed), count(r.Failed), count(r.Admitted), count(r.Agreed))
 	fmt.Fprintf(out, "  %s challenges without a result\n", count(r.Unsettled))
 	for _, p := range r.Policies {

@@ -13,6 +13,7 @@
 package tlog
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -79,7 +80,7 @@ func VerifyInclusion(head Head, offset domain.Offset, record []byte, path []doma
 	leaf := LeafHash(record)
 	err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(offset), uint64(head.Size), leaf[:], hashes(path), head.Root[:])
 	if err != nil {
-		return fmt.Errorf("record %d in the tree of %d: %w", offset, head.Size, err)
+		return fmt.Errorf("record %d in the tree of %d: %w", offset, head.Size, inHex(err))
 	}
 	return nil
 }
@@ -98,9 +99,17 @@ func VerifyConsistency(older, newer Head, path []domain.Digest) error {
 	}
 	err := proof.VerifyConsistency(rfc6962.DefaultHasher, uint64(older.Size), uint64(newer.Size), hashes(path), older.Root[:], newer.Root[:])
 	if err != nil {
-		return fmt.Errorf("tree of %d from that of %d: %w", newer.Size, older.Size, err)
+		return fmt.Errorf("tree of %d from that of %d: %w", newer.Size, older.Size, inHex(err))
 	}
 	return nil
+}
+
+// inHex writes the roots in the library's error as people compare them.
+func inHex(err error) error {
+	if differ, is := errors.AsType[proof.RootMismatchError](err); is {
+		return fmt.Errorf("it leads to the root %x, want %x", differ.CalculatedRoot, differ.ExpectedRoot)
+	}
+	return err
 }
 
 func hashes(path []domain.Digest) [][]byte {
