@@ -385,6 +385,15 @@ func TestAGapIsReportedAndThenPassed(t *testing.T) {
 		receive(t, messages).Ack()
 	}
 	receive(t, messages).Nack() // the fourth is not dealt with
+	const redelivered = "filature_stream_redelivered_messages_total"
+	for deadline := time.Now().Add(patience); ; <-time.After(time.Millisecond) {
+		if counted, err := testutil.GatherAndCount(registry, redelivered); err == nil && counted == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it is not delivered again after %v", patience)
+		}
+	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -406,7 +415,7 @@ filature_stream_missing_messages_total{group="%[1]s",topic="%[1]s"} 4
 filature_stream_redelivered_messages_total{group="%[1]s",topic="%[1]s"} 1
 `
 	err = testutil.GatherAndCompare(registry, strings.NewReader(fmt.Sprintf(want, topic)),
-		"filature_stream_missing_messages_total", "filature_stream_redelivered_messages_total")
+		"filature_stream_missing_messages_total", redelivered)
 	if err != nil {
 		t.Error(err)
 	}
