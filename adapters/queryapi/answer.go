@@ -86,7 +86,7 @@ func problem(code connect.Code, field, rule string) error {
 func idOf[T ~[32]byte](field, text string) (T, error) {
 	id, err := domain.ParseID[T](text)
 	if err != nil {
-		return id, wrong(field, "want 64 hexadecimal digits in lower case")
+		return id, wrong(field, "want 64 hexadecimal digits")
 	}
 	return id, nil
 }
