@@ -22,7 +22,7 @@ type Role string
 const (
 	RoleProvider Role = "provider" // its own fleet, earnings and payouts
 	RoleClient   Role = "client"   // its own accounts, jobs and charges
-	RoleFinance  Role = "finance"  // all money
+	RoleFinance  Role = "finance"  // everything, and claims for payees
 	RoleAuditor  Role = "auditor"  // everything
 )
 
@@ -76,6 +76,8 @@ const (
 	own
 	// books is for finance and auditors.
 	books
+	// act is for finance, and for those whose thing it is: the method says which. An auditor only looks.
+	act
 )
 
 // accesses has every method: one that is not listed is refused.
@@ -93,6 +95,8 @@ var accesses = map[string]access{
 	queryv1.SettlementServiceListBatchLinesProcedure: books,
 	queryv1.SettlementServiceGetPayoutProcedure:      own,
 	queryv1.SettlementServiceListPaymentsProcedure:   own,
+	queryv1.ClaimServiceGetClaimProcedure:            own,
+	queryv1.ClaimServiceClaimProcedure:               act,
 	queryv1.NetworkServiceGetNetworkProcedure:        open,
 	queryv1.NetworkServiceListProvidersProcedure:     books,
 	queryv1.NetworkServiceListAccountsProcedure:      own,
@@ -102,7 +106,7 @@ var accesses = map[string]access{
 }
 
 // everyone asks where there are no keys.
-var everyone = Asker{Name: "anyone", Role: RoleAuditor}
+var everyone = Asker{Name: "anyone", Role: RoleFinance}
 
 type askerKey struct{}
 
@@ -123,7 +127,7 @@ func (s *server) guarded(next connect.UnaryFunc) connect.UnaryFunc {
 			return nil, problem(connect.CodeResourceExhausted, "authorization", fmt.Sprintf("a key may ask %d times a second", questionsPerSecond))
 		}
 		switch rule := accesses[request.Spec().Procedure]; {
-		case rule == open, rule == own, rule == books && asker.seesAll():
+		case rule == open, rule == own, rule == books && asker.seesAll(), rule == act && asker.Role != RoleAuditor:
 			return next(context.WithValue(ctx, askerKey{}, asker), request)
 		default:
 			return nil, errForbidden(asker)

@@ -34,7 +34,9 @@ type Config struct {
 	Source projections.Source
 	// Ledger is what Explain looks reports up in.
 	Ledger eventstore.Reader
-	// Keys say who may ask. Without keys anyone may ask anything, as an auditor.
+	// Claims makes claims on the vault; nil where nobody here knows it.
+	Claims Claims
+	// Keys say who may ask. Without keys anyone may ask anything, as finance.
 	Keys Keys
 	// Wait is how long a question waits for a position; 0 is DefaultWait.
 	Wait time.Duration
@@ -66,6 +68,7 @@ func New(cfg Config) map[string]http.Handler {
 	serve(queryv1.NewJobServiceHandler(s, options...))
 	serve(queryv1.NewSettlementServiceHandler(s, options...))
 	serve(queryv1.NewNetworkServiceHandler(s, options...))
+	serve(queryv1.NewClaimServiceHandler(s, options...))
 	return services
 }
 

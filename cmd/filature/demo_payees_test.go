@@ -8,7 +8,7 @@ import (
 	"github.com/filature/filature/workers/auditor"
 )
 
-func TestManyPayeesAreSettledInSeveralBatchesAndTheAuditAgrees(t *testing.T) {
+func TestManyPayeesAreSettledInSeveralBatchesTheAuditAgreesAndWhoAsksIsPaid(t *testing.T) {
 	t.Parallel()
 	const payees = 2000
 	r := decoded[payeesResult](t, invoke(t, "demo", "--payees", "2000", "--shards", "2", "--data", filepath.Join(t.TempDir(), "data"), "--json").want(t, exitOK))
@@ -27,4 +27,5 @@ func TestManyPayeesAreSettledInSeveralBatchesAndTheAuditAgrees(t *testing.T) {
 			t.Errorf("batch %d is %s, equal on chain %t, for %d payees", b.Number, b.State, b.Equal, b.Payees)
 		}
 	}
+	checkAPayeeClaims(t, r.Data)
 }

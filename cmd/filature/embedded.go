@@ -78,7 +78,10 @@ func openEmbedded(ctx context.Context, dir string, dataShards int, chain chainFl
 		return p, err
 	}
 	p.joinChain(client, own)
-	return p, nil
+	if own != nil {
+		err = p.keys.claimant(filepath.Join(dir, keysDir))
+	}
+	return p, err
 }
 
 // verifyFlags are how the workers of a folder are attested.

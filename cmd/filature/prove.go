@@ -122,13 +122,17 @@ func (c *provePayoutCmd) prove(ctx context.Context, store projections.Store, pay
 		Root: tree.Root().String(), Cumulative: amount, Proof: hex.EncodeToString(proof),
 	}
 	if number == active.Batch.Number {
-		result.Claim, err = offerOf(ctx, store, payee, proof)
+		request, err := requestOf(ctx, store, payee, proof)
+		if err != nil {
+			return nil, err
+		}
+		result.Claim = &claimOffer{Vault: request.To.String(), Link: request.Link(), TONConnect: request.TONConnect(time.Now().Add(offerTime))}
 	}
-	return result, err
+	return result, nil
 }
 
-// offerOf makes of a proof what a wallet can send.
-func offerOf(ctx context.Context, store projections.Store, payee domain.ProviderID, proof []byte) (*claimOffer, error) {
+// requestOf makes of a proof what a wallet can send.
+func requestOf(ctx context.Context, store projections.Store, payee domain.ProviderID, proof []byte) (ton.ClaimRequest, error) {
 	var vault ton.Address
 	if err := store.View(ctx, func(view projections.View) error {
 		for network, err := range projections.RowsOf(ctx, view, projections.TheNetwork) {
@@ -139,13 +143,9 @@ func offerOf(ctx context.Context, store projections.Store, payee domain.Provider
 		}
 		return nil
 	}); err != nil {
-		return nil, err
+		return ton.ClaimRequest{}, err
 	}
-	request, err := ton.RequestClaim(vault, payee, proof)
-	if err != nil {
-		return nil, err
-	}
-	return &claimOffer{Vault: vault.String(), Link: request.Link(), TONConnect: request.TONConnect(time.Now().Add(offerTime))}, nil
+	return ton.RequestClaim(vault, payee, proof)
 }
 
 func parsePayee(s string) (domain.ProviderID, error) {

@@ -244,7 +244,9 @@ func (e *engine) server() *http.Server {
 		if e.askers != nil {
 			cfg.Sees = e.askers.Sees
 		}
-		cfg.Queries = queryapi.New(queryapi.Config{Source: e.store, Ledger: e.ledger, Keys: e.askers, Now: time.Now, Log: e.log})
+		cfg.Queries = queryapi.New(queryapi.Config{
+			Source: e.store, Ledger: e.ledger, Claims: e.claims(), Keys: e.askers, Now: time.Now, Log: e.log,
+		})
 	}
 	return httpapi.NewServer(cfg)
 }

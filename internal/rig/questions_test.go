@@ -26,6 +26,7 @@ import (
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/projections/projectionstest"
 	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
+	"github.com/filature/filature/workers/settler"
 )
 
 // clients ask all services in one way of speaking.
@@ -34,6 +35,7 @@ type clients struct {
 	queryv1.JobServiceClient
 	queryv1.SettlementServiceClient
 	queryv1.NetworkServiceClient
+	queryv1.ClaimServiceClient
 }
 
 // ways are the ways of speaking.
@@ -72,6 +74,20 @@ func live(t *testing.T, store shelf) *rig.World {
 	return world
 }
 
+// desk offers claims and sends none.
+type desk struct{ store projections.Store }
+
+func (d desk) Offer(ctx context.Context, payee domain.ProviderID) (queryapi.Offer, error) {
+	active, err := settler.ReadActive(ctx, d.store)
+	return queryapi.Offer{Batch: active.Batch.Number, Root: active.Tree.Root(), Cumulative: active.Tree.Of(payee)}, err
+}
+
+func (desk) Sends() bool { return false }
+
+func (desk) Send(context.Context, domain.ProviderID) error {
+	return errors.New("this desk sends nothing")
+}
+
 // openLibrary serves a world's books.
 func openLibrary(t *testing.T, world *rig.World, store shelf, keys queryapi.Keys) *library {
 	t.Helper()
@@ -93,7 +109,7 @@ func openLibrary(t *testing.T, world *rig.World, store shelf, keys queryapi.Keys
 	}
 	mux := http.NewServeMux()
 	for path, service := range queryapi.New(queryapi.Config{
-		Source: store, Ledger: world.Ledger, Keys: keys, Wait: 50 * time.Millisecond, Now: time.Now,
+		Source: store, Ledger: world.Ledger, Claims: desk{store}, Keys: keys, Wait: 50 * time.Millisecond, Now: time.Now,
 	}) {
 		mux.Handle(path, service)
 	}
@@ -122,6 +138,7 @@ func (l *library) clients(way connect.ClientOption, key string) clients {
 	return clients{
 		queryv1.NewMoneyServiceClient(l.http, l.url, options...), queryv1.NewJobServiceClient(l.http, l.url, options...),
 		queryv1.NewSettlementServiceClient(l.http, l.url, options...), queryv1.NewNetworkServiceClient(l.http, l.url, options...),
+		queryv1.NewClaimServiceClient(l.http, l.url, options...),
 	}
 }
 
@@ -173,6 +190,12 @@ func (l *library) questions() map[string]question {
 		},
 		"SettlementService.ListPayments": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.ListPayments(ctx, &queryv1.ListPaymentsRequest{Payee: provider})
+		},
+		"ClaimService.GetClaim": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetClaim(ctx, &queryv1.GetClaimRequest{Payee: provider})
+		},
+		"ClaimService.Claim": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.Claim(ctx, &queryv1.ClaimRequest{Payee: provider})
 		},
 		"NetworkService.GetNetwork": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.GetNetwork(ctx, &queryv1.GetNetworkRequest{})
@@ -294,6 +317,7 @@ func TestEachRoleSeesItsOwnAndNoMore(t *testing.T) {
 		"JobService.ListUsage": {"the client"}, "JobService.ListRejections": {},
 		"SettlementService.ListBatches": everybody, "SettlementService.GetBatch": everybody, "SettlementService.ListBatchLines": {},
 		"SettlementService.GetPayout": {"the provider"}, "SettlementService.ListPayments": {"the provider"},
+		"ClaimService.GetClaim": {"the provider"}, "ClaimService.Claim": {"the provider"},
 		"NetworkService.GetNetwork": everybody, "NetworkService.ListProviders": {}, "NetworkService.ListAccounts": {"the client"},
 		"NetworkService.ListStandings": everybody, "NetworkService.ListMarketHours": everybody, "NetworkService.ListHolds": {},
 	}
@@ -301,7 +325,7 @@ func TestEachRoleSeesItsOwnAndNoMore(t *testing.T) {
 		for _, asker := range append([]string{"finance", "auditor", "nobody", "a stranger", ""}, everybody...) {
 			want := connect.CodePermissionDenied
 			switch {
-			case asker == "finance", asker == "auditor", slices.Contains(allowed[name], asker):
+			case asker == "finance", asker == "auditor" && name != "ClaimService.Claim", slices.Contains(allowed[name], asker):
 				want = 0
 			case asker == "a stranger", asker == "":
 				want = connect.CodeUnauthenticated

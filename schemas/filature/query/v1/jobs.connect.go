@@ -70,24 +70,28 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			httpClient,
 			baseURL+JobServiceGetJobProcedure,
 			connect.WithSchema(jobServiceMethods.ByName("GetJob")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listUsage: connect.NewClient[ListUsageRequest, ListUsageResponse](
 			httpClient,
 			baseURL+JobServiceListUsageProcedure,
 			connect.WithSchema(jobServiceMethods.ByName("ListUsage")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		explain: connect.NewClient[ExplainRequest, ExplainResponse](
 			httpClient,
 			baseURL+JobServiceExplainProcedure,
 			connect.WithSchema(jobServiceMethods.ByName("Explain")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listRejections: connect.NewClient[ListRejectionsRequest, ListRejectionsResponse](
 			httpClient,
 			baseURL+JobServiceListRejectionsProcedure,
 			connect.WithSchema(jobServiceMethods.ByName("ListRejections")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -159,24 +163,28 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 		JobServiceGetJobProcedure,
 		svc.GetJob,
 		connect.WithSchema(jobServiceMethods.ByName("GetJob")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	jobServiceListUsageHandler := connect.NewUnaryHandlerSimple(
 		JobServiceListUsageProcedure,
 		svc.ListUsage,
 		connect.WithSchema(jobServiceMethods.ByName("ListUsage")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	jobServiceExplainHandler := connect.NewUnaryHandlerSimple(
 		JobServiceExplainProcedure,
 		svc.Explain,
 		connect.WithSchema(jobServiceMethods.ByName("Explain")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	jobServiceListRejectionsHandler := connect.NewUnaryHandlerSimple(
 		JobServiceListRejectionsProcedure,
 		svc.ListRejections,
 		connect.WithSchema(jobServiceMethods.ByName("ListRejections")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/filature.query.v1.JobService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1293,13 +1293,13 @@ const file_filature_query_v1_jobs_proto_rawDesc = "" +
 	"\x10USAGE_COLUMN_DAY\x10\x02\x12\x16\n" +
 	"\x12USAGE_COLUMN_MODEL\x10\x03\x12\x19\n" +
 	"\x15USAGE_COLUMN_PROVIDER\x10\x04\x12\x17\n" +
-	"\x13USAGE_COLUMN_CLIENT\x10\x052\xec\x02\n" +
+	"\x13USAGE_COLUMN_CLIENT\x10\x052\x80\x03\n" +
 	"\n" +
-	"JobService\x12M\n" +
-	"\x06GetJob\x12 .filature.query.v1.GetJobRequest\x1a!.filature.query.v1.GetJobResponse\x12V\n" +
-	"\tListUsage\x12#.filature.query.v1.ListUsageRequest\x1a$.filature.query.v1.ListUsageResponse\x12P\n" +
-	"\aExplain\x12!.filature.query.v1.ExplainRequest\x1a\".filature.query.v1.ExplainResponse\x12e\n" +
-	"\x0eListRejections\x12(.filature.query.v1.ListRejectionsRequest\x1a).filature.query.v1.ListRejectionsResponseB@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
+	"JobService\x12R\n" +
+	"\x06GetJob\x12 .filature.query.v1.GetJobRequest\x1a!.filature.query.v1.GetJobResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\tListUsage\x12#.filature.query.v1.ListUsageRequest\x1a$.filature.query.v1.ListUsageResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\aExplain\x12!.filature.query.v1.ExplainRequest\x1a\".filature.query.v1.ExplainResponse\"\x03\x90\x02\x01\x12j\n" +
+	"\x0eListRejections\x12(.filature.query.v1.ListRejectionsRequest\x1a).filature.query.v1.ListRejectionsResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
 
 var (
 	file_filature_query_v1_jobs_proto_rawDescOnce sync.Once

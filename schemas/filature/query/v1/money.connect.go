@@ -73,24 +73,28 @@ func NewMoneyServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+MoneyServiceGetBalanceProcedure,
 			connect.WithSchema(moneyServiceMethods.ByName("GetBalance")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listBalances: connect.NewClient[ListBalancesRequest, ListBalancesResponse](
 			httpClient,
 			baseURL+MoneyServiceListBalancesProcedure,
 			connect.WithSchema(moneyServiceMethods.ByName("ListBalances")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		getTrialBalance: connect.NewClient[GetTrialBalanceRequest, GetTrialBalanceResponse](
 			httpClient,
 			baseURL+MoneyServiceGetTrialBalanceProcedure,
 			connect.WithSchema(moneyServiceMethods.ByName("GetTrialBalance")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listPostings: connect.NewClient[ListPostingsRequest, ListPostingsResponse](
 			httpClient,
 			baseURL+MoneyServiceListPostingsProcedure,
 			connect.WithSchema(moneyServiceMethods.ByName("ListPostings")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -163,24 +167,28 @@ func NewMoneyServiceHandler(svc MoneyServiceHandler, opts ...connect.HandlerOpti
 		MoneyServiceGetBalanceProcedure,
 		svc.GetBalance,
 		connect.WithSchema(moneyServiceMethods.ByName("GetBalance")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	moneyServiceListBalancesHandler := connect.NewUnaryHandlerSimple(
 		MoneyServiceListBalancesProcedure,
 		svc.ListBalances,
 		connect.WithSchema(moneyServiceMethods.ByName("ListBalances")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	moneyServiceGetTrialBalanceHandler := connect.NewUnaryHandlerSimple(
 		MoneyServiceGetTrialBalanceProcedure,
 		svc.GetTrialBalance,
 		connect.WithSchema(moneyServiceMethods.ByName("GetTrialBalance")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	moneyServiceListPostingsHandler := connect.NewUnaryHandlerSimple(
 		MoneyServiceListPostingsProcedure,
 		svc.ListPostings,
 		connect.WithSchema(moneyServiceMethods.ByName("ListPostings")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/filature.query.v1.MoneyService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -774,13 +774,13 @@ const file_filature_query_v1_money_proto_rawDesc = "" +
 	"\vamount_nano\x18\x06 \x01(\x03R\n" +
 	"amountNano\x12\x12\n" +
 	"\x04what\x18\a \x01(\tR\x04what\x12\x10\n" +
-	"\x03job\x18\b \x01(\tR\x03job2\x95\x03\n" +
-	"\fMoneyService\x12Y\n" +
+	"\x03job\x18\b \x01(\tR\x03job2\xa9\x03\n" +
+	"\fMoneyService\x12^\n" +
 	"\n" +
-	"GetBalance\x12$.filature.query.v1.GetBalanceRequest\x1a%.filature.query.v1.GetBalanceResponse\x12_\n" +
-	"\fListBalances\x12&.filature.query.v1.ListBalancesRequest\x1a'.filature.query.v1.ListBalancesResponse\x12h\n" +
-	"\x0fGetTrialBalance\x12).filature.query.v1.GetTrialBalanceRequest\x1a*.filature.query.v1.GetTrialBalanceResponse\x12_\n" +
-	"\fListPostings\x12&.filature.query.v1.ListPostingsRequest\x1a'.filature.query.v1.ListPostingsResponseB@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
+	"GetBalance\x12$.filature.query.v1.GetBalanceRequest\x1a%.filature.query.v1.GetBalanceResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\fListBalances\x12&.filature.query.v1.ListBalancesRequest\x1a'.filature.query.v1.ListBalancesResponse\"\x03\x90\x02\x01\x12m\n" +
+	"\x0fGetTrialBalance\x12).filature.query.v1.GetTrialBalanceRequest\x1a*.filature.query.v1.GetTrialBalanceResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\fListPostings\x12&.filature.query.v1.ListPostingsRequest\x1a'.filature.query.v1.ListPostingsResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
 
 var (
 	file_filature_query_v1_money_proto_rawDescOnce sync.Once

@@ -83,36 +83,42 @@ func NewNetworkServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+NetworkServiceGetNetworkProcedure,
 			connect.WithSchema(networkServiceMethods.ByName("GetNetwork")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listProviders: connect.NewClient[ListProvidersRequest, ListProvidersResponse](
 			httpClient,
 			baseURL+NetworkServiceListProvidersProcedure,
 			connect.WithSchema(networkServiceMethods.ByName("ListProviders")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listAccounts: connect.NewClient[ListAccountsRequest, ListAccountsResponse](
 			httpClient,
 			baseURL+NetworkServiceListAccountsProcedure,
 			connect.WithSchema(networkServiceMethods.ByName("ListAccounts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listStandings: connect.NewClient[ListStandingsRequest, ListStandingsResponse](
 			httpClient,
 			baseURL+NetworkServiceListStandingsProcedure,
 			connect.WithSchema(networkServiceMethods.ByName("ListStandings")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listMarketHours: connect.NewClient[ListMarketHoursRequest, ListMarketHoursResponse](
 			httpClient,
 			baseURL+NetworkServiceListMarketHoursProcedure,
 			connect.WithSchema(networkServiceMethods.ByName("ListMarketHours")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listHolds: connect.NewClient[ListHoldsRequest, ListHoldsResponse](
 			httpClient,
 			baseURL+NetworkServiceListHoldsProcedure,
 			connect.WithSchema(networkServiceMethods.ByName("ListHolds")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -208,36 +214,42 @@ func NewNetworkServiceHandler(svc NetworkServiceHandler, opts ...connect.Handler
 		NetworkServiceGetNetworkProcedure,
 		svc.GetNetwork,
 		connect.WithSchema(networkServiceMethods.ByName("GetNetwork")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	networkServiceListProvidersHandler := connect.NewUnaryHandlerSimple(
 		NetworkServiceListProvidersProcedure,
 		svc.ListProviders,
 		connect.WithSchema(networkServiceMethods.ByName("ListProviders")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	networkServiceListAccountsHandler := connect.NewUnaryHandlerSimple(
 		NetworkServiceListAccountsProcedure,
 		svc.ListAccounts,
 		connect.WithSchema(networkServiceMethods.ByName("ListAccounts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	networkServiceListStandingsHandler := connect.NewUnaryHandlerSimple(
 		NetworkServiceListStandingsProcedure,
 		svc.ListStandings,
 		connect.WithSchema(networkServiceMethods.ByName("ListStandings")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	networkServiceListMarketHoursHandler := connect.NewUnaryHandlerSimple(
 		NetworkServiceListMarketHoursProcedure,
 		svc.ListMarketHours,
 		connect.WithSchema(networkServiceMethods.ByName("ListMarketHours")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	networkServiceListHoldsHandler := connect.NewUnaryHandlerSimple(
 		NetworkServiceListHoldsProcedure,
 		svc.ListHolds,
 		connect.WithSchema(networkServiceMethods.ByName("ListHolds")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/filature.query.v1.NetworkService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

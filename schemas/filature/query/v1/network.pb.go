@@ -1647,15 +1647,15 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\vamount_nano\x18\x06 \x01(\x03R\n" +
 	"amountNano\x12\x1f\n" +
 	"\vcharge_nano\x18\a \x01(\x03R\n" +
-	"chargeNano2\xd6\x04\n" +
-	"\x0eNetworkService\x12Y\n" +
+	"chargeNano2\xf4\x04\n" +
+	"\x0eNetworkService\x12^\n" +
 	"\n" +
-	"GetNetwork\x12$.filature.query.v1.GetNetworkRequest\x1a%.filature.query.v1.GetNetworkResponse\x12b\n" +
-	"\rListProviders\x12'.filature.query.v1.ListProvidersRequest\x1a(.filature.query.v1.ListProvidersResponse\x12_\n" +
-	"\fListAccounts\x12&.filature.query.v1.ListAccountsRequest\x1a'.filature.query.v1.ListAccountsResponse\x12b\n" +
-	"\rListStandings\x12'.filature.query.v1.ListStandingsRequest\x1a(.filature.query.v1.ListStandingsResponse\x12h\n" +
-	"\x0fListMarketHours\x12).filature.query.v1.ListMarketHoursRequest\x1a*.filature.query.v1.ListMarketHoursResponse\x12V\n" +
-	"\tListHolds\x12#.filature.query.v1.ListHoldsRequest\x1a$.filature.query.v1.ListHoldsResponseB@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
+	"GetNetwork\x12$.filature.query.v1.GetNetworkRequest\x1a%.filature.query.v1.GetNetworkResponse\"\x03\x90\x02\x01\x12g\n" +
+	"\rListProviders\x12'.filature.query.v1.ListProvidersRequest\x1a(.filature.query.v1.ListProvidersResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\fListAccounts\x12&.filature.query.v1.ListAccountsRequest\x1a'.filature.query.v1.ListAccountsResponse\"\x03\x90\x02\x01\x12g\n" +
+	"\rListStandings\x12'.filature.query.v1.ListStandingsRequest\x1a(.filature.query.v1.ListStandingsResponse\"\x03\x90\x02\x01\x12m\n" +
+	"\x0fListMarketHours\x12).filature.query.v1.ListMarketHoursRequest\x1a*.filature.query.v1.ListMarketHoursResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\tListHolds\x12#.filature.query.v1.ListHoldsRequest\x1a$.filature.query.v1.ListHoldsResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
 
 var (
 	file_filature_query_v1_network_proto_rawDescOnce sync.Once

@@ -79,30 +79,35 @@ func NewSettlementServiceClient(httpClient connect.HTTPClient, baseURL string, o
 			httpClient,
 			baseURL+SettlementServiceListBatchesProcedure,
 			connect.WithSchema(settlementServiceMethods.ByName("ListBatches")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		getBatch: connect.NewClient[GetBatchRequest, GetBatchResponse](
 			httpClient,
 			baseURL+SettlementServiceGetBatchProcedure,
 			connect.WithSchema(settlementServiceMethods.ByName("GetBatch")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listBatchLines: connect.NewClient[ListBatchLinesRequest, ListBatchLinesResponse](
 			httpClient,
 			baseURL+SettlementServiceListBatchLinesProcedure,
 			connect.WithSchema(settlementServiceMethods.ByName("ListBatchLines")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		getPayout: connect.NewClient[GetPayoutRequest, GetPayoutResponse](
 			httpClient,
 			baseURL+SettlementServiceGetPayoutProcedure,
 			connect.WithSchema(settlementServiceMethods.ByName("GetPayout")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listPayments: connect.NewClient[ListPaymentsRequest, ListPaymentsResponse](
 			httpClient,
 			baseURL+SettlementServiceListPaymentsProcedure,
 			connect.WithSchema(settlementServiceMethods.ByName("ListPayments")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -187,30 +192,35 @@ func NewSettlementServiceHandler(svc SettlementServiceHandler, opts ...connect.H
 		SettlementServiceListBatchesProcedure,
 		svc.ListBatches,
 		connect.WithSchema(settlementServiceMethods.ByName("ListBatches")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	settlementServiceGetBatchHandler := connect.NewUnaryHandlerSimple(
 		SettlementServiceGetBatchProcedure,
 		svc.GetBatch,
 		connect.WithSchema(settlementServiceMethods.ByName("GetBatch")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	settlementServiceListBatchLinesHandler := connect.NewUnaryHandlerSimple(
 		SettlementServiceListBatchLinesProcedure,
 		svc.ListBatchLines,
 		connect.WithSchema(settlementServiceMethods.ByName("ListBatchLines")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	settlementServiceGetPayoutHandler := connect.NewUnaryHandlerSimple(
 		SettlementServiceGetPayoutProcedure,
 		svc.GetPayout,
 		connect.WithSchema(settlementServiceMethods.ByName("GetPayout")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	settlementServiceListPaymentsHandler := connect.NewUnaryHandlerSimple(
 		SettlementServiceListPaymentsProcedure,
 		svc.ListPayments,
 		connect.WithSchema(settlementServiceMethods.ByName("ListPayments")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/filature.query.v1.SettlementService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1097,13 +1097,13 @@ const file_filature_query_v1_settlement_proto_rawDesc = "" +
 	"\x02tx\x18\x01 \x01(\v2\x1a.filature.query.v1.ChainTxR\x02tx\x12\x1f\n" +
 	"\vamount_nano\x18\x02 \x01(\x03R\n" +
 	"amountNano\x12-\n" +
-	"\x04seen\x18\x03 \x01(\v2\x19.filature.query.v1.MomentR\x04seen2\xe6\x03\n" +
-	"\x11SettlementService\x12\\\n" +
-	"\vListBatches\x12%.filature.query.v1.ListBatchesRequest\x1a&.filature.query.v1.ListBatchesResponse\x12S\n" +
-	"\bGetBatch\x12\".filature.query.v1.GetBatchRequest\x1a#.filature.query.v1.GetBatchResponse\x12e\n" +
-	"\x0eListBatchLines\x12(.filature.query.v1.ListBatchLinesRequest\x1a).filature.query.v1.ListBatchLinesResponse\x12V\n" +
-	"\tGetPayout\x12#.filature.query.v1.GetPayoutRequest\x1a$.filature.query.v1.GetPayoutResponse\x12_\n" +
-	"\fListPayments\x12&.filature.query.v1.ListPaymentsRequest\x1a'.filature.query.v1.ListPaymentsResponseB@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
+	"\x04seen\x18\x03 \x01(\v2\x19.filature.query.v1.MomentR\x04seen2\xff\x03\n" +
+	"\x11SettlementService\x12a\n" +
+	"\vListBatches\x12%.filature.query.v1.ListBatchesRequest\x1a&.filature.query.v1.ListBatchesResponse\"\x03\x90\x02\x01\x12X\n" +
+	"\bGetBatch\x12\".filature.query.v1.GetBatchRequest\x1a#.filature.query.v1.GetBatchResponse\"\x03\x90\x02\x01\x12j\n" +
+	"\x0eListBatchLines\x12(.filature.query.v1.ListBatchLinesRequest\x1a).filature.query.v1.ListBatchLinesResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\tGetPayout\x12#.filature.query.v1.GetPayoutRequest\x1a$.filature.query.v1.GetPayoutResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\fListPayments\x12&.filature.query.v1.ListPaymentsRequest\x1a'.filature.query.v1.ListPaymentsResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
 
 var (
 	file_filature_query_v1_settlement_proto_rawDescOnce sync.Once
