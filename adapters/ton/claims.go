@@ -18,11 +18,6 @@ const (
 	maxExternalCells = 8_192 - 64
 )
 
-// ClaimFee is what a claim costs who sends it, at the prices of 2026-05: 0.0023 in a tree of a thousand payees,
-// 0.0028 in one of a hundred thousand, the wallet's own part included, and with a payee's first claim 0.003 for the
-// claim account's rent.
-const ClaimFee domain.Nano = 6_000_000
-
 // Claim claims for the first of payees what the tree gives them and they did not get yet: for as many as fit in
 // one external message, 255 at most. It returns how many. When it returns without an error the wallet has sent
 // the claims; whether the vault paid, its history says (PayoutSent). Twice is harmless: the second time
@@ -44,6 +39,9 @@ func (t *Treasury) Claim(ctx context.Context, tree settlement.Tree, payees []dom
 			return 0, err
 		}
 		messages = append(messages, message)
+	}
+	if err := t.attach(ctx, Prices.claimValue, messages); err != nil {
+		return 0, fmt.Errorf("claim: %w", err)
 	}
 	fitting, err := t.Wallet.fit(messages)
 	if err != nil {

@@ -14,19 +14,29 @@ import (
 type Snapshot struct {
 	vault *Vault
 	state VaultState
+	seen  settlement.Seen
 }
 
 // Snapshot looks at the vault. A lite-server forgets old blocks, so it is good for some minutes.
 func (v *Vault) Snapshot(ctx context.Context) (*Snapshot, error) {
+	ctx = v.client.sticky(ctx)
 	state, err := v.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Snapshot{v, state}, nil
+	prices, err := v.client.Prices(ctx, state.At)
+	if err != nil {
+		return nil, fmt.Errorf("vault %s: %w", v.self, err)
+	}
+	seen, err := seenOf(state, prices)
+	if err != nil {
+		return nil, fmt.Errorf("vault %s: %w", v.self, err)
+	}
+	return &Snapshot{v, state, seen}, nil
 }
 
 // Seen is the vault in the ledger's terms.
-func (s *Snapshot) Seen() settlement.Seen { return seenOf(s.state) }
+func (s *Snapshot) Seen() settlement.Seen { return s.seen }
 
 // Admin is who tops the vault up for the network.
 func (s *Snapshot) Admin() string { return s.state.Params.Admin.String() }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
@@ -63,23 +64,33 @@ func (t *Treasury) Look(ctx context.Context) (settlement.Seen, error) { return t
 
 // Look returns the vault as of the newest final block, in the ledger's terms.
 func (v *Vault) Look(ctx context.Context) (settlement.Seen, error) {
-	state, err := v.State(ctx)
+	snapshot, err := v.Snapshot(ctx)
 	if err != nil {
 		return settlement.Seen{}, err
 	}
-	return seenOf(state), nil
+	return snapshot.Seen(), nil
 }
 
-func seenOf(state VaultState) settlement.Seen {
+// seenOf puts a state in the ledger's terms, at the prices of its block.
+func seenOf(state VaultState, prices Prices) (settlement.Seen, error) {
+	byPayout, byProposal, err := prices.Reserve()
+	if err != nil {
+		return settlement.Seen{}, err
+	}
+	fee, err := prices.ClaimFee()
+	if err != nil {
+		return settlement.Seen{}, err
+	}
 	seen := settlement.Seen{
 		AtMs: state.At.Time.UnixMilli(), LT: state.LT, Paused: state.Paused, LastEpoch: state.LastEpoch,
-		Active: settlement.OnChain(state.Active), Paid: state.Paid, Free: state.Balance - VaultReserve,
+		Active: settlement.OnChain(state.Active), Paid: state.Paid,
+		Free: state.Balance - byPayout, Covers: state.Balance - byProposal, ClaimFee: fee,
 	}
 	if state.Pending != nil {
 		pending := settlement.OnChain(state.Pending.Root)
 		seen.Pending, seen.ActivateAtMs = &pending, state.Pending.ActivateAt.UnixMilli()
 	}
-	return seen
+	return seen, nil
 }
 
 // Propose sends a batch's root. Twice is harmless: the vault takes an epoch once.
@@ -88,12 +99,43 @@ func (t *Treasury) Propose(ctx context.Context, root settlement.OnChain) error {
 	if err != nil {
 		return err
 	}
-	return t.deliver(ctx, message)
+	return t.deliverGovern(ctx, message)
 }
 
 // Activate tells the vault that its pending root is due. Twice is harmless.
 func (t *Treasury) Activate(ctx context.Context) error {
-	return t.deliver(ctx, t.Vault.ActivateMessage())
+	message := t.Vault.ActivateMessage()
+	return t.deliverGovern(ctx, message)
+}
+
+// deliverGovern delivers a message of governance.
+func (t *Treasury) deliverGovern(ctx context.Context, message Message) error {
+	messages := []Message{message}
+	if err := t.attach(ctx, Prices.proposeValue, messages); err != nil {
+		return err
+	}
+	return t.deliver(ctx, messages...)
+}
+
+// attach puts on messages what the vault wants at the prices of now. What it does not need it sends back.
+func (t *Treasury) attach(ctx context.Context, enough func(Prices) (domain.Nano, error), messages []Message) error {
+	ctx = t.Vault.client.sticky(ctx)
+	head, err := t.Vault.client.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("what to attach: %w", err)
+	}
+	prices, err := t.Vault.client.Prices(ctx, head)
+	if err != nil {
+		return fmt.Errorf("what to attach: %w", err)
+	}
+	value, err := enough(prices)
+	if err != nil {
+		return fmt.Errorf("what to attach: %w", err)
+	}
+	for i := range messages {
+		messages[i].Amount = value
+	}
+	return nil
 }
 
 func (t *Treasury) deliver(ctx context.Context, messages ...Message) error {

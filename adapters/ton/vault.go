@@ -22,8 +22,8 @@ var (
 	ErrForeignCode = errors.New("not the vault's code")
 )
 
-// VaultReserve is more than a vault wants to keep for its rent at the prices of 2026-05 (get_reserve says
-// how much at those of now): deploy it with at least this much.
+// VaultReserve is more than a vault wants to keep for its rent at the prices of 2026-05: deploy it with at least this
+// much. What it keeps at those of now, Prices.Reserve says.
 const VaultReserve domain.Nano = 50_000_000
 
 // VaultParams are what a vault is born with; they and the code decide its address.
@@ -136,7 +136,7 @@ func (v *Vault) Claimed(ctx context.Context, payee domain.ProviderID) (domain.Na
 	if err != nil {
 		return 0, fmt.Errorf("claimed by %s: %w", payee, err)
 	}
-	return (&Snapshot{v, VaultState{At: head}}).Claimed(ctx, payee)
+	return (&Snapshot{vault: v, state: VaultState{At: head}}).Claimed(ctx, payee)
 }
 
 // ClaimAccount is the address of the payee's claim account.

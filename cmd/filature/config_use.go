@@ -12,7 +12,6 @@ import (
 
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/postgres"
-	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/domain/stream"
 	"github.com/filature/filature/workers/relay"
@@ -148,6 +147,6 @@ func (s *settlementConfig) claims() *settlement.ClaimPolicy {
 		return nil
 	}
 	return &settlement.ClaimPolicy{
-		AtLeastNano: s.ClaimAtLeast.Nano, AfterMs: s.ClaimAfter.Milliseconds(), FeeNano: ton.ClaimFee, BudgetNano: s.ClaimBudget.Nano,
+		AtLeastNano: s.ClaimAtLeast.Nano, AfterMs: s.ClaimAfter.Milliseconds(), BudgetNano: s.ClaimBudget.Nano,
 	}
 }

@@ -20,7 +20,7 @@ type Unpaid struct {
 type ClaimPolicy struct {
 	AtLeastNano domain.Nano // owed: claimed for at once
 	AfterMs     int64       // a smaller amount, once its payee was not paid for so long
-	FeeNano     domain.Nano // above zero: what one claim costs the keeper
+	FeeNano     domain.Nano // above zero: what one claim costs the keeper; a settler takes zero for what the chain says
 	BudgetNano  domain.Nano // most fees under one root
 }
 

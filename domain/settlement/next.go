@@ -34,6 +34,8 @@ type Seen struct {
 	ActivateAtMs int64       // of Pending
 	Paid         domain.Nano // to all payees, ever
 	Free         domain.Nano // the balance less what the vault never pays out
+	Covers       domain.Nano // the most that a root may still owe that is proposed now: a proposal must leave more than a payout
+	ClaimFee     domain.Nano // what a claim costs at most who sends it
 }
 
 // Books is what the ledger says of batches.
@@ -97,8 +99,8 @@ func Next(books Books, seen Seen) Decision {
 		return Decision{StepActivate, fmt.Sprintf("batch %d was not vetoed", open.Epoch)}
 	case seen.LastEpoch >= open.Epoch:
 		return Decision{StepWait, fmt.Sprintf("batch %d was vetoed; the watcher has yet to book it", open.Epoch)}
-	case seen.Free < open.Total-seen.Paid:
-		return Decision{StepWait, fmt.Sprintf("the vault is short by %s: top it up", open.Total-seen.Paid-seen.Free)}
+	case seen.Covers < open.Total-seen.Paid:
+		return Decision{StepWait, fmt.Sprintf("the vault is short by %s: top it up", open.Total-seen.Paid-seen.Covers)}
 	default:
 		return Decision{StepPropose, fmt.Sprintf("batch %d is sealed", open.Epoch)}
 	}

@@ -30,16 +30,16 @@ func TestNextDecidesFromBooksAndChainAlone(t *testing.T) {
 	}{
 		"a new network seals":                                 {Books{}, Seen{}, StepSeal},
 		"all settled seals the next":                          {settled, Seen{Active: one, LastEpoch: 1, Paid: 100}, StepSeal},
-		"a sealed batch is proposed":                          {sealed, Seen{Active: one, LastEpoch: 1, Paid: 100, Free: 50}, StepPropose},
-		"the first batch is proposed":                         {Books{LastNumber: 1, Open: &one}, Seen{Free: 100}, StepPropose},
-		"a short vault is waited for":                         {sealed, Seen{Active: one, LastEpoch: 1, Paid: 100, Free: 49}, StepWait},
-		"a paused vault is waited for":                        {sealed, Seen{Active: one, LastEpoch: 1, Paid: 100, Free: 50, Paused: true}, StepWait},
+		"a sealed batch is proposed":                          {sealed, Seen{Active: one, LastEpoch: 1, Paid: 100, Covers: 50}, StepPropose},
+		"the first batch is proposed":                         {Books{LastNumber: 1, Open: &one}, Seen{Covers: 100}, StepPropose},
+		"a short vault is waited for":                         {sealed, Seen{Active: one, LastEpoch: 1, Paid: 100, Covers: 49}, StepWait},
+		"a paused vault is waited for":                        {sealed, Seen{Active: one, LastEpoch: 1, Paid: 100, Covers: 50, Paused: true}, StepWait},
 		"the challenge delay is waited out":                   {sealed, inDelay, StepWait},
 		"a due root is activated":                             {sealed, due, StepActivate},
 		"a paused vault's due root waits":                     {sealed, dueButPaused, StepWait},
 		"an activation is waited for until it is booked":      {sealed, Seen{Active: two, LastEpoch: 2, Paid: 100}, StepWait},
 		"a payout under it may come before that":              {sealed, Seen{Active: two, LastEpoch: 2, Paid: 150}, StepWait},
-		"a veto is waited for until it is booked":             {sealed, Seen{Active: one, LastEpoch: 2, Paid: 100, Free: 50}, StepWait},
+		"a veto is waited for until it is booked":             {sealed, Seen{Active: one, LastEpoch: 2, Paid: 100, Covers: 50}, StepWait},
 		"after a booked veto the next is sealed":              {Books{LastNumber: 2, Active: one, Paid: 100}, Seen{Active: one, LastEpoch: 2, Paid: 100}, StepSeal},
 		"payouts may be on chain before they are booked":      {Books{LastNumber: 1, Active: one, Paid: 10}, Seen{Active: one, LastEpoch: 1, Paid: 60}, StepSeal},
 		"a number beyond the log halts":                       {settled, Seen{Active: one, LastEpoch: 2, Paid: 100, Pending: &two}, StepHalt},
@@ -56,7 +56,7 @@ func TestNextDecidesFromBooksAndChainAlone(t *testing.T) {
 		"an active root that went back halts":                 {settled, Seen{LastEpoch: 1, Paid: 100}, StepHalt},
 		"less paid than booked halts":                         {settled, Seen{Active: one, LastEpoch: 1, Paid: 99}, StepHalt},
 		"more paid than the root gives halts":                 {settled, Seen{Active: one, LastEpoch: 1, Paid: 101}, StepHalt},
-		"a halt comes before everything that could be done":   {sealed, Seen{Active: one, LastEpoch: 1, Paid: 99, Free: 50, Paused: true}, StepHalt},
+		"a halt comes before everything that could be done":   {sealed, Seen{Active: one, LastEpoch: 1, Paid: 99, Covers: 50, Paused: true}, StepHalt},
 	} {
 		if got := Next(c.books, c.seen); got.Step != c.want || got.Why == "" {
 			t.Errorf("%s: decided %s (%q), want %s", name, got.Step, got.Why, c.want)

@@ -76,7 +76,7 @@ func (v *Vault) Look(context.Context) (settlement.Seen, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	seen := v.seen
-	seen.AtMs, seen.LT = v.now().UnixMilli(), v.lt
+	seen.AtMs, seen.LT, seen.Covers = v.now().UnixMilli(), v.lt, v.seen.Free
 	if v.seen.Pending != nil {
 		pending := *v.seen.Pending
 		seen.Pending = &pending

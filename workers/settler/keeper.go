@@ -1,6 +1,7 @@
 package settler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -33,15 +34,15 @@ type keeper struct {
 }
 
 // claim claims for some of those who are due, and tells whether there are more.
-func (k *keeper) claim(ctx context.Context, active uint32) (bool, error) {
+func (k *keeper) claim(ctx context.Context, seen settlement.Seen) (bool, error) {
 	if k.cfg.Claims == nil {
 		return false, nil
 	}
-	if k.number != active {
+	if k.number != seen.Active.Epoch {
 		if err := k.open(ctx); err != nil {
 			return false, err
 		}
-		if k.number != active {
+		if k.number != seen.Active.Epoch {
 			return true, nil // the books have moved on: look again
 		}
 	}
@@ -49,7 +50,7 @@ func (k *keeper) claim(ctx context.Context, active uint32) (bool, error) {
 		return false, err
 	}
 	if len(k.due) == 0 {
-		k.due = k.nowDue()
+		k.due = k.nowDue(seen.ClaimFee)
 	}
 	if len(k.due) == 0 || len(k.asked) >= maxAsked {
 		return false, nil
@@ -117,12 +118,15 @@ func (k *keeper) settleAsked(ctx context.Context) error {
 	return nil
 }
 
-func (k *keeper) nowDue() []domain.ProviderID {
+// nowDue is for whom to claim now, at what a claim costs now.
+func (k *keeper) nowDue(fee domain.Nano) []domain.ProviderID {
+	policy := *k.cfg.Claims
+	policy.FeeNano = max(1, cmp.Or(policy.FeeNano, fee))
 	waiting := make([]settlement.Unpaid, 0, len(k.unpaid))
 	for payee, u := range k.unpaid {
 		if _, is := k.asked[payee]; !is {
 			waiting = append(waiting, u)
 		}
 	}
-	return settlement.Due(waiting, k.claims, *k.cfg.Claims, k.cfg.Now().UnixMilli())
+	return settlement.Due(waiting, k.claims, policy, k.cfg.Now().UnixMilli())
 }

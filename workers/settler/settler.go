@@ -190,5 +190,5 @@ func (s *Settler) claim(ctx context.Context, b standing, seen settlement.Seen) (
 	if seen.Paused || seen.Active.Epoch == 0 || seen.Active != b.books().Active || b.Paid == seen.Active.Total {
 		return false, nil
 	}
-	return s.keeper.claim(ctx, seen.Active.Epoch)
+	return s.keeper.claim(ctx, seen)
 }

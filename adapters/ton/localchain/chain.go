@@ -56,6 +56,9 @@ type Options struct {
 	Interval time.Duration
 	// Now is the clock. Nil: time.Now. Blocks have whole seconds.
 	Now func() time.Time
+	// Prices multiplies those of the main network on the basechain: gas, messages, storage. 0: 1. A chain in a folder keeps
+	// those that it was born with, and opens with no others.
+	Prices uint64
 }
 
 // Chain is a running network. Close stops it.
@@ -85,7 +88,7 @@ func Open(options Options) (*Chain, error) {
 	if options.Listen == "" {
 		options.Listen = "127.0.0.1:0"
 	}
-	ledger, err := newLedger()
+	ledger, err := newLedger(max(1, options.Prices))
 	if err != nil {
 		return nil, fmt.Errorf("open local chain: %w", err)
 	}

@@ -33,7 +33,7 @@ func TestTheSameInputsMakeTheSameBlocks(t *testing.T) {
 			recorded = append(recorded, frame{seqno: b.seqno, in: input{utime: b.utime, messages: messages}, rootHash: b.master.RootHash})
 		}
 		first := c.blocks[0]
-		again, err := newLedger()
+		again, err := newLedger(1)
 		if err != nil {
 			rt.Fatal(err)
 		}

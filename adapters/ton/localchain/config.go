@@ -85,7 +85,13 @@ var blockLimitsBasechain = tlb.BlockLimits{Limits: tlb.BlockLimitsV1{
 }}
 
 // NetworkConfig builds the configuration dictionary of the chain and what the executor needs of it.
-func NetworkConfig() (*tvm.PreparedBlockchainConfig, error) {
+func NetworkConfig() (*tvm.PreparedBlockchainConfig, error) { return networkConfig(1) }
+
+// networkConfig is NetworkConfig where everything costs so many times as much.
+func networkConfig(times uint64) (*tvm.PreparedBlockchainConfig, error) {
+	gas, forward := gasBasechain, forwardBasechain
+	gas.FlatGasPrice, gas.GasPrice = times*gas.FlatGasPrice, times*gas.GasPrice
+	forward.LumpPrice, forward.BitPrice, forward.CellPrice = times*forward.LumpPrice, times*forward.BitPrice, times*forward.CellPrice
 	dict := cell.NewDict(32)
 	for _, param := range []struct {
 		number int64
@@ -94,13 +100,13 @@ func NetworkConfig() (*tvm.PreparedBlockchainConfig, error) {
 		{paramConfigAddress, configAddress()},
 		{paramGlobalVersion, globalVersion},
 		{paramWorkchains, workchains()},
-		{paramStoragePrices, storagePriceList()},
+		{paramStoragePrices, storagePriceList(times)},
 		{paramGlobalID, tlb.GlobalIDConfig{GlobalID: GlobalID}},
 		{paramGasMasterchain, gasMasterchain},
-		{paramGasBasechain, gasBasechain},
+		{paramGasBasechain, gas},
 		{paramBlockLimitsBase, blockLimitsBasechain},
 		{paramForwardMasterchain, forwardMasterchain},
-		{paramForwardBasechain, forwardBasechain},
+		{paramForwardBasechain, forward},
 	} {
 		value, ok := param.value.(*cell.Cell)
 		if !ok {
@@ -158,9 +164,10 @@ func workchains() *cell.Cell {
 }
 
 // storagePriceList is parameter 18: a dictionary by the time a price became valid.
-func storagePriceList() *cell.Cell {
+func storagePriceList(times uint64) *cell.Cell {
 	dict := cell.NewDict(32)
 	for _, price := range storagePrices {
+		price.BitPrice, price.CellPrice = times*price.BitPrice, times*price.CellPrice
 		value, err := tlb.ToCell(price)
 		if err != nil {
 			panic(fmt.Sprintf("localchain: storage price: %v", err)) // our own literal

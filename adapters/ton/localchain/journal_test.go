@@ -72,7 +72,7 @@ func replayed(t testing.TB, journal []byte) (roots [][]byte, kept int, err error
 	if err := os.WriteFile(path, journal, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ledger, err := newLedger()
+	ledger, err := newLedger(1)
 	if err != nil {
 		t.Fatal(err)
 	}

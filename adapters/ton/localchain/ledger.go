@@ -59,8 +59,8 @@ type ledger struct {
 	last     *block
 }
 
-func newLedger() (*ledger, error) {
-	config, err := NetworkConfig()
+func newLedger(prices uint64) (*ledger, error) {
+	config, err := networkConfig(prices)
 	if err != nil {
 		return nil, fmt.Errorf("network configuration: %w", err)
 	}
