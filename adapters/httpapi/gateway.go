@@ -69,6 +69,8 @@ type Config struct {
 	Sees func(http.Header) (client domain.ClientID, everything bool, err error)
 	// Metrics answers a scrape of Prometheus.
 	Metrics http.Handler
+	// Pages are for people, at every path that nothing else here has.
+	Pages http.Handler
 	// Ready tells whether the others can do their work now; its error says why not.
 	Ready func(context.Context) error
 	// Status is the HTTP status for an error of Gateway, Explain or Completions; 0 is for one it does not know.
@@ -103,6 +105,7 @@ func NewServer(cfg Config) *http.Server {
 //	                                                                        (with Attestation)
 //	GET  /metrics              what Prometheus counts                       (with Metrics)
 //	GET  /healthz, /readyz     the process lives; it can do its work
+//	GET  /…                    the dashboard                                (with Pages)
 //
 // Streams of a handler without NewServer end with their requests.
 func NewHandler(cfg Config) http.Handler { return newHandler(cfg, nil) }
@@ -131,6 +134,9 @@ func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
 	}
 	if cfg.Metrics != nil {
 		mux.Handle("GET /metrics", cfg.Metrics)
+	}
+	if cfg.Pages != nil {
+		mux.Handle("/", cfg.Pages)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "alive"})

@@ -352,8 +352,8 @@ type alertsFile struct {
 	} `yaml:"groups"`
 }
 
-// dashboard is what of Grafana's format is looked at here.
-type dashboard struct {
+// grafana is what of Grafana's format is looked at here.
+type grafana struct {
 	Panels []struct {
 		Type       string `json:"type"`
 		Title      string `json:"title"`
@@ -414,7 +414,7 @@ func TestAlertsAndDashboardAskForMetricsThatThereAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var board dashboard
+	var board grafana
 	if err := json.Unmarshal(raw, &board); err != nil {
 		t.Fatal(err)
 	}

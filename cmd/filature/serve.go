@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/filature/filature/adapters/dashboard"
 	"github.com/filature/filature/adapters/httpapi"
 	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/domain"
@@ -244,6 +245,7 @@ func (e *engine) server() *http.Server {
 		if e.askers != nil {
 			cfg.Sees = e.askers.Sees
 		}
+		cfg.Pages = dashboard.Handler()
 		cfg.Queries = queryapi.New(queryapi.Config{
 			Source: e.store, Ledger: e.ledger, Claims: e.claims(), Keys: e.askers, Now: time.Now, Log: e.log,
 		})

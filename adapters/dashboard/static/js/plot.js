@@ -1,0 +1,109 @@
+// Lines over time, drawn by uPlot. Figures that are drawn are rounded to what a pixel shows; who wants them exactly reads
+// the table beside.
+import uPlot from '/assets/thirdparty/uplot/uPlot.esm.js';
+import { h } from './dom.js';
+import { compact } from './words.js';
+
+const height = 200;
+
+// plot draws series over the same times: {label, times (Unix milliseconds), series: [{name, values, tone, bars, fill, dash}], unit, format}. A
+// value that is null is a gap. The label is its text for who can't see it.
+export function plot(spec) {
+  return h('figure', { class: 'plot' },
+    h('figcaption', {}, spec.series.map((s) => h('span', { key: s.name, class: `key ${s.tone ?? 'accent'}` }, s.name)), spec.unit && h('span', { class: 'soft' }, spec.unit)),
+    h('div', { class: 'canvas', role: 'img', 'aria-label': spec.label, widget: { make: drawn, spec } }));
+}
+
+function drawn(element) {
+  let chart, last;
+  const width = () => Math.max(200, element.clientWidth);
+  const draw = () => {
+    chart?.destroy();
+    chart = last.times.length ? new uPlot(options(last, width(), element), columns(last), element) : undefined;
+  };
+  const sized = new ResizeObserver(() => chart?.setSize({ width: width(), height }));
+  sized.observe(element);
+  document.addEventListener('themechange', draw);
+  const dark = matchMedia('(prefers-color-scheme: dark)');
+  dark.addEventListener('change', draw);
+  return {
+    set(spec) {
+      const again = chart && last && last.series.length === spec.series.length && last.series.every((s, i) => s.name === spec.series[i].name);
+      last = spec;
+      if (again) chart.setData(columns(spec));
+      else draw();
+    },
+    end() {
+      chart?.destroy();
+      sized.disconnect();
+      document.removeEventListener('themechange', draw);
+      dark.removeEventListener('change', draw);
+    },
+  };
+}
+
+const columns = (spec) => [spec.times.map((ms) => ms / 1000), ...spec.series.map((s) => s.values)];
+
+function options(spec, width, element) {
+  const style = getComputedStyle(element);
+  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const format = spec.format ?? compact;
+  const font = `11px ${style.fontFamily}`;
+  const axis = { stroke: colour('soft'), font, grid: { stroke: colour('line'), width: 1 }, ticks: { show: false } };
+  return {
+    width, height,
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
+    legend: { show: false },
+    cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+    padding: [8, 8, 0, 0],
+    scales: { x: { range: (_, low, high) => (spec.series.some((s) => s.bars) ? [low - step(spec) / 2, high + step(spec) / 2] : [low, high]) }, y: { range: (_, low, high) => [spec.fromZero === false ? low - (high - low || 1) * 0.1 : 0, (high || 1) * 1.1] } },
+    axes: [
+      { ...axis, grid: { show: false }, size: 28, space: 70, values: (_, at) => at.map((s, i) => label(s, i > 0 ? at[i - 1] : undefined)) },
+      { ...axis, size: 56, values: (_, at) => at.map(format) },
+    ],
+    series: [{}, ...spec.series.map((s) => ({
+      label: s.name, stroke: colour(s.tone ?? 'accent'), width: 1.5, dash: s.dash, spanGaps: false,
+      fill: s.fill ? colour(`${s.tone ?? 'accent'}-wash`) : undefined,
+      paths: s.bars ? uPlot.paths.bars({ size: [0.7, 48], radius: 0.1 }) : uPlot.paths.linear(),
+      points: { show: spec.times.length < 3 && !s.bars },
+    }))],
+    plugins: [tip(spec, format)],
+  };
+}
+
+// step is the time between two bars, in seconds.
+const step = (spec) => (spec.times.length > 1 ? (spec.times[1] - spec.times[0]) / 1000 : 3600);
+
+const pad = (n) => String(n).padStart(2, '0');
+
+// label names a time of the axis, and its day where a new one begins.
+function label(seconds, before) {
+  const d = new Date(seconds * 1000);
+  const date = `${pad(d.getUTCMonth() + 1)}-${pad(d.getUTCDate())}`;
+  if (before === undefined || new Date(before * 1000).getUTCDate() !== d.getUTCDate()) return date + (d.getUTCHours() || d.getUTCMinutes() ? ` ${pad(d.getUTCHours())}:${pad(d.getUTCMinutes())}` : '');
+  return `${pad(d.getUTCHours())}:${pad(d.getUTCMinutes())}${d.getUTCSeconds() ? `:${pad(d.getUTCSeconds())}` : ''}`;
+}
+
+// tip says the values under the pointer.
+function tip(spec, format) {
+  let box;
+  return {
+    hooks: {
+      init: (u) => {
+        box = document.createElement('div');
+        box.className = 'tip';
+        u.over.append(box);
+        u.over.addEventListener('mouseleave', () => box.classList.remove('shown'));
+      },
+      setCursor: (u) => {
+        const { idx, left } = u.cursor;
+        box.classList.toggle('shown', idx !== null && idx !== undefined && left >= 0);
+        if (idx === null || idx === undefined || left < 0) return;
+        const at = new Date(u.data[0][idx] * 1000).toISOString().replace('T', ' ').slice(0, 16);
+        box.textContent = [`${at} UTC`, ...spec.series.map((s, i) => `${s.name} ${(s.exact?.[idx]) ?? (u.data[i + 1][idx] === null ? '–' : format(u.data[i + 1][idx]))}`)].join('\n');
+        const x = u.valToPos(u.data[0][idx], 'x');
+        box.style.setProperty('--x', `${Math.min(x, u.over.clientWidth - box.offsetWidth - 8)}px`);
+      },
+    },
+  };
+}
