@@ -8,13 +8,16 @@
 package ton
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"time"
 
 	"github.com/xssnick/tonutils-go/address"
 	"github.com/xssnick/tonutils-go/liteclient"
+	"github.com/xssnick/tonutils-go/tl"
 	"github.com/xssnick/tonutils-go/tlb"
 	"github.com/xssnick/tonutils-go/ton"
 	"github.com/xssnick/tonutils-go/tvm/cell"
@@ -48,6 +51,7 @@ type Client struct {
 	pool      *liteclient.ConnectionPool
 	api       ton.APIClientWrapped
 	networkID int32
+	zeroState []byte // root hash
 	resend    time.Duration
 	look      time.Duration
 	vaultCode *cell.Cell
@@ -85,11 +89,33 @@ func Connect(ctx context.Context, config Config) (*Client, error) {
 		pool: pool, resend: cmp.Or(config.Resend, resendEvery), look: cmp.Or(config.Look, lookEvery),
 		api: api.WithRetryTimeout(queryRetries, queryTimeout), vaultCode: vaultCode, claimCode: claimCode,
 	}
-	if c.networkID, err = c.readNetworkID(ctx); err != nil {
+	if c.networkID, err = c.readNetworkID(ctx); err == nil {
+		c.zeroState, err = c.readZeroState(ctx, global.Validator.ZeroState.RootHash)
+	}
+	if err != nil {
 		c.Close()
 		return nil, fmt.Errorf("connect to TON: %w", err)
 	}
 	return c, nil
+}
+
+// ZeroState is the root hash of the zero state, in base64: it tells a network from all others.
+func (c *Client) ZeroState() string { return base64.StdEncoding.EncodeToString(c.zeroState) }
+
+// readZeroState asks the lite-server which network it serves. It has to be the one that the config names, if it names one.
+func (c *Client) readZeroState(ctx context.Context, want []byte) ([]byte, error) {
+	var answer tl.Serializable
+	if err := c.api.Client().QueryLiteserver(ctx, ton.GetMasterchainInf{}, &answer); err != nil {
+		return nil, fmt.Errorf("zero state: %w", err)
+	}
+	info, is := answer.(ton.MasterchainInfo)
+	if !is || info.Init == nil {
+		return nil, fmt.Errorf("zero state: the lite-server answers %T", answer)
+	}
+	if len(want) > 0 && !bytes.Equal(info.Init.RootHash, want) {
+		return nil, fmt.Errorf("the lite-server's zero state is %x, the global config names %x", info.Init.RootHash, want)
+	}
+	return info.Init.RootHash, nil
 }
 
 // codeCell parses compiled code and checks it against the hash beside it.

@@ -33,6 +33,7 @@ type auditCmd struct {
 	JSON   bool       `help:"Print the report as JSON."`
 	Chain  chainFlags `embed:""`
 
+	headFlags
 	attestationAudit
 }
 
@@ -57,11 +58,11 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 		report, err = c.servers(ctx, &run, meter.progress)
 	case c.Logs != "":
 		if run.Transaction, err = explorerOf(c.Chain.TonConfig); err == nil {
-			report, err = auditArchive(ctx, c.Logs, c.Chain, meter.progress)
+			report, err = auditArchive(ctx, c.Logs, c.headFlags, c.Chain, meter.progress)
 		}
 	default:
 		if run.Transaction, err = explorerOf(c.Chain.TonConfig); err == nil {
-			report, err = auditFolder(ctx, c.Data, c.Chain, meter.progress)
+			report, err = auditFolder(ctx, c.Data, c.headFlags, c.Chain, meter.progress)
 		}
 	}
 	if err != nil {
@@ -103,7 +104,7 @@ func (c *auditCmd) servers(ctx context.Context, run *auditor.Run, progress func(
 	if run.Transaction, err = explorerOf(flags.TonConfig); err != nil {
 		return nil, err
 	}
-	return auditServers(ctx, cfg, "", flags, progress)
+	return auditServers(ctx, cfg, "", c.headFlags, flags, progress)
 }
 
 // again is the command that makes the same audit.
@@ -115,6 +116,9 @@ func (c *auditCmd) again() string {
 		if flag.value != "" {
 			words = append(words, flag.name, quoted(flag.value))
 		}
+	}
+	for _, key := range c.Key {
+		words = append(words, "--key", quoted(key))
 	}
 	if c.Chain.TonUnverified {
 		words = append(words, "--ton-unverified")
@@ -145,7 +149,7 @@ func writePage(name string, report auditor.Report, run auditor.Run) error {
 
 // auditFolder audits a data folder and changes nothing in it. What can't be opened is in the report.
 func auditFolder(
-	ctx context.Context, dir string, flags chainFlags, progress func(done, total int64, what string),
+	ctx context.Context, dir string, heads headFlags, flags chainFlags, progress func(done, total int64, what string),
 ) (_ *auditor.Report, err error) {
 	var closers []func() error
 	defer func() {
@@ -159,6 +163,12 @@ func auditFolder(
 	}
 	if cfg.Intake, cfg.Ledger, closers, err = readLogs("--data", dir); err != nil {
 		return nil, err
+	}
+	if cfg.Ledger != nil {
+		cfg.Published, err = heads.published(ctx, cfg.Ledger, filepath.Join(dir, tilesDir), filepath.Join(dir, keysDir))
+		if err != nil {
+			return nil, err
+		}
 	}
 	store, err := readStore(ctx, dir)
 	if err != nil && !errors.Is(err, errNoProjections) {
@@ -197,7 +207,7 @@ func readLogs(flag, dir string) (intake, ledgerLog eventstore.Reader, closers []
 
 // auditArchive audits an archive. A tar file is taken apart into a folder of its own first.
 func auditArchive(
-	ctx context.Context, path string, flags chainFlags, progress func(done, total int64, what string),
+	ctx context.Context, path string, heads headFlags, flags chainFlags, progress func(done, total int64, what string),
 ) (_ *auditor.Report, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -226,9 +236,16 @@ func auditArchive(
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, end()) }()
+	if cfg.Published, err = heads.archived(dir, manifest); err != nil {
+		return nil, err
+	}
 	if logs != nil {
 		cfg.Intake, cfg.Ledger = logs[0], logs[1]
+		if err := checkManifest(ctx, path, manifest, cfg.Ledger); err != nil {
+			return nil, err
+		}
 	}
+	flags.zeroState = manifest.ZeroState
 	return auditWithChain(ctx, cfg, dir, flags)
 }
 
@@ -296,6 +313,12 @@ func verifyArchive(ctx context.Context, dir string, manifest archive.Manifest) (
 			folders = append(folders, folder)
 		}
 	}
+	for _, w := range wrong {
+		if strings.HasPrefix(w.Name, archive.CheckpointsDir+"/") {
+			damage := &auditor.Damage{File: filepath.Join(dir, filepath.FromSlash(w.Name)), Why: w.Why}
+			folders = append(folders, auditor.Folder{Log: auditor.Ledger, Files: 1, Damage: damage})
+		}
+	}
 	return folders, nil
 }
 
@@ -332,7 +355,7 @@ func scratchStore(ctx context.Context) (projections.Store, func() error, error) 
 // auditServers audits logs in Kafka, and tables in PostgreSQL if the config names them, over connections of its own that
 // only read. The chain is the one that the flags name, or else that of a folder, if there is one.
 func auditServers(
-	ctx context.Context, c *config, dir string, flags chainFlags, progress func(done, total int64, what string),
+	ctx context.Context, c *config, dir string, heads headFlags, flags chainFlags, progress func(done, total int64, what string),
 ) (_ *auditor.Report, err error) {
 	found, err := readServers(ctx, c)
 	if err != nil {
@@ -344,6 +367,9 @@ func auditServers(
 	}
 	if found.store != nil {
 		cfg.Store = found.store
+	}
+	if cfg.Published, err = heads.published(ctx, cfg.Ledger, found.tiles, found.keys); err != nil {
+		return nil, err
 	}
 	return auditWithChain(ctx, cfg, dir, flags)
 }

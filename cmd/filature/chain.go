@@ -16,7 +16,11 @@ import (
 type chainFlags struct {
 	TonConfig     string `type:"existingfile" help:"Global config file of the TON network to settle on. Default: a chain of the folder's own."`
 	TonUnverified bool   `help:"With --ton-config: do not check the validators' signatures, for a network that has none."`
+
+	zeroState string // that the chain has to have, as global config files write it; empty for any
 }
+
+var errOtherChain = errors.New("is another TON network than the one that the logs are settled on")
 
 // errNoChain: the folder has no chain of its own, and no other was named.
 var errNoChain = errors.New("has no chain of its own; name the network with --ton-config")
@@ -53,6 +57,10 @@ func (f chainFlags) look(ctx context.Context, dir string) (_ *ton.Client, end fu
 	join := func(client *ton.Client, err error) (*ton.Client, func() error, error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("reach the chain: %w", err)
+		}
+		if have := client.ZeroState(); f.zeroState != "" && have != f.zeroState {
+			client.Close()
+			return nil, nil, usage("--ton-config %s: %w: its zero state is %s, the archive's manifest says %s", f.TonConfig, errOtherChain, have, f.zeroState)
 		}
 		return client, func() error { client.Close(); return nil }, nil
 	}

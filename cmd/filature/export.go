@@ -2,7 +2,9 @@ package main
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +22,7 @@ import (
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/eventstore/archive"
 	"github.com/filature/filature/eventstore/seglog"
+	"github.com/filature/filature/eventstore/tlog"
 )
 
 // exportCmd hands out what the ledger holds.
@@ -48,8 +51,10 @@ func (w where) open(ctx context.Context) (*material, error) {
 type exportArchiveCmd struct {
 	where
 
-	Out  string `arg:"" type:"path" help:"Folder to make, or to go on with; or a .tar file."`
-	JSON bool   `help:"Print JSON."`
+	Out       string `arg:"" type:"path" help:"Folder to make, or to go on with; or a .tar file."`
+	Tiles     string `type:"existingdir" help:"Folder where the ledger is published, whose checkpoints go into the archive. Default: as filature publish has it."`
+	TonConfig string `type:"existingfile" help:"Global config of the TON network that it settles on, which the archive names. Default: the folder's or the config's."`
+	JSON      bool   `help:"Print JSON."`
 }
 
 // tarSuffix says that an archive is one file.
@@ -62,11 +67,15 @@ func (c *exportArchiveCmd) Run(ctx context.Context, out *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.close()) }()
+	source.tiles, source.tonConfig = cmp.Or(c.Tiles, source.tiles), cmp.Or(c.TonConfig, source.tonConfig)
 	dir, isTar := strings.CutSuffix(c.Out, tarSuffix)
 	if isTar {
 		dir += ".parts" // beside the file: it may be large
 	}
 	manifest, err := exportArchive(ctx, source, dir, newMeter(out, time.Now))
+	if errors.Is(err, tlog.ErrRewritten) {
+		return &exitError{exitNo, err}
+	}
 	if err != nil {
 		return err
 	}
@@ -82,8 +91,12 @@ func (c *exportArchiveCmd) Run(ctx context.Context, out *console) (err error) {
 	if c.JSON {
 		return out.json(manifest)
 	}
-	fmt.Fprintf(out.out, "Network  %s\nIntake   %s records\nLedger   %s records\nFiles    %d\n\nTo audit it: filature audit --logs %s --ton-config FILE\n",
-		manifest.Network, count(sumOf(manifest.Intake)), count(sumOf(manifest.Ledger)), len(manifest.Files), quoted(c.Out))
+	signed := count(int64(len(manifest.Checkpoints()))) + " checkpoints, key " + manifest.LogKey
+	if manifest.LogKey == "" {
+		signed = "not signed: " + filepath.Join(source.keys, logKey+keySuffix) + " is not there"
+	}
+	const text = "Network  %s\nIntake   %s records\nLedger   %s records\nFiles    %d\nSigned   %s\n\nTo audit it: filature audit --logs %s --ton-config FILE\n"
+	fmt.Fprintf(out.out, text, manifest.Network, count(sumOf(manifest.Intake)), count(sumOf(manifest.Ledger)), len(manifest.Files), signed, quoted(c.Out))
 	return nil
 }
 
@@ -100,7 +113,11 @@ func exportArchive(ctx context.Context, source *material, dir string, m *meter) 
 	if err != nil {
 		return archive.Manifest{}, err
 	}
-	// The ledger's ends first: what they answer was said before.
+	heads, err := source.readHeads(network)
+	if err != nil {
+		return archive.Manifest{}, err
+	}
+	// The ledger's ends before intake's: what they answer was said before.
 	manifest := archive.Manifest{Network: network.String()}
 	if manifest.Ledger, err = endsOf(ctx, source.ledger); err != nil {
 		return archive.Manifest{}, err
@@ -123,10 +140,39 @@ func exportArchive(ctx context.Context, source *material, dir string, m *meter) 
 			return archive.Manifest{}, fmt.Errorf("export %s: %w", log.name, err)
 		}
 	}
+	if err := describe(ctx, source, heads, dir, &manifest, m); err != nil {
+		return archive.Manifest{}, fmt.Errorf("export heads: %w", err)
+	}
 	if err := archive.Seal(dir, manifest); err != nil {
 		return archive.Manifest{}, err
 	}
 	return archive.Read(dir)
+}
+
+// describe takes the heads of the archived ledger, and says which network it is of.
+func describe(ctx context.Context, source *material, heads *headsOf, dir string, manifest *archive.Manifest, m *meter) (err error) {
+	logs, end, err := readArchive(dir, *manifest)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	if logs == nil {
+		return eventstore.ErrCorrupt
+	}
+	ledgerLog := logs[1]
+	if manifest.Roots, err = heads.archive(ctx, dir, ledgerLog, manifest.Ledger, m); err != nil {
+		return err
+	}
+	if manifest.Vault, err = vaultNamedBy(ctx, ledgerLog); err != nil {
+		return err
+	}
+	if heads.key != nil {
+		manifest.LogKey = tlog.NetworkKey(heads.network, heads.key.Public().(ed25519.PublicKey))
+	}
+	if source.tonConfig != "" {
+		manifest.ZeroState, err = zeroStateOf(source.tonConfig)
+	}
+	return err
 }
 
 // copyLog copies one log into segments, shards side by side.

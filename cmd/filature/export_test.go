@@ -124,28 +124,56 @@ func recordsOf(t *testing.T, from *material) (all []string) {
 	return all
 }
 
+// handedOver is an archive of a folder in a folder of its own, and the chain that it is settled on, which runs in this process.
+// The operator's folder is gone.
+func handedOver(t *testing.T, folder string) (archive, globalConfig string) {
+	t.Helper()
+	archive = exported(t, folder, filepath.Join(t.TempDir(), "handed"))
+	chainOnly := t.TempDir()
+	if err := os.Rename(filepath.Join(folder, chainDir), filepath.Join(chainOnly, chainDir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	chain, err := localchain.Open(localchain.Options{Dir: filepath.Join(chainOnly, chainDir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := chain.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return archive, chain.GlobalConfigFile()
+}
+
 // TestAnArchiveAndALiteServerAreAllThatAnAuditNeeds: no tables, no folder of the operator's, no chain but the network's.
 func TestAnArchiveAndALiteServerAreAllThatAnAuditNeeds(t *testing.T) {
 	t.Parallel()
 	folder := mustCopy(t, sharedDemo.folder(t))
-	chain, err := localchain.Open(localchain.Options{Dir: filepath.Join(folder, chainDir)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer chain.Close()
 	file := exported(t, folder, filepath.Join(t.TempDir(), "handed.tar"))
+	dir, globalConfig := handedOver(t, folder)
 	audit := func(archive string) answer {
-		return invoke(t, "audit", "--logs", archive, "--ton-config", chain.GlobalConfigFile(), "--ton-unverified", "--json")
+		return invoke(t, "audit", "--logs", archive, "--ton-config", globalConfig, "--ton-unverified", "--json")
 	}
 	report := decoded[auditor.Report](t, audit(file).want(t, exitOK))
 	checkAudit(t, &report, "projections")
-	for _, b := range report.Batches {
-		if b.SecondRoot != b.ChainRoot {
-			t.Errorf("batch %d: the second count comes to %s, the chain has %s", b.Number, b.SecondRoot, b.ChainRoot)
+	if len(report.Batches) != len(sharedDemo.result.Audit.Batches) {
+		t.Errorf("%d batches, the operator has %d", len(report.Batches), len(sharedDemo.result.Audit.Batches))
+	}
+	for i, b := range report.Batches {
+		operators := sharedDemo.result.Audit.Batches[i].Root
+		if b.LogRoot != operators || b.SecondRoot != operators || b.ChainRoot != operators {
+			t.Errorf("batch %d: %s from the log, %s by the second count, %s on chain; the operator has %s", b.Number, b.LogRoot, b.SecondRoot, b.ChainRoot, operators)
+		}
+	}
+	for shard, row := range report.Shards {
+		if row.SignedTo != int64(row.End) {
+			t.Errorf("shard %d has %d entries, and is signed to %d", shard, row.End, row.SignedTo)
 		}
 	}
 
-	dir := exported(t, folder, filepath.Join(t.TempDir(), "handed"))
 	manifest, err := archive.Read(dir)
 	if err != nil {
 		t.Fatal(err)

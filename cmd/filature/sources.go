@@ -11,6 +11,7 @@ import (
 
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/postgres"
+	"github.com/filature/filature/adapters/ton/localchain"
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/eventstore/seglog"
 )
@@ -20,6 +21,10 @@ type material struct {
 	intake, ledger eventstore.Reader
 	store          store // nil where there are no tables
 	closers        []func() error
+
+	// What belongs to the ledger, and need not be there: the folder of the operator's keys, the folder where its trees are
+	// published, and the global config of its chain.
+	keys, tiles, tonConfig string
 }
 
 func (s *material) close() error {
@@ -32,7 +37,7 @@ func (s *material) close() error {
 
 // readServers opens what a config names. It creates no topic and migrates no table.
 func readServers(ctx context.Context, c *config) (s *material, err error) {
-	s = &material{}
+	s = &material{keys: string(c.Keys.Dir), tiles: string(c.Transparency.Folder), tonConfig: string(c.TON.ConfigFile)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -72,7 +77,10 @@ func readServers(ctx context.Context, c *config) (s *material, err error) {
 
 // readMaterial opens what is in a data folder. Tables may be missing.
 func readMaterial(ctx context.Context, dir string) (s *material, err error) {
-	s = &material{}
+	s = &material{keys: filepath.Join(dir, keysDir), tiles: filepath.Join(dir, tilesDir)}
+	if own := filepath.Join(dir, chainDir, localchain.GlobalConfigName); isThere(own) {
+		s.tonConfig = own
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -109,12 +117,23 @@ var explorers = map[string]string{
 	"gj+B8wb/AmlPk1z1AhVI484rhrUpgSr2oSFIh56VoSg=": "https://testnet.tonviewer.com/transaction/%s",
 }
 
+func isThere(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
 // explorerOf says where the transactions of the network of a global config are shown; nowhere for any but the public
 // ones, and for a folder's own chain, which has no config.
 func explorerOf(globalConfig string) (string, error) {
 	if globalConfig == "" {
 		return "", nil
 	}
+	zero, err := zeroStateOf(globalConfig)
+	return explorers[zero], err
+}
+
+// zeroStateOf is the root hash of the zero state that a global config names, in base64; empty where it names none.
+func zeroStateOf(globalConfig string) (string, error) {
 	raw, err := os.ReadFile(globalConfig)
 	if err != nil {
 		return "", usage("--ton-config: %w", err)
@@ -129,7 +148,7 @@ func explorerOf(globalConfig string) (string, error) {
 	if err := json.Unmarshal(raw, &network); err != nil {
 		return "", usage("--ton-config %s: %w", globalConfig, err)
 	}
-	return explorers[network.Validator.ZeroState.RootHash], nil
+	return network.Validator.ZeroState.RootHash, nil
 }
 
 // programName says which program made a report.

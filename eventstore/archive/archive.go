@@ -1,7 +1,7 @@
-// Package archive knows what an auditor is handed: both logs as segment files, and a manifest that names every file by its
-// hash.
+// Package archive knows what an auditor is handed: both logs as segment files, the signed heads of the ledger's trees, and a
+// manifest that names every file by its hash and every shard by its root.
 //
-// What is in an archive depends on the records alone. Wherever a log comes from, each shard is written as a segment log of
+// What is in the logs of an archive depends on the records alone. Wherever a log comes from, each shard is written as a segment log of
 // its own, each record with the time that counts for whoever decides: the latest so far in its shard. So two exports of the
 // same records are the same files, byte for byte, from a folder and from Kafka, by whoever made them; and an export that was
 // cut off goes on where it stopped. An archive that is exported again into the same folder grows, and then differs from one
@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/filature/filature/domain"
 )
@@ -30,10 +31,12 @@ const (
 	ManifestName = "manifest.json"
 	IntakeDir    = "intake"
 	LedgerDir    = "ledger"
+	// CheckpointsDir has C2SP checkpoints: "checkpoints/0003/000000001042" is one of shard 3 with 1042 entries.
+	CheckpointsDir = "checkpoints"
 )
 
 // format is the number of this layout.
-const format = 1
+const format = 2
 
 // maxManifestBytes is room for a hundred thousand segments.
 const maxManifestBytes = 16 << 20
@@ -45,6 +48,16 @@ type Manifest struct {
 	// Intake and Ledger are the offsets per shard, control first, up to which (exclusive) the records are there.
 	Intake []domain.Offset `json:"intake"`
 	Ledger []domain.Offset `json:"ledger"`
+	// Roots are the RFC 6962 roots over the ledger's records up to those ends, per shard, in hexadecimal. They are what two
+	// people compare who want to know whether they hold the same history.
+	Roots []string `json:"roots"`
+	// Vault is where the network keeps its money, as the ledger says; empty where it has none yet.
+	Vault string `json:"vault,omitempty"`
+	// ZeroState is the root hash of the zero state of the TON network that it settles on, in base64, as global config files
+	// have it; empty where the exporter did not know.
+	ZeroState string `json:"zero_state,omitempty"`
+	// LogKey is the verifier key of the ledger's checkpoints; empty where the exporter did not know it.
+	LogKey string `json:"log_key,omitempty"`
 	// Files are all others in the archive, in the order of their names.
 	Files []File `json:"files"`
 }
@@ -107,10 +120,34 @@ func filesIn(dir string) ([]string, error) {
 	return names, err
 }
 
-// Known tells whether an archive has files of a name: those in the folders of the shards of the two logs.
+// Known tells whether an archive has files of a name: those in the folders of the shards of the two logs, and checkpoints.
 func Known(name string) bool { return knownName.MatchString(name) }
 
-var knownName = regexp.MustCompile(`^(` + IntakeDir + `|` + LedgerDir + `)/[0-9]{4}/[0-9a-z]+(\.seg)?$`)
+var knownName = regexp.MustCompile(`^((` + IntakeDir + `|` + LedgerDir + `)/[0-9]{4}/[0-9a-z]+(\.seg)?|` + CheckpointsDir + `/[0-9]{4}/[0-9]{12,19})$`)
+
+// Checkpoint is the name of the file with a checkpoint of a shard.
+func Checkpoint(shard domain.Shard, size int64) string {
+	return fmt.Sprintf("%s/%04d/%012d", CheckpointsDir, shard, size)
+}
+
+// WriteCheckpoint puts a checkpoint into an archive that has no manifest yet. One of the same size gives way to it.
+func WriteCheckpoint(dir string, shard domain.Shard, size int64, signed []byte) error {
+	name := filepath.Join(dir, filepath.FromSlash(Checkpoint(shard, size)))
+	if err := os.MkdirAll(filepath.Dir(name), 0o750); err != nil {
+		return err
+	}
+	return writeWhole(name, signed)
+}
+
+// Checkpoints are the names of all checkpoints that a manifest lists.
+func (m Manifest) Checkpoints() (names []string) {
+	for _, file := range m.Files {
+		if strings.HasPrefix(file.Name, CheckpointsDir+"/") {
+			names = append(names, file.Name)
+		}
+	}
+	return names
+}
 
 func hashFile(dir, name string) (_ File, err error) {
 	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))

@@ -157,6 +157,19 @@ func TestAnyCutOfTheLogGivesTheSameRootAndProofs(t *testing.T) {
 	})
 }
 
+func TestATreeThatOnlyGrowsHasTheHeadsOfAnyOther(t *testing.T) {
+	const size = 600
+	want, tree := referenceOf(t, size), NewGrowing()
+	for i := range int64(size) {
+		if have, err := tree.Head(); err != nil || tree.Size() != i || i > 0 && have != want.head(t, i) || i == 0 && have != EmptyHead() {
+			t.Fatalf("of %d records: %v, %v", i, have, err)
+		}
+		if err := tree.Append(record(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAProofHoldsForOneRecordPlaceAndHeadOnly(t *testing.T) {
 	t.Parallel()
 	const size, offset = 300, 77

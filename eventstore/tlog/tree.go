@@ -10,8 +10,6 @@ import (
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
 	xtlog "golang.org/x/mod/sumdb/tlog"
-
-	"github.com/filature/filature/domain"
 )
 
 // ErrRewritten says that what is to be published contradicts what was published: the log, or the files, are not what
@@ -100,14 +98,11 @@ func (t *Tree) Size() int64 { return int64(t.nodes.End()) }
 
 // Head is the tree with all that was appended.
 func (t *Tree) Head() (Head, error) {
-	if t.Size() == 0 {
-		return EmptyHead(), nil
-	}
-	root, err := t.nodes.GetRootHash(nil)
+	head, err := headOf(t.nodes)
 	if err != nil {
 		return Head{}, fmt.Errorf("tree of %s: %w", t.log.Origin(), err)
 	}
-	return Head{t.Size(), domain.Digest(root)}, nil
+	return head, nil
 }
 
 // Append adds the next record.

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -72,6 +73,9 @@ type Config struct {
 	Genesis  *v1.Genesis
 	Verifier *signing.Verifier
 	Entropy  io.Reader // for checking signatures in batches: see signing.Batch
+	// Published are heads of the ledger's trees that were told to others before. Nil where there are none: then the report has
+	// no such step.
+	Published *Published
 	// Store has the read models that people look at. It is nil where there are none to compare.
 	Store projections.Store
 	// Scratch makes an empty store to fold read models into again, and returns what ends it and throws it away. What it holds
@@ -88,9 +92,14 @@ type Config struct {
 // goes wrong is in the report.
 func Audit(ctx context.Context, cfg Config) (Report, error) {
 	a := &audit{cfg: cfg}
-	for _, step := range []func(context.Context) Step{
+	steps := []func(context.Context) Step{
 		a.readFiles, a.remakeEntries, a.remakeBatches, a.readChain, a.remakeRows, a.countMoney, a.countAgain,
-	} {
+	}
+	if cfg.Published != nil {
+		const behindEntries = 2
+		steps = slices.Insert(steps, behindEntries, a.compareHeads)
+	}
+	for _, step := range steps {
 		a.report.Steps = append(a.report.Steps, step(ctx))
 		if err := ctx.Err(); err != nil {
 			return Report{}, fmt.Errorf("audit: %w", err)

@@ -53,6 +53,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 var stepIs = map[string]string{
 	"files":       "every byte of every segment read",
 	"ledger":      "every signature checked, every entry decided again and compared byte for byte",
+	"checkpoints": "the tree of every shard made again and compared with each head that was signed",
 	"batches":     "every batch made again from the ledger below its cut",
 	"chain":       "the vault's history compared with the books, both ways, and its roots with the batches",
 	"projections": "every table folded again and compared row by row",

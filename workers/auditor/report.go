@@ -51,6 +51,10 @@ const (
 	UnbalancedFact Kind = "unbalanced_fact"
 	// Overdrawn: a client's account went below zero.
 	Overdrawn Kind = "overdrawn"
+	// BadCheckpoint: a checkpoint has no signature that holds, or is of another network.
+	BadCheckpoint Kind = "bad_checkpoint"
+	// RewrittenLog: a shard of the ledger does not begin with the tree that was published of it.
+	RewrittenLog Kind = "rewritten_log"
 	// ChangedBatch: a sealed batch is not what the ledger owed at its cut.
 	ChangedBatch Kind = "changed_batch"
 	// BatchOnChain: the vault holds another root, total or commitment than the sealed batch.
@@ -236,6 +240,10 @@ type Shard struct {
 	Postings   int64 `json:"postings"`
 	Signatures int64 `json:"signatures"`
 	Void       int64 `json:"void"`
+	// SignedTo and WitnessedTo are how many entries, from the first on, are under a checkpoint with the signatures that were
+	// wanted, and under one that a witness cosigned.
+	SignedTo    int64 `json:"signed_to,omitempty"`
+	WitnessedTo int64 `json:"witnessed_to,omitempty"`
 	// Why says why the shard was not checked to its end.
 	Why string `json:"why,omitempty"`
 }

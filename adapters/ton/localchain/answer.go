@@ -149,12 +149,9 @@ func notFound() ton.LSError { return failure(codeNotReady, "block not found") }
 
 func (c *Chain) masterchainInfo() tl.Serializable {
 	c.mu.Lock()
-	last, first := c.visible(), c.blocks[0]
+	last := c.visible()
 	c.mu.Unlock()
-	return ton.MasterchainInfo{
-		Last: last.master, StateRootHash: last.masterState.Hash(),
-		Init: &ton.ZeroStateIDExt{Workchain: masterchain, RootHash: first.masterState.Hash(), FileHash: first.master.FileHash},
-	}
+	return ton.MasterchainInfo{Last: last.master, StateRootHash: last.masterState.Hash(), Init: c.zero}
 }
 
 func (c *Chain) lookup(q ton.LookupBlock) tl.Serializable {

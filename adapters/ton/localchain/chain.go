@@ -21,6 +21,7 @@ import (
 
 	"github.com/xssnick/tonutils-go/address"
 	"github.com/xssnick/tonutils-go/tlb"
+	"github.com/xssnick/tonutils-go/ton"
 	"github.com/xssnick/tonutils-go/tvm"
 	"github.com/xssnick/tonutils-go/tvm/cell"
 
@@ -71,7 +72,8 @@ type Chain struct {
 
 	mu      sync.Mutex
 	ledger  *ledger
-	blocks  []*block // the last blocksKept, oldest first
+	zero    *ton.ZeroStateIDExt // of block 0, which tells this chain from all others
+	blocks  []*block            // the last blocksKept, oldest first
 	byHash  map[[32]byte]*block
 	pool    []*cell.Cell
 	ahead   time.Duration // how far the chain's clock runs before Options.Now
@@ -118,7 +120,7 @@ func (c *Chain) start() error {
 	if c.server, err = serve(c.options.Listen, key, c.Answer); err != nil {
 		return err
 	}
-	if err := c.server.writeGlobalConfig(c.options.Dir); err != nil {
+	if err := c.server.writeGlobalConfig(c.options.Dir, c.zero); err != nil {
 		return errors.Join(err, c.server.close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -237,6 +239,9 @@ func (c *Chain) replay(f frame) error {
 
 // show makes a block visible. The caller holds the lock, or is the only one there.
 func (c *Chain) show(made *block) {
+	if c.zero == nil {
+		c.zero = &ton.ZeroStateIDExt{Workchain: masterchain, RootHash: made.masterState.Hash(), FileHash: made.master.FileHash}
+	}
 	c.blocks = append(c.blocks, made)
 	c.byHash[[32]byte(made.shard.RootHash)] = made
 	c.byHash[[32]byte(made.master.RootHash)] = made

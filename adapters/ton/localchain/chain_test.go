@@ -113,12 +113,16 @@ func TestOldBlocksAreForgottenAndOldTransactionsAreNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	step(t, c)
+	zero := c.masterchainInfo().(ton.MasterchainInfo).Init
 	early := c.visible()
 	for range blocksKept {
 		step(t, c)
 	}
 	if len(c.blocks) != blocksKept || len(c.byHash) != 2*blocksKept {
 		t.Errorf("%d blocks and %d hashes are kept, want %d blocks", len(c.blocks), len(c.byHash), blocksKept)
+	}
+	if now := c.masterchainInfo().(ton.MasterchainInfo).Init; !bytes.Equal(now.RootHash, zero.RootHash) {
+		t.Errorf("the zero state was %x, and is %x", zero.RootHash, now.RootHash)
 	}
 	wantFailure(t, c.Answer(t.Context(), ton.GetBlockHeader{ID: early.master}), codeNotReady)
 	wantFailure(t, c.Answer(t.Context(), ton.LookupBlock{Mode: 1, ID: &ton.BlockInfoShort{Workchain: -1, Seqno: 1}}), codeNotReady)

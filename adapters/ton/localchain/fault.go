@@ -26,7 +26,7 @@ func (c *Chain) Serve(fault Fault) (globalConfigFile string, end func() error, e
 	if err != nil {
 		return "", nil, fmt.Errorf("one more %w", err)
 	}
-	if err := s.writeGlobalConfig(""); err != nil {
+	if err := s.writeGlobalConfig("", c.zero); err != nil {
 		return "", nil, errors.Join(err, s.close())
 	}
 	return s.configFile, s.close, nil

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -172,9 +173,9 @@ func (s *server) close() error {
 	return err
 }
 
-// writeGlobalConfig writes the file that leads clients here. Without a folder it goes to a temporary
+// writeGlobalConfig writes the file that leads clients here, and names the chain. Without a folder it goes to a temporary
 // one, until close.
-func (s *server) writeGlobalConfig(dir string) (err error) {
+func (s *server) writeGlobalConfig(dir string, zero *ton.ZeroStateIDExt) (err error) {
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "filature-localchain-"); err != nil {
 			return fmt.Errorf("global configuration: %w", err)
@@ -196,6 +197,10 @@ func (s *server) writeGlobalConfig(dir string) (err error) {
 			IP: int64(int32(binary.BigEndian.Uint32(ip))), Port: number,
 			ID: liteclient.ServerID{Type: "pub.ed25519", Key: base64.StdEncoding.EncodeToString(s.key)},
 		}},
+		Validator: liteclient.ValidatorConfig{
+			Type:      "validator.config.global",
+			ZeroState: liteclient.ConfigBlock{Workchain: zero.Workchain, Shard: math.MinInt64, RootHash: zero.RootHash, FileHash: zero.FileHash},
+		},
 	}
 	raw, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
