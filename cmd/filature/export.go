@@ -53,7 +53,7 @@ type exportArchiveCmd struct {
 
 	Out       string `arg:"" type:"path" help:"Folder to make, or to go on with; or a .tar file."`
 	Tiles     string `type:"existingdir" help:"Folder where the ledger is published, whose checkpoints go into the archive. Default: as filature publish has it."`
-	TonConfig string `type:"existingfile" help:"Global config of the TON network that it settles on, which the archive names. Default: the folder's or the config's."`
+	TonConfig string `type:"existingfile" help:"Global config of the TON network that it settles on, for the manifest. Default: the folder's or the config's."`
 	JSON      bool   `help:"Print JSON."`
 }
 
