@@ -160,7 +160,7 @@ type MarketHour struct {
 // Market returns the market hour by hour, then by model: the hours in which a job was closed or an offer changed, and
 // at most MaxRows of them. The same log gives the same figures on every machine.
 func Market(ctx context.Context, r Reader, which MarketFilter) ([]MarketHour, error) {
-	work, err := r.Work(ctx, which)
+	work, err := r.Cleared(ctx, which)
 	if err != nil {
 		return nil, fmt.Errorf("market: %w", err)
 	}
@@ -168,14 +168,9 @@ func Market(ctx context.Context, r Reader, which MarketFilter) ([]MarketHour, er
 	if err != nil {
 		return nil, fmt.Errorf("market: %w", err)
 	}
-	retired := map[domain.WorkerID]int64{}
-	for w, err := range RowsOf(ctx, r, Workers) {
-		if err != nil {
-			return nil, fmt.Errorf("market: %w", err)
-		}
-		if w.RetiredAtMs != 0 {
-			retired[w.Worker] = w.RetiredAtMs
-		}
+	retired, err := r.RetiredWorkers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("market: %w", err)
 	}
 	return cleared(work, offers, retired, which.FromMs)
 }
@@ -190,21 +185,20 @@ func compareMarketKeys(a, b marketKey) int {
 }
 
 // cleared makes market hours of work and of offers, which are in the order in which they were made.
-func cleared(work []Work, offers []OfferChange, retired map[domain.WorkerID]int64, fromMs int64) ([]MarketHour, error) {
-	hours := map[marketKey][]Work{}
+func cleared(work []Cleared, offers []OfferChange, retired map[domain.WorkerID]int64, fromMs int64) ([]MarketHour, error) {
+	hours := map[marketKey]Cleared{}
 	for _, w := range work {
-		key := marketKey{w.HourMs, w.Model}
-		hours[key] = append(hours[key], w)
+		hours[marketKey{w.HourMs, w.Model}] = w
 	}
 	for _, o := range offers {
 		key := marketKey{hourOf(o.AtMs), o.Model}
 		if _, there := hours[key]; !there && key.hourMs >= fromMs {
-			hours[key] = nil
+			hours[key] = Cleared{}
 		}
 	}
 	keys := slices.SortedFunc(maps.Keys(hours), compareMarketKeys)
 	if len(keys) > MaxRows {
-		return nil, fmt.Errorf("market of %d hours and models, %d at most: %w", len(keys), MaxRows, errTooMany)
+		return nil, fmt.Errorf("market of %d hours and models, %d at most: %w", len(keys), MaxRows, ErrTooMany)
 	}
 	inForce := map[domain.ModelID]map[domain.WorkerID]uint32{}
 	result := make([]MarketHour, 0, len(keys))
@@ -223,8 +217,6 @@ func cleared(work []Work, offers []OfferChange, retired map[domain.WorkerID]int6
 	}
 	return result, nil
 }
-
-var errTooMany = errors.New("ask for less at a time")
 
 // enter brings an offer into force.
 func (r *OfferChange) enter(inForce map[domain.ModelID]map[domain.WorkerID]uint32) {
@@ -261,21 +253,10 @@ func quantile(sorted []uint32, percent int) uint32 {
 	return sorted[(len(sorted)*percent+99)/100-1]
 }
 
-func (m *MarketHour) settle(work []Work) error {
-	var base, adjusted int64
-	for _, w := range work {
-		if w.Cleared > 0 {
-			m.Busy++
-		}
-		m.Cleared += w.Cleared
-		if err := errors.Join(
-			add(&base, w.BaseUnits), add(&adjusted, w.Adjusted), add(&m.Tokens, w.Tokens), add(&m.Charge, int64(w.Charge)),
-		); err != nil {
-			return err
-		}
-	}
+func (m *MarketHour) settle(work Cleared) error {
+	m.Busy, m.Cleared, m.Tokens, m.Charge = work.Busy, work.Cleared, work.Tokens, work.Charge
 	var err error
-	if m.ClearedCoefficient, err = ratio(adjusted, 1000, base); err != nil {
+	if m.ClearedCoefficient, err = ratio(work.Adjusted, 1000, work.BaseUnits); err != nil {
 		return err
 	}
 	perMillion, err := ratio(int64(m.Charge), 1_000_000, m.Tokens)

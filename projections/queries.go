@@ -2,13 +2,30 @@ package projections
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/filature/filature/domain"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
-// MaxRows bounds the rows of one answer that is read page by page.
+// MaxRows bounds the rows of one answer that is read page by page. A limit is between 1 and MaxRows.
 const MaxRows = 10_000
+
+var (
+	// ErrTooMany: the answer is longer than MaxRows. Ask for less at a time.
+	ErrTooMany = errors.New("ask for less at a time")
+
+	errBadLimit = errors.New("limit out of range")
+)
+
+// CheckLimit is for readers: a limit that is out of range is an error.
+func CheckLimit(limit int) error {
+	if limit < 1 || limit > MaxRows {
+		return fmt.Errorf("limit is %d, want 1 to %d: %w", limit, MaxRows, errBadLimit)
+	}
+	return nil
+}
 
 // Reader answers questions as of one moment: whatever is asked of one Reader is answered at the same place
 // in the log. Nothing unknown is answered with nothing: it is ErrNotFound.
@@ -16,6 +33,7 @@ type Reader interface {
 	View
 	BookReader
 	JobReader
+	PartyReader
 	BatchReader
 	ReportReader
 	StandingReader
@@ -33,6 +51,10 @@ type BookReader interface {
 	Balance(ctx context.Context, kind v1.AccountKind, owner [32]byte) (Balance, error)
 	// BalanceAt returns what an account held when log time was atMs, that moment included.
 	BalanceAt(ctx context.Context, kind v1.AccountKind, owner [32]byte, atMs int64) (domain.Nano, error)
+	// BalancesOfKind returns accounts of a kind, by owner: those after one that was returned before; nil for the first ones.
+	BalancesOfKind(ctx context.Context, kind v1.AccountKind, after *[32]byte, limit int) ([]Balance, error)
+	// Moved returns what went into and out of an account since the beginning.
+	Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (Movement, error)
 	// BalancesOf returns all accounts of an owner, by kind.
 	BalancesOf(ctx context.Context, owner [32]byte) ([]Balance, error)
 	// TrialBalance returns the sum of each kind of account, by name. All together are zero.
@@ -40,29 +62,53 @@ type BookReader interface {
 	// Journal returns an account's postings in the order of log time, at most limit (up to MaxRows),
 	// after a line that was returned before; from the first one on after the zero line.
 	Journal(ctx context.Context, kind v1.AccountKind, owner [32]byte, after JournalLine, limit int) ([]JournalLine, error)
+	// DepositsOf returns what was received for an account, below a logical time, the highest first.
+	DepositsOf(ctx context.Context, account domain.AccountID, belowLT uint64, limit int) ([]Deposit, error)
 }
 
-// JobReader answers questions about work, and who asked for it and did it.
+// JobReader answers questions about work.
 type JobReader interface {
 	Job(ctx context.Context, job domain.JobID) (Job, error)
-	// UsageTotals sums usage over all columns of the key that are not asked for; those are zero then.
+	// JobsLike returns jobs, those submitted last first, below a place; from the last one on below the zero place.
+	JobsLike(ctx context.Context, which JobFilter, below JobPlace, limit int) ([]Job, error)
+	// OpenJobs counts jobs that are not closed, up to MaxRows of them.
+	OpenJobs(ctx context.Context) (int64, error)
+	// UsageTotals sums usage over all columns of the key that are not asked for; those are zero then. It is ErrTooMany where
+	// that is more than MaxRows rows.
 	UsageTotals(ctx context.Context, which UsageFilter, by UsageBy) ([]Usage, error)
+	// UsageOfMinutes sums the usage of all minutes that begin at or after fromMs and before toMs.
+	UsageOfMinutes(ctx context.Context, fromMs, toMs int64) (UsageSums, error)
+}
+
+// PartyReader answers questions about who asked for work and did it.
+type PartyReader interface {
 	Provider(ctx context.Context, provider domain.ProviderID) (Provider, error)
-	// ProviderTotals returns one line for each provider, by name.
-	ProviderTotals(ctx context.Context) ([]ProviderTotal, error)
-	// AccountsOf returns the accounts of a client.
-	AccountsOf(ctx context.Context, client domain.ClientID) ([]Account, error)
+	// ProviderTotals returns one line for each provider, by name and id: those after one that was returned before; from the
+	// first one on after the zero line.
+	ProviderTotals(ctx context.Context, after ProviderTotal, limit int) ([]ProviderTotal, error)
+	ProviderTotal(ctx context.Context, provider domain.ProviderID) (ProviderTotal, error)
+	// ClientTotals returns one line for each client after one, by id.
+	ClientTotals(ctx context.Context, after domain.ClientID, limit int) ([]ClientTotal, error)
+	Account(ctx context.Context, account domain.AccountID) (Account, error)
+	// AccountsOf returns the accounts of a client after one, by id.
+	AccountsOf(ctx context.Context, client domain.ClientID, after domain.AccountID, limit int) ([]AccountTotal, error)
+	// Parties counts who takes part and is not retired.
+	Parties(ctx context.Context) (Parties, error)
 }
 
 // BatchReader answers questions about settlement.
 type BatchReader interface {
-	// BatchList returns all batches, by number.
-	BatchList(ctx context.Context) ([]Batch, error)
-	// Batch returns one batch with its cut and its lines.
+	// BatchesBelow returns batches below a number, the highest first.
+	BatchesBelow(ctx context.Context, number uint32, limit int) ([]Batch, error)
+	// Batch returns one batch with its cut.
 	Batch(ctx context.Context, number uint32) (BatchDetail, error)
+	// LinesOf returns the lines of a batch after a payee, by payee.
+	LinesOf(ctx context.Context, number uint32, after domain.ProviderID, limit int) ([]BatchLine, error)
+	// LinesFor returns the lines of a payee in batches below a number, the highest first.
+	LinesFor(ctx context.Context, payee domain.ProviderID, below uint32, limit int) ([]BatchLine, error)
 	Payout(ctx context.Context, payee domain.ProviderID) (Payout, error)
-	// PaymentsTo returns the payments to a payee in the order of the chain.
-	PaymentsTo(ctx context.Context, payee domain.ProviderID) ([]Payment, error)
+	// PaymentsTo returns the payments to a payee below a logical time, the highest first.
+	PaymentsTo(ctx context.Context, payee domain.ProviderID, belowLT uint64, limit int) ([]Payment, error)
 	// PaymentReaching returns the payment with which all payments to a payee came to an amount.
 	PaymentReaching(ctx context.Context, payee domain.ProviderID, cumulative domain.Nano) (Payment, error)
 	// MaturityOf returns how a provider's bucket became payable in a shard, at or after an offset.
@@ -77,8 +123,9 @@ type ReportReader interface {
 	Report(ctx context.Context, key ReportKey) (Report, error)
 	// LastSequence returns the highest sequence that a signer has used in a shard; 0 for none.
 	LastSequence(ctx context.Context, signer domain.KeyID, shard domain.Shard) (uint64, error)
-	// RejectionTotals counts rejections by reason, the most frequent first.
-	RejectionTotals(ctx context.Context) ([]ReasonTotal, error)
+	// RejectionTotals counts rejections by reason, the most frequent first, in hours that begin at or after fromMs and before
+	// toMs.
+	RejectionTotals(ctx context.Context, fromMs, toMs int64) ([]ReasonTotal, error)
 	// RejectionsOfJob returns what was rejected and named the job, in the order of the ledger.
 	RejectionsOfJob(ctx context.Context, job domain.JobID) ([]Rejected, error)
 	// RejectionsOfReport returns what was rejected under a report's name, refused copies of it included.
@@ -95,14 +142,16 @@ type StandingReader interface {
 	Hold(ctx context.Context, job domain.JobID) (Hold, error)
 	// HoldExtensions returns the time that was added to a hold, in the order of the ledger, at most MaxRows.
 	HoldExtensions(ctx context.Context, job domain.JobID) ([]HoldExtension, error)
-	// HoldTotals sums held pay by worker, cause and state, in this order.
-	HoldTotals(ctx context.Context) ([]HoldTotal, error)
+	// HoldTotals sums held pay of a worker, or of all with a zero id, by worker, cause, state and provider, in this order: what
+	// comes after a line that was returned before, from the first one on after the zero line.
+	HoldTotals(ctx context.Context, worker domain.WorkerID, after HoldTotal, limit int) ([]HoldTotal, error)
 	// Holdback returns what was held back of one bucket of a provider.
 	Holdback(ctx context.Context, key HoldbackKey) (Holdback, error)
-	// HoldbacksOf returns what is held back of a provider and was neither released nor taken whole, the next to end first.
-	HoldbacksOf(ctx context.Context, provider domain.ProviderID) ([]Holdback, error)
-	// WorkersOf returns the workers of a provider, retired ones included.
-	WorkersOf(ctx context.Context, provider domain.ProviderID) ([]Worker, error)
+	// HoldbacksOf returns what is held back of a provider and was neither released nor taken whole, the next to end first:
+	// what comes after one that was returned before.
+	HoldbacksOf(ctx context.Context, provider domain.ProviderID, after Holdback, limit int) ([]Holdback, error)
+	// WorkerTotals returns the workers of a provider, or all with a zero id, after one, by id, retired ones included.
+	WorkerTotals(ctx context.Context, provider domain.ProviderID, after domain.WorkerID, limit int) ([]WorkerTotal, error)
 }
 
 // AttestationReader answers questions about who has proved what it runs.
@@ -110,8 +159,9 @@ type AttestationReader interface {
 	Worker(ctx context.Context, worker domain.WorkerID) (Worker, error)
 	// Trust returns how a worker's attestation stands.
 	Trust(ctx context.Context, worker domain.WorkerID) (Trust, error)
-	// AttestationsOf returns what control said of a worker's attestation, the latest first, at most limit (up to MaxRows).
-	AttestationsOf(ctx context.Context, worker domain.WorkerID, limit int) ([]Attestation, error)
+	// AttestationsLike returns what control said of attestations, the latest first, below a place that was returned before;
+	// from the latest on below the zero place.
+	AttestationsLike(ctx context.Context, which AttestationFilter, below AttestationKey, limit int) ([]Attestation, error)
 	// AttestationAt returns what an entry of control said last of a worker's attestation.
 	AttestationAt(ctx context.Context, worker domain.WorkerID, at domain.Offset) (Attestation, error)
 	// RetiredImage returns where an image was retired.
@@ -120,11 +170,21 @@ type AttestationReader interface {
 
 // MarketReader has what Market is made of.
 type MarketReader interface {
-	// Work returns work by hour, model and worker.
-	Work(ctx context.Context, which MarketFilter) ([]Work, error)
+	// Cleared sums work by hour and model, in this order, at most MaxRows of them and one.
+	Cleared(ctx context.Context, which MarketFilter) ([]Cleared, error)
 	// OffersUntil returns offers made before which.ToMs, in the order of the ledger: all since which.FromMs, and of
 	// each worker and model the last one before.
 	OffersUntil(ctx context.Context, which MarketFilter) ([]OfferChange, error)
+	// RetiredWorkers returns who is retired, and since when.
+	RetiredWorkers(ctx context.Context) (map[domain.WorkerID]int64, error)
+	// ModelTotals returns the models after one, by id.
+	ModelTotals(ctx context.Context, after domain.ModelID, limit int) ([]ModelTotal, error)
+	// OffersLike returns offers in force of a worker, of a model, of both, or of all with zero ids: those after one that was
+	// returned before, by worker and model.
+	OffersLike(ctx context.Context, which OfferKey, after OfferKey, limit int) ([]OfferTotal, error)
+	// OfferChangesLike returns what a worker, or with a zero id anybody, asked for a model, the latest first, below a place
+	// that was returned before; from the latest on below the zero place.
+	OfferChangesLike(ctx context.Context, model domain.ModelID, worker domain.WorkerID, below OfferChangeKey, limit int) ([]OfferChange, error)
 }
 
 // Source gives Readers, each good until see returns.
@@ -167,7 +227,8 @@ type UsageFilter struct {
 
 // UsageBy says which columns of the key are kept.
 type UsageBy struct {
-	Hour, Model, Provider, Client bool
+	// Hour and Day exclude each other. Of days, HourMs is the start; days are UTC's.
+	Hour, Day, Model, Provider, Client bool
 }
 
 // ProviderTotal is what a provider did and what became of its pay, since the beginning.
@@ -190,9 +251,8 @@ type ProviderTotal struct {
 	Paid      domain.Nano `json:"paid_nano"` // on chain
 }
 
-// BatchDetail is a batch with all that it is made of.
+// BatchDetail is a batch with its cut.
 type BatchDetail struct {
 	Batch
-	Cuts  []BatchCut  // by shard
-	Lines []BatchLine // by payee
+	Cuts []BatchCut // by shard
 }

@@ -129,10 +129,10 @@ func compareNext(table Table, w, h Row, okW, okH bool) (*Difference, int) {
 func All() []Model {
 	return []Model{
 		Balances, Movements, Journal,
-		Jobs, UsageByHour,
+		Jobs, UsageByHour, UsageSummed,
 		Deposits, Batches, BatchCuts, BatchLines, Payouts, Payments, TheProgress, Maturities,
 		Payables, LogTrees,
-		Reports, Rejections,
+		Reports, Rejections, Reasons,
 		TheNetwork, RateCards, Operators,
 		Clients, Providers, Workers, Models, Offers, Accounts,
 		Standings, ThePayRules, RetiredImages, Holds, Holdbacks,

@@ -159,3 +159,40 @@ func (r *Rejected) reject(e *Entry, claim uint32, why *v1.Rejection) {
 	r.Reason, r.Field = ReasonName(why.Reason), strings.Clone(why.Field)
 	r.Have, r.Want, r.Job = why.Have, why.Want, id[domain.JobID](why.Job)
 }
+
+// ReasonKey names an hour and a reason.
+type ReasonKey struct {
+	HourMs int64  // start of the hour of log time
+	Reason string // ReasonName
+}
+
+// ReasonHour counts what was rejected for one reason in one hour.
+type ReasonHour struct {
+	ReasonKey
+	Count int64
+}
+
+// Columns lists the columns.
+func (r *ReasonHour) Columns(c []Column) []Column {
+	return append(c, Column{"hour_ms", &r.HourMs}, Column{"reason", &r.Reason}, Column{"rejections", &r.Count})
+}
+
+// Reasons counts Rejections by hour and reason.
+var Reasons = &Definition[ReasonKey, ReasonHour, *ReasonHour]{
+	Name: "rejection_reasons", Version: 1, KeyColumns: 2,
+	Row: func(k ReasonKey) ReasonHour { return ReasonHour{ReasonKey: k} },
+	Fold: func(e *Entry, row func(ReasonKey) *ReasonHour) error {
+		if e.Answer == nil {
+			return nil
+		}
+		if e.Answer.Refusal != nil {
+			row(ReasonKey{hourOf(e.AtMs), ReasonName(e.Answer.Refusal.Reason)}).Count++
+		}
+		for _, fact := range e.Answer.Facts {
+			if rejection := fact.GetRejection(); rejection != nil {
+				row(ReasonKey{hourOf(e.AtMs), ReasonName(rejection.Reason)}).Count++
+			}
+		}
+		return nil
+	},
+}

@@ -68,7 +68,7 @@ func ScoreOf(ctx context.Context, r Reader, subject [32]byte, nowMs int64) (Scor
 		return s, fmt.Errorf("score of %x: %w", subject, err)
 	}
 	if s.Kind == SubjectName(v1.SubjectKind_SUBJECT_KIND_PROVIDER) {
-		if s.HeldBack, err = r.HoldbacksOf(ctx, domain.ProviderID(subject)); err != nil {
+		if s.HeldBack, err = r.HoldbacksOf(ctx, domain.ProviderID(subject), Holdback{}, MaxRows); err != nil {
 			return s, fmt.Errorf("score of %x: %w", subject, err)
 		}
 	}

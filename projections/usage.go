@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/filature/filature/domain"
+	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
 // UsageKey names what usage is counted by.
@@ -19,30 +20,29 @@ type UsageKey struct {
 // back later is not taken off here; jobs and journal have that.
 type Usage struct {
 	UsageKey
+	UsageSums
+}
+
+// UsageSums is what was done and charged, summed.
+type UsageSums struct {
 	Completed, Failed, Cancelled, Expired int64
 	Tokens                                Tokens
 	AdjustedTokens                        int64
 	Charge, WorkerPart, Commission        domain.Nano
 }
 
-// Add takes in what another hour or key has.
-func (r *Usage) Add(other Usage) {
-	r.Completed, r.Failed, r.Cancelled, r.Expired = r.Completed+other.Completed, r.Failed+other.Failed, r.Cancelled+other.Cancelled, r.Expired+other.Expired
-	r.Tokens = Tokens{
-		r.Tokens.Prompt + other.Tokens.Prompt, r.Tokens.Cached + other.Tokens.Cached,
-		r.Tokens.Completion + other.Tokens.Completion, r.Tokens.Reasoning + other.Tokens.Reasoning,
-	}
-	r.AdjustedTokens += other.AdjustedTokens
-	r.Charge, r.WorkerPart, r.Commission = r.Charge+other.Charge, r.WorkerPart+other.WorkerPart, r.Commission+other.Commission
-}
-
 // Columns lists the columns.
 func (r *Usage) Columns(c []Column) []Column {
-	return append(c,
+	c = append(c,
 		Column{"hour_ms", &r.HourMs},
 		Column{"model", (*[32]byte)(&r.Model)},
 		Column{"provider", (*[32]byte)(&r.Provider)},
-		Column{"client", (*[32]byte)(&r.Client)},
+		Column{"client", (*[32]byte)(&r.Client)})
+	return r.columns(c)
+}
+
+func (r *UsageSums) columns(c []Column) []Column {
+	return append(c,
 		Column{"jobs_completed", &r.Completed},
 		Column{"jobs_failed", &r.Failed},
 		Column{"jobs_cancelled", &r.Cancelled},
@@ -72,26 +72,31 @@ var UsageByHour = &Definition[UsageKey, Usage, *Usage]{
 				HourMs: hourOf(e.AtMs), Model: id[domain.ModelID](closed.Model),
 				Provider: id[domain.ProviderID](closed.Provider), Client: id[domain.ClientID](closed.Client),
 			})
-			switch state {
-			case JobCompleted:
-				u.Completed++
-			case JobFailed:
-				u.Failed++
-			case JobCancelled:
-				u.Cancelled++
-			case JobExpired:
-				u.Expired++
-			}
-			tokens := tokensOf(closed.Usage)
-			if err := errors.Join(
-				add(&u.Tokens.Prompt, tokens.Prompt), add(&u.Tokens.Cached, tokens.Cached),
-				add(&u.Tokens.Completion, tokens.Completion), add(&u.Tokens.Reasoning, tokens.Reasoning),
-				add(&u.AdjustedTokens, closed.AdjustedTokens),
-				add(&u.Charge, closed.ChargeNano), add(&u.WorkerPart, closed.WorkerNano), add(&u.Commission, closed.CommissionNano),
-			); err != nil {
+			if err := u.count(closed, state); err != nil {
 				return err
 			}
 		}
 		return nil
 	},
+}
+
+// count takes in a job that was closed.
+func (r *UsageSums) count(closed *v1.JobClosed, state string) error {
+	switch state {
+	case JobCompleted:
+		r.Completed++
+	case JobFailed:
+		r.Failed++
+	case JobCancelled:
+		r.Cancelled++
+	case JobExpired:
+		r.Expired++
+	}
+	tokens := tokensOf(closed.Usage)
+	return errors.Join(
+		add(&r.Tokens.Prompt, tokens.Prompt), add(&r.Tokens.Cached, tokens.Cached),
+		add(&r.Tokens.Completion, tokens.Completion), add(&r.Tokens.Reasoning, tokens.Reasoning),
+		add(&r.AdjustedTokens, closed.AdjustedTokens),
+		add(&r.Charge, closed.ChargeNano), add(&r.WorkerPart, closed.WorkerNano), add(&r.Commission, closed.CommissionNano),
+	)
 }

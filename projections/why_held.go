@@ -85,7 +85,7 @@ func ranAt(ctx context.Context, r Reader, hold *Hold) (domain.Digest, error) {
 
 // lastWord returns the last word of a kind on a worker at a moment, the zero word where there is none among the latest.
 func lastWord(ctx context.Context, r Reader, worker domain.WorkerID, what string, atMs int64) (Attestation, error) {
-	words, err := r.AttestationsOf(ctx, worker, maxWords)
+	words, err := r.AttestationsLike(ctx, AttestationFilter{Worker: worker}, AttestationKey{}, maxWords)
 	for _, word := range words {
 		if word.What == what && word.AtMs <= atMs {
 			return word, err

@@ -11,15 +11,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/filature/filature/adapters/postgres"
-	"github.com/filature/filature/domain"
 	"github.com/filature/filature/internal/services"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/projections/projectionstest"
-	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
 // planRows is what makes a table big: reading all of it takes far longer than any answer should.
-const planRows = 100_000
+const planRows = 30_000
 
 // asked collects what a store asks its server.
 type asked struct {
@@ -59,13 +57,10 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	for _, model := range []projections.Model{ // what grows, and is asked about one by one
-		projections.Balances, projections.Movements, projections.Journal, projections.Jobs, projections.UsageByHour,
-		projections.Batches, projections.BatchCuts, projections.BatchLines, projections.Payouts, projections.Payments,
-		projections.Maturities, projections.Reports, projections.Rejections, projections.Providers, projections.Workers, projections.Accounts,
-		projections.Standings, projections.Holds, projections.Holdbacks, projections.OfferHistory, projections.WorkByHour,
-		projections.Attestations, projections.Trusts, projections.RetiredImages, projections.HoldExtensions,
-	} {
+	for _, model := range projections.All() {
+		if model.Table().KeyColumns == 1 && model.Table().New().Columns(nil)[0].Name == "singleton" {
+			continue
+		}
 		execute(t, dsn, manyRows(model.Table()))
 	}
 	execute(t, dsn, "VACUUM ANALYZE") // as the server does by itself, later
@@ -73,56 +68,12 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 	ctx := projectionstest.Context(t)
 
 	conn := connect(t, dsn)
-	key := projections.ReportKey{Signer: [32]byte{1}, Shard: 1, Sequence: 7}
-	for name, ask := range map[string]func(projections.Reader) (any, error){
-		"Balance":              func(r projections.Reader) (any, error) { return r.Balance(ctx, projectionstest.Available, [32]byte{1}) },
-		"BalancesOf":           func(r projections.Reader) (any, error) { return r.BalancesOf(ctx, [32]byte{1}) },
-		"Job":                  func(r projections.Reader) (any, error) { return r.Job(ctx, domain.JobID{1}) },
-		"Batch":                func(r projections.Reader) (any, error) { return r.Batch(ctx, 77) },
-		"Payout":               func(r projections.Reader) (any, error) { return r.Payout(ctx, domain.ProviderID{1}) },
-		"PaymentsTo":           func(r projections.Reader) (any, error) { return r.PaymentsTo(ctx, domain.ProviderID{1}) },
-		"Report":               func(r projections.Reader) (any, error) { return r.Report(ctx, key) },
-		"LastSequence":         func(r projections.Reader) (any, error) { return r.LastSequence(ctx, key.Signer, 1) },
-		"Provider":             func(r projections.Reader) (any, error) { return r.Provider(ctx, domain.ProviderID{1}) },
-		"AccountsOf":           func(r projections.Reader) (any, error) { return r.AccountsOf(ctx, domain.ClientID{1}) },
-		"RejectionsOfJob":      func(r projections.Reader) (any, error) { return r.RejectionsOfJob(ctx, domain.JobID{1}) },
-		"RejectionsOfReport":   func(r projections.Reader) (any, error) { return r.RejectionsOfReport(ctx, key) },
-		"RejectionsOfProvider": func(r projections.Reader) (any, error) { return r.RejectionsOfProvider(ctx, domain.ProviderID{1}) },
-		"MaturityOf": func(r projections.Reader) (any, error) {
-			return r.MaturityOf(ctx, domain.ProviderID{1}, 5, domain.Position{Shard: 1})
-		},
-		"FirstLine": func(r projections.Reader) (any, error) {
-			return r.FirstLine(ctx, domain.ProviderID{1}, domain.Position{Shard: 1})
-		},
-		"PaymentReaching": func(r projections.Reader) (any, error) { return r.PaymentReaching(ctx, domain.ProviderID{1}, 5) },
-		"UsageTotals of a day": func(r projections.Reader) (any, error) {
-			return r.UsageTotals(ctx, projections.UsageFilter{FromMs: 500, ToMs: 524}, projections.UsageBy{Hour: true})
-		},
-		"Standings": func(r projections.Reader) (any, error) {
-			return r.Standings(ctx, v1.SubjectKind_SUBJECT_KIND_WORKER, [32]byte{1})
-		},
-		"Hold": func(r projections.Reader) (any, error) { return r.Hold(ctx, domain.JobID{1}) },
-		"Holdback": func(r projections.Reader) (any, error) {
-			return r.Holdback(ctx, projections.HoldbackKey{Provider: domain.ProviderID{1}, Shard: 1, BucketMs: 5})
-		},
-		"HoldbacksOf":    func(r projections.Reader) (any, error) { return r.HoldbacksOf(ctx, domain.ProviderID{1}) },
-		"HoldExtensions": func(r projections.Reader) (any, error) { return r.HoldExtensions(ctx, domain.JobID{1}) },
-		"AttestationAt":  func(r projections.Reader) (any, error) { return r.AttestationAt(ctx, domain.WorkerID{1}, 5) },
-		"Trust":          func(r projections.Reader) (any, error) { return r.Trust(ctx, domain.WorkerID{1}) },
-		"AttestationsOf": func(r projections.Reader) (any, error) { return r.AttestationsOf(ctx, domain.WorkerID{1}, 100) },
-		"RetiredImage":   func(r projections.Reader) (any, error) { return r.RetiredImage(ctx, domain.Digest{1}) },
-		"WorkersOf":      func(r projections.Reader) (any, error) { return r.WorkersOf(ctx, domain.ProviderID{1}) },
-		"Work of a day": func(r projections.Reader) (any, error) {
-			return r.Work(ctx, projections.MarketFilter{FromMs: 500, ToMs: 524})
-		},
-		// These two ask for the balance first, which is there.
-		"BalanceAt": func(r projections.Reader) (any, error) {
-			return r.BalanceAt(ctx, projectionstest.Earned, sum256(5), 5_000_000)
-		},
-		"Journal": func(r projections.Reader) (any, error) {
-			return r.Journal(ctx, projectionstest.Earned, sum256(5), projections.JournalLine{}, 10)
-		},
-	} {
+	grows := map[string]bool{}
+	for _, model := range projectionstest.Growing() {
+		grows[fmt.Sprintf("%s_v%d", model.Table().Name, model.Table().Version)] = true
+	}
+	// Postings are asked of an account that is there.
+	for name, ask := range projectionstest.NarrowQuestions(ctx, projectionstest.Owned{Kind: projectionstest.Earned, Owner: sum256(5)}) {
 		t.Run(name, func(t *testing.T) {
 			_ = store.Read(ctx, func(r projections.Reader) error {
 				_, _ = ask(r) // what is not there has been asked for all the same
@@ -134,7 +85,9 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 			}
 			for _, q := range queries {
 				for _, table := range wholeTables(ctx, t, conn, q.SQL, q.Args...) {
-					t.Errorf("all of %s is read by\n%s", table, q.SQL)
+					if grows[table] {
+						t.Errorf("all of %s is read by\n%s", table, q.SQL)
+					}
 				}
 			}
 		})
@@ -146,7 +99,7 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 		}
 	})
 	t.Run("finance's journal of a second", func(t *testing.T) {
-		const second = "SELECT amount FROM finance.journal WHERE posted_at BETWEEN '1970-01-01 00:00:50+00' AND '1970-01-01 00:00:51+00'"
+		const second = "SELECT amount FROM finance.journal WHERE posted_at BETWEEN '1970-02-20 00:00:00+00' AND '1970-02-21 00:00:00+00'"
 		for _, table := range wholeTables(ctx, t, conn, second) {
 			t.Errorf("all of %s is read", table)
 		}
@@ -161,11 +114,14 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 // sum256 is the id that manyRows gives to a row.
 func sum256(row int) [32]byte { return [32]byte{byte(row)} }
 
-// manyRows fills a table: row i has i in every number, and an id that is all zeros but for i.
+// manyRows fills a table: row i has i in every number, day i in every time, and an id that is all zeros but for i.
 func manyRows(table projections.Table) string {
 	var values []string
 	for i, c := range table.New().Columns(nil) {
 		value := "i"
+		if strings.HasSuffix(c.Name, "_ms") {
+			value = fmt.Sprintf("i::bigint * %d", projections.DayMs)
+		}
 		switch c.Field.(type) {
 		case *string:
 			value = "'provider/earned'"

@@ -141,6 +141,16 @@ func (q reader) BalanceAt(ctx context.Context, kind v1.AccountKind, owner [32]by
 	return scanOne[domain.Nano](ctx, q, "balance at a time", query, projections.KindName(kind), blob(owner), hour, atMs)
 }
 
+func (q reader) Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (moved projections.Movement, err error) {
+	const query = `SELECT coalesce(sum(in_nano), 0)::bigint, coalesce(sum(out_nano), 0)::bigint, coalesce(sum(postings), 0)::bigint
+		FROM filature.movements WHERE kind = $1 AND owner = $2`
+	moved.BalanceKey = projections.BalanceKey{Kind: projections.KindName(kind), Owner: owner}
+	if err = q.tx.QueryRow(ctx, query, moved.Kind, blob(owner)).Scan(&moved.In, &moved.Out, &moved.Postings); err != nil {
+		return moved, fmt.Errorf("read what moved on %s: %w", moved.Kind, explain(err))
+	}
+	return moved, nil
+}
+
 func (q reader) BalancesOf(ctx context.Context, owner [32]byte) ([]projections.Balance, error) {
 	kinds := make([]string, 0, len(v1.AccountKind_name))
 	for kind := range v1.AccountKind_name {
@@ -160,8 +170,8 @@ func (q reader) TrialBalance(ctx context.Context) ([]projections.KindTotal, erro
 }
 
 func (q reader) Journal(ctx context.Context, kind v1.AccountKind, owner [32]byte, after projections.JournalLine, limit int) ([]projections.JournalLine, error) {
-	if limit < 1 || limit > projections.MaxRows {
-		return nil, fmt.Errorf("read journal: limit is %d, want 1 to %d: %w", limit, projections.MaxRows, errBadLimit)
+	if err := projections.CheckLimit(limit); err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	if _, err := q.Balance(ctx, kind, owner); err != nil {
 		return nil, err
@@ -176,27 +186,16 @@ func (q reader) Job(ctx context.Context, job domain.JobID) (projections.Job, err
 	return one(ctx, q, projections.Jobs, "WHERE job = $1", blob(job))
 }
 
-func (q reader) BatchList(ctx context.Context) ([]projections.Batch, error) {
-	return many(ctx, q, projections.Batches, "ORDER BY batch")
-}
-
 func (q reader) Batch(ctx context.Context, number uint32) (detail projections.BatchDetail, err error) {
 	if detail.Batch, err = one(ctx, q, projections.Batches, "WHERE batch = $1", number); err != nil {
 		return detail, err
 	}
-	if detail.Cuts, err = many(ctx, q, projections.BatchCuts, "WHERE batch = $1 ORDER BY shard", number); err != nil {
-		return detail, err
-	}
-	detail.Lines, err = many(ctx, q, projections.BatchLines, "WHERE batch = $1 ORDER BY payee", number)
+	detail.Cuts, err = many(ctx, q, projections.BatchCuts, "WHERE batch = $1 ORDER BY shard", number)
 	return detail, err
 }
 
 func (q reader) Payout(ctx context.Context, payee domain.ProviderID) (projections.Payout, error) {
 	return one(ctx, q, projections.Payouts, "WHERE payee = $1", blob(payee))
-}
-
-func (q reader) PaymentsTo(ctx context.Context, payee domain.ProviderID) ([]projections.Payment, error) {
-	return many(ctx, q, projections.Payments, "WHERE payee = $1 ORDER BY lt", blob(payee))
 }
 
 func (q reader) Report(ctx context.Context, key projections.ReportKey) (projections.Report, error) {
@@ -213,6 +212,6 @@ func (q reader) Provider(ctx context.Context, provider domain.ProviderID) (proje
 	return one(ctx, q, projections.Providers, "WHERE provider = $1", blob(provider))
 }
 
-func (q reader) AccountsOf(ctx context.Context, client domain.ClientID) ([]projections.Account, error) {
-	return many(ctx, q, projections.Accounts, "WHERE client = $1 ORDER BY account", blob(client))
+func (q reader) Account(ctx context.Context, account domain.AccountID) (projections.Account, error) {
+	return one(ctx, q, projections.Accounts, "WHERE account = $1", blob(account))
 }

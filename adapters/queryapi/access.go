@@ -85,8 +85,10 @@ var accesses = map[string]access{
 	queryv1.MoneyServiceGetBalanceProcedure:          own,
 	queryv1.MoneyServiceListBalancesProcedure:        own,
 	queryv1.MoneyServiceListPostingsProcedure:        own,
+	queryv1.MoneyServiceListDepositsProcedure:        own,
 	queryv1.MoneyServiceGetTrialBalanceProcedure:     books,
 	queryv1.JobServiceGetJobProcedure:                own,
+	queryv1.JobServiceListJobsProcedure:              own,
 	queryv1.JobServiceListUsageProcedure:             own,
 	queryv1.JobServiceExplainProcedure:               own,
 	queryv1.JobServiceListRejectionsProcedure:        books,
@@ -94,15 +96,25 @@ var accesses = map[string]access{
 	queryv1.SettlementServiceGetBatchProcedure:       open,
 	queryv1.SettlementServiceListBatchLinesProcedure: books,
 	queryv1.SettlementServiceGetPayoutProcedure:      own,
+	queryv1.SettlementServiceListPayoutsProcedure:    own,
 	queryv1.SettlementServiceListPaymentsProcedure:   own,
 	queryv1.ClaimServiceGetClaimProcedure:            own,
 	queryv1.ClaimServiceClaimProcedure:               act,
 	queryv1.NetworkServiceGetNetworkProcedure:        open,
+	queryv1.NetworkServiceGetOverviewProcedure:       books,
+	queryv1.NetworkServiceGetProviderProcedure:       own,
 	queryv1.NetworkServiceListProvidersProcedure:     books,
+	queryv1.NetworkServiceListWorkersProcedure:       open,
+	queryv1.NetworkServiceListClientsProcedure:       books,
 	queryv1.NetworkServiceListAccountsProcedure:      own,
 	queryv1.NetworkServiceListStandingsProcedure:     open,
+	queryv1.NetworkServiceListAttestationsProcedure:  open,
+	queryv1.NetworkServiceListModelsProcedure:        open,
+	queryv1.NetworkServiceListOffersProcedure:        open,
+	queryv1.NetworkServiceListOfferChangesProcedure:  open,
 	queryv1.NetworkServiceListMarketHoursProcedure:   open,
 	queryv1.NetworkServiceListHoldsProcedure:         books,
+	queryv1.NetworkServiceListHoldbacksProcedure:     own,
 }
 
 // everyone asks where there are no keys.
@@ -167,15 +179,11 @@ func mayOwner(ctx context.Context, r projections.Reader, kind string, owner [32]
 	case asker.Role == RoleProvider && !strings.HasPrefix(kind, "client/"):
 		return may(ctx, owner, domain.ClientID{})
 	case asker.Role == RoleClient && !strings.HasPrefix(kind, "provider/"):
-		accounts, err := r.AccountsOf(ctx, asker.Subject)
+		account, err := r.Account(ctx, owner)
 		if err != nil && !errors.Is(err, projections.ErrNotFound) {
 			return err
 		}
-		for _, account := range accounts {
-			if account.Account == domain.AccountID(owner) {
-				return nil
-			}
-		}
+		return may(ctx, domain.ProviderID{}, account.Client)
 	}
 	return errForbidden(asker)
 }

@@ -1,8 +1,11 @@
 package queryapi
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/filature/filature/domain"
@@ -37,6 +40,95 @@ func mayJob(ctx context.Context, r projections.Reader, id domain.JobID) (project
 	return found, nil
 }
 
+// ListJobs implements queryv1.JobServiceHandler.
+func (s *server) ListJobs(ctx context.Context, asked *queryv1.ListJobsRequest) (*queryv1.ListJobsResponse, error) {
+	which, err := jobsAsked(asked)
+	if err != nil {
+		return nil, err
+	}
+	size, err := sizeOf(asked.Page)
+	if err != nil {
+		return nil, err
+	}
+	const mark = 'j'
+	var below projections.JobPlace
+	if _, err := after(asked.Page, mark, &below.SubmittedMs, (*[32]byte)(&below.Job)); err != nil {
+		return nil, err
+	}
+	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListJobsResponse, error) {
+		if err := mayJobs(ctx, r, which); err != nil {
+			return nil, err
+		}
+		jobs, err := r.JobsLike(ctx, which, below, size+1)
+		if err != nil {
+			return nil, err
+		}
+		page := &queryv1.ListJobsResponse{Position: at}
+		jobs, page.NextCursor = turn(jobs, size, func(j projections.Job) string { return cursor(mark, j.Submitted.AtMs, [32]byte(j.Job)) })
+		page.Jobs = each(jobs, job)
+		return page, nil
+	})
+}
+
+func jobsAsked(asked *queryv1.ListJobsRequest) (which projections.JobFilter, err error) {
+	named := 0
+	for _, id := range []struct {
+		field, text string
+		into        *[32]byte
+	}{
+		{"client", asked.Client, (*[32]byte)(&which.Client)}, {"provider", asked.Provider, (*[32]byte)(&which.Provider)},
+		{"worker", asked.Worker, (*[32]byte)(&which.Worker)}, {"model", asked.Model, (*[32]byte)(&which.Model)},
+	} {
+		if *id.into, err = idIfAny[[32]byte](id.field, id.text); err != nil {
+			return which, err
+		}
+		if *id.into == ([32]byte{}) {
+			continue
+		}
+		if named++; named > 1 {
+			return which, wrong(id.field, "want at most one of client, provider, worker and model")
+		}
+	}
+	if which.FromMs, which.ToMs, err = timeAsked(asked.FromMs, asked.ToMs); err != nil {
+		return which, err
+	}
+	which.State, which.Dispute = asked.State, asked.Dispute
+	switch {
+	case which.State != "" && !slices.Contains(projections.JobStates(), which.State):
+		return which, wrong("state", "want a state of jobs, such as completed")
+	case which.Dispute != "" && which.Dispute != projections.DisputeOpen && which.Dispute != projections.DisputeResolved:
+		return which, wrong("dispute", "want open or resolved")
+	}
+	if _, err := which.Parts(); err != nil {
+		return which, wrong("dispute", "goes with neither state, worker nor model")
+	}
+	return which, nil
+}
+
+// timeAsked checks a span of time.
+func timeAsked(fromMs, toMs int64) (from, to int64, err error) {
+	switch {
+	case fromMs < 0:
+		return 0, 0, wrong("from_ms", "want Unix milliseconds, or 0")
+	case toMs < 0:
+		return 0, 0, wrong("to_ms", "want Unix milliseconds, or 0")
+	}
+	return fromMs, toMs, nil
+}
+
+// mayJobs refuses jobs that are not all the asker's own. A worker's are its provider's.
+func mayJobs(ctx context.Context, r projections.Reader, which projections.JobFilter) error {
+	provider := which.Provider
+	if asker := askerIn(ctx); asker.Role == RoleProvider && which.Worker != (domain.WorkerID{}) {
+		worker, err := r.Worker(ctx, which.Worker)
+		if err != nil && !errors.Is(err, projections.ErrNotFound) {
+			return err
+		}
+		provider = worker.Provider
+	}
+	return may(ctx, provider, which.Client)
+}
+
 // ListUsage implements queryv1.JobServiceHandler.
 func (s *server) ListUsage(ctx context.Context, asked *queryv1.ListUsageRequest) (*queryv1.ListUsageResponse, error) {
 	which, by, err := usageAsked(asked)
@@ -48,21 +140,20 @@ func (s *server) ListUsage(ctx context.Context, asked *queryv1.ListUsageRequest)
 	}
 	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListUsageResponse, error) {
 		rows, err := r.UsageTotals(ctx, which, by)
+		if errors.Is(err, projections.ErrTooMany) {
+			return nil, wrong("by", fmt.Sprintf("gives more than %d rows: want a shorter time, or fewer columns", projections.MaxRows))
+		}
 		if err != nil {
 			return nil, err
-		}
-		if slices.Contains(asked.By, queryv1.UsageColumn_USAGE_COLUMN_DAY) {
-			rows = byDay(rows)
 		}
 		return &queryv1.ListUsageResponse{Position: at, Usage: each(rows, usage)}, nil
 	})
 }
 
 func usageAsked(asked *queryv1.ListUsageRequest) (which projections.UsageFilter, by projections.UsageBy, err error) {
-	if asked.FromMs < 0 || asked.ToMs < 0 {
-		return which, by, wrong("from_ms", "want Unix milliseconds, or 0")
+	if which.FromMs, which.ToMs, err = timeAsked(asked.FromMs, asked.ToMs); err != nil {
+		return which, by, err
 	}
-	which.FromMs, which.ToMs = asked.FromMs, asked.ToMs
 	if which.Model, err = idIfAny[domain.ModelID]("model", asked.Model); err != nil {
 		return which, by, err
 	}
@@ -78,10 +169,10 @@ func usageAsked(asked *queryv1.ListUsageRequest) (which projections.UsageFilter,
 		}
 		switch column {
 		case queryv1.UsageColumn_USAGE_COLUMN_HOUR, queryv1.UsageColumn_USAGE_COLUMN_DAY:
-			if by.Hour {
+			if by.Hour || by.Day {
 				return which, by, wrong("by", "want hours or days")
 			}
-			by.Hour = true
+			by.Hour, by.Day = column == queryv1.UsageColumn_USAGE_COLUMN_HOUR, column == queryv1.UsageColumn_USAGE_COLUMN_DAY
 		case queryv1.UsageColumn_USAGE_COLUMN_MODEL:
 			by.Model = true
 		case queryv1.UsageColumn_USAGE_COLUMN_PROVIDER:
@@ -93,27 +184,6 @@ func usageAsked(asked *queryv1.ListUsageRequest) (which projections.UsageFilter,
 		}
 	}
 	return which, by, nil
-}
-
-// dayMs is a day of Unix time, which has no leap seconds.
-const dayMs = 24 * projections.HourMs
-
-// byDay sums hours, which come in order, into UTC's days.
-func byDay(hours []projections.Usage) []projections.Usage {
-	var days []projections.Usage
-	index := map[projections.UsageKey]int{}
-	for _, hour := range hours {
-		key := hour.UsageKey
-		key.HourMs -= key.HourMs % dayMs
-		at, there := index[key]
-		if !there {
-			at = len(days)
-			index[key] = at
-			days = append(days, projections.Usage{UsageKey: key})
-		}
-		days[at].Add(hour)
-	}
-	return days
 }
 
 func usage(u projections.Usage) *queryv1.Usage {
@@ -191,8 +261,12 @@ func (s *server) question(asked *queryv1.ExplainRequest) (func(context.Context, 
 
 // ListRejections implements queryv1.JobServiceHandler.
 func (s *server) ListRejections(ctx context.Context, asked *queryv1.ListRejectionsRequest) (*queryv1.ListRejectionsResponse, error) {
+	fromMs, toMs, err := timeAsked(asked.FromMs, asked.ToMs)
+	if err != nil {
+		return nil, err
+	}
 	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListRejectionsResponse, error) {
-		reasons, err := r.RejectionTotals(ctx)
+		reasons, err := r.RejectionTotals(ctx, fromMs, cmp.Or(toMs, math.MaxInt64))
 		if err != nil {
 			return nil, err
 		}

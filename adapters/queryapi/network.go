@@ -3,6 +3,7 @@ package queryapi
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -23,37 +24,6 @@ func (s *server) GetNetwork(ctx context.Context, asked *queryv1.GetNetworkReques
 			return &queryv1.GetNetworkResponse{Position: at, Network: network(n)}, nil
 		}
 		return nil, fmt.Errorf("the network has not begun: %w", projections.ErrNotFound)
-	})
-}
-
-// ListProviders implements queryv1.NetworkServiceHandler.
-func (s *server) ListProviders(ctx context.Context, asked *queryv1.ListProvidersRequest) (*queryv1.ListProvidersResponse, error) {
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListProvidersResponse, error) {
-		totals, err := r.ProviderTotals(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return &queryv1.ListProvidersResponse{Position: at, Providers: each(totals, providerTotal)}, nil
-	})
-}
-
-// ListAccounts implements queryv1.NetworkServiceHandler.
-func (s *server) ListAccounts(ctx context.Context, asked *queryv1.ListAccountsRequest) (*queryv1.ListAccountsResponse, error) {
-	client, err := idOf[domain.ClientID]("client", asked.Client)
-	if err != nil {
-		return nil, err
-	}
-	if err := may(ctx, domain.ProviderID{}, client); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListAccountsResponse, error) {
-		accounts, err := r.AccountsOf(ctx, client)
-		if err != nil {
-			return nil, err
-		}
-		return &queryv1.ListAccountsResponse{Position: at, Accounts: each(accounts, func(a projections.Account) *queryv1.Account {
-			return &queryv1.Account{Account: text(a.Account), Client: text(a.Client), Shard: uint32(a.Shard), Opened: moment(a.Opened)}
-		})}, nil
 	})
 }
 
@@ -87,32 +57,20 @@ func (s *server) ListMarketHours(ctx context.Context, asked *queryv1.ListMarketH
 	if err != nil {
 		return nil, err
 	}
-	if asked.FromMs < 0 || asked.ToMs < 0 {
-		return nil, wrong("from_ms", "want Unix milliseconds, or 0")
+	fromMs, toMs, err := timeAsked(asked.FromMs, asked.ToMs)
+	if err != nil {
+		return nil, err
 	}
-	which := projections.MarketFilter{FromMs: asked.FromMs, ToMs: cmp.Or(asked.ToMs, math.MaxInt64), Model: model}
+	which := projections.MarketFilter{FromMs: fromMs, ToMs: cmp.Or(toMs, math.MaxInt64), Model: model}
 	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListMarketHoursResponse, error) {
 		hours, err := projections.Market(ctx, r, which)
+		if errors.Is(err, projections.ErrTooMany) {
+			return nil, wrong("from_ms", fmt.Sprintf("gives more than %d hours and models: want a shorter time, or one model", projections.MaxRows))
+		}
 		if err != nil {
 			return nil, err
 		}
 		return &queryv1.ListMarketHoursResponse{Position: at, Hours: each(hours, marketHour)}, nil
-	})
-}
-
-// ListHolds implements queryv1.NetworkServiceHandler.
-func (s *server) ListHolds(ctx context.Context, asked *queryv1.ListHoldsRequest) (*queryv1.ListHoldsResponse, error) {
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListHoldsResponse, error) {
-		totals, err := r.HoldTotals(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return &queryv1.ListHoldsResponse{Position: at, Holds: each(totals, func(h projections.HoldTotal) *queryv1.HoldTotal {
-			return &queryv1.HoldTotal{
-				Worker: text(h.Worker), Provider: text(h.Provider), Cause: h.Cause, State: h.State,
-				Jobs: h.Jobs, AmountNano: int64(h.Amount), ChargeNano: int64(h.Charge),
-			}
-		})}, nil
 	})
 }
 
@@ -122,15 +80,6 @@ func network(n projections.Network) *queryv1.Network {
 		MaxJobTimeoutMs: n.MaxJobTimeoutMs, MaxOpenJobs: n.MaxOpenJobs, MaturityBucketMs: n.MaturityBucketMs,
 		RequireAttestation: n.RequireAttestation, PayoutThresholdNano: int64(n.PayoutThreshold), BatchPayees: n.BatchPayees,
 		DisputeWindowMs: n.DisputeWindowMs, ResolveWithinMs: n.ResolveWithinMs, DefaultRefundPermille: n.DefaultRefundPermille,
-	}
-}
-
-func providerTotal(p projections.ProviderTotal) *queryv1.ProviderTotal {
-	return &queryv1.ProviderTotal{
-		Provider: text(p.Provider), Name: p.Name, Workers: p.Workers,
-		JobsCompleted: p.Completed, JobsFailed: p.Failed, JobsCancelled: p.Cancelled, JobsExpired: p.Expired,
-		Tokens: tokens(p.Tokens), AdjustedTokens: p.AdjustedTokens, WorkerNano: int64(p.WorkerPart),
-		EarnedNano: int64(p.Earned), HeldNano: int64(p.Held), PayableNano: int64(p.Payable), CommittedNano: int64(p.Committed), PaidNano: int64(p.Paid),
 	}
 }
 

@@ -3,7 +3,7 @@ package queryapi
 import (
 	"context"
 	"fmt"
-	"slices"
+	"math"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
@@ -17,24 +17,18 @@ func (s *server) ListBatches(ctx context.Context, asked *queryv1.ListBatchesRequ
 		return nil, err
 	}
 	const mark = 'b'
-	var below int64
-	going, err := after(asked.Page, mark, &below)
-	if err != nil {
+	below := int64(math.MaxUint32)
+	if _, err := after(asked.Page, mark, &below); err != nil {
 		return nil, err
 	}
 	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListBatchesResponse, error) {
-		all, err := r.BatchList(ctx)
+		batches, err := r.BatchesBelow(ctx, uint32(below), size+1)
 		if err != nil {
 			return nil, err
 		}
-		if going {
-			all = slices.DeleteFunc(all, func(b projections.Batch) bool { return int64(b.Number) >= below })
-		}
-		slices.Reverse(all)
-		page := &queryv1.ListBatchesResponse{Position: at, Batches: each(all[:min(size, len(all))], batch)}
-		if len(all) > size {
-			page.NextCursor = cursor(mark, int64(all[size-1].Number))
-		}
+		page := &queryv1.ListBatchesResponse{Position: at}
+		batches, page.NextCursor = turn(batches, size, func(b projections.Batch) string { return cursor(mark, int64(b.Number)) })
+		page.Batches = each(batches, batch)
 		return page, nil
 	})
 }
@@ -59,23 +53,23 @@ func (s *server) ListBatchLines(ctx context.Context, asked *queryv1.ListBatchLin
 		return nil, err
 	}
 	const mark = 'l'
-	var from int64
-	if _, err := after(asked.Page, mark, &from); err != nil {
+	var last domain.ProviderID
+	if _, err := after(asked.Page, mark, (*[32]byte)(&last)); err != nil {
 		return nil, err
 	}
 	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListBatchLinesResponse, error) {
-		found, err := r.Batch(ctx, asked.Number)
-		if err != nil {
+		if _, err := r.Batch(ctx, asked.Number); err != nil {
 			return nil, fmt.Errorf("batch %d: %w", asked.Number, err)
 		}
-		begin := min(max(from, 0), int64(len(found.Lines))) // lines of a batch never change
-		end := min(begin+int64(size), int64(len(found.Lines)))
-		page := &queryv1.ListBatchLinesResponse{Position: at, Lines: each(found.Lines[begin:end], func(l projections.BatchLine) *queryv1.BatchLine {
-			return &queryv1.BatchLine{Payee: text(l.Payee), CumulativeNano: int64(l.Cumulative), DeltaNano: int64(l.Delta)}
-		})}
-		if end < int64(len(found.Lines)) {
-			page.NextCursor = cursor(mark, end)
+		lines, err := r.LinesOf(ctx, asked.Number, last, size+1)
+		if err != nil {
+			return nil, err
 		}
+		page := &queryv1.ListBatchLinesResponse{Position: at}
+		lines, page.NextCursor = turn(lines, size, func(l projections.BatchLine) string { return cursor(mark, [32]byte(l.Payee)) })
+		page.Lines = each(lines, func(l projections.BatchLine) *queryv1.BatchLine {
+			return &queryv1.BatchLine{Payee: text(l.Payee), CumulativeNano: int64(l.Cumulative), DeltaNano: int64(l.Delta)}
+		})
 		return page, nil
 	})
 }
@@ -101,23 +95,68 @@ func (s *server) GetPayout(ctx context.Context, asked *queryv1.GetPayoutRequest)
 	})
 }
 
-// ListPayments implements queryv1.SettlementServiceHandler.
-func (s *server) ListPayments(ctx context.Context, asked *queryv1.ListPaymentsRequest) (*queryv1.ListPaymentsResponse, error) {
-	payee, err := idOf[domain.ProviderID]("payee", asked.Payee)
+// ListPayouts implements queryv1.SettlementServiceHandler.
+func (s *server) ListPayouts(ctx context.Context, asked *queryv1.ListPayoutsRequest) (*queryv1.ListPayoutsResponse, error) {
+	const mark = 'y'
+	below := int64(math.MaxUint32)
+	payee, size, err := payeeAsked(ctx, asked.Payee, asked.Page, mark, &below)
 	if err != nil {
 		return nil, err
 	}
-	if err := may(ctx, payee, domain.ClientID{}); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListPaymentsResponse, error) {
-		payments, err := r.PaymentsTo(ctx, payee)
+	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListPayoutsResponse, error) {
+		lines, err := r.LinesFor(ctx, payee, uint32(below), size+1)
 		if err != nil {
 			return nil, err
 		}
-		return &queryv1.ListPaymentsResponse{Position: at, Payments: each(payments, func(p projections.Payment) *queryv1.Payment {
+		page := &queryv1.ListPayoutsResponse{Position: at}
+		lines, page.NextCursor = turn(lines, size, func(l projections.BatchLine) string { return cursor(mark, int64(l.Number)) })
+		for _, line := range lines {
+			of, err := r.Batch(ctx, line.Number)
+			if err != nil {
+				return nil, fmt.Errorf("batch %d: %w", line.Number, err)
+			}
+			page.Payouts = append(page.Payouts, &queryv1.PayoutLine{
+				Number: line.Number, State: of.State, CumulativeNano: int64(line.Cumulative), DeltaNano: int64(line.Delta),
+				Sealed: moment(of.Sealed), Activated: moment(of.Activated), ActivatedTx: chainTx(of.ActivatedTx),
+			})
+		}
+		return page, nil
+	})
+}
+
+// payeeAsked checks a question for a page of what is a payee's own.
+func payeeAsked(ctx context.Context, asked string, page *queryv1.Page, mark byte, below *int64) (payee domain.ProviderID, size int, err error) {
+	if payee, err = idOf[domain.ProviderID]("payee", asked); err != nil {
+		return payee, 0, err
+	}
+	if size, err = sizeOf(page); err != nil {
+		return payee, 0, err
+	}
+	if _, err = after(page, mark, below); err != nil {
+		return payee, 0, err
+	}
+	return payee, size, may(ctx, payee, domain.ClientID{})
+}
+
+// ListPayments implements queryv1.SettlementServiceHandler.
+func (s *server) ListPayments(ctx context.Context, asked *queryv1.ListPaymentsRequest) (*queryv1.ListPaymentsResponse, error) {
+	const mark = 'm'
+	below := int64(math.MaxInt64)
+	payee, size, err := payeeAsked(ctx, asked.Payee, asked.Page, mark, &below)
+	if err != nil {
+		return nil, err
+	}
+	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListPaymentsResponse, error) {
+		payments, err := r.PaymentsTo(ctx, payee, uint64(below), size+1)
+		if err != nil {
+			return nil, err
+		}
+		page := &queryv1.ListPaymentsResponse{Position: at}
+		payments, page.NextCursor = turn(payments, size, func(p projections.Payment) string { return cursor(mark, int64(p.LT)) })
+		page.Payments = each(payments, func(p projections.Payment) *queryv1.Payment {
 			return &queryv1.Payment{Tx: &queryv1.ChainTx{Hash: text(p.TxHash), Lt: p.LT}, AmountNano: int64(p.Amount), Seen: moment(p.Seen)}
-		})}, nil
+		})
+		return page, nil
 	})
 }
 

@@ -129,6 +129,16 @@ func (q reader) BalanceAt(ctx context.Context, kind v1.AccountKind, owner [32]by
 	return amount, nil
 }
 
+func (q reader) Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (moved projections.Movement, err error) {
+	const query = `SELECT COALESCE(SUM(in_nano), 0), COALESCE(SUM(out_nano), 0), COALESCE(SUM(postings), 0)
+		FROM movements WHERE kind = ? AND owner = ?`
+	moved.BalanceKey = projections.BalanceKey{Kind: projections.KindName(kind), Owner: owner}
+	if err = q.tx.QueryRowContext(ctx, query, moved.Kind, blob(owner)).Scan(&moved.In, &moved.Out, &moved.Postings); err != nil {
+		return moved, fmt.Errorf("read what moved on %s: %w", moved.Kind, err)
+	}
+	return moved, nil
+}
+
 func (q reader) BalancesOf(ctx context.Context, owner [32]byte) ([]projections.Balance, error) {
 	kinds := make([]string, 0, len(v1.AccountKind_name))
 	args := make([]any, 0, 1+len(v1.AccountKind_name))
@@ -150,8 +160,8 @@ func (q reader) TrialBalance(ctx context.Context) ([]projections.KindTotal, erro
 }
 
 func (q reader) Journal(ctx context.Context, kind v1.AccountKind, owner [32]byte, after projections.JournalLine, limit int) ([]projections.JournalLine, error) {
-	if limit < 1 || limit > projections.MaxRows {
-		return nil, fmt.Errorf("read journal: limit is %d, want 1 to %d: %w", limit, projections.MaxRows, errBadLimit)
+	if err := projections.CheckLimit(limit); err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	if _, err := q.Balance(ctx, kind, owner); err != nil {
 		return nil, err
@@ -166,27 +176,16 @@ func (q reader) Job(ctx context.Context, job domain.JobID) (projections.Job, err
 	return one(ctx, q, projections.Jobs, "WHERE job = ?", blob(job))
 }
 
-func (q reader) BatchList(ctx context.Context) ([]projections.Batch, error) {
-	return many(ctx, q, projections.Batches, "ORDER BY batch")
-}
-
 func (q reader) Batch(ctx context.Context, number uint32) (detail projections.BatchDetail, err error) {
 	if detail.Batch, err = one(ctx, q, projections.Batches, "WHERE batch = ?", number); err != nil {
 		return detail, err
 	}
-	if detail.Cuts, err = many(ctx, q, projections.BatchCuts, "WHERE batch = ? ORDER BY shard", number); err != nil {
-		return detail, err
-	}
-	detail.Lines, err = many(ctx, q, projections.BatchLines, "WHERE batch = ? ORDER BY payee", number)
+	detail.Cuts, err = many(ctx, q, projections.BatchCuts, "WHERE batch = ? ORDER BY shard", number)
 	return detail, err
 }
 
 func (q reader) Payout(ctx context.Context, payee domain.ProviderID) (projections.Payout, error) {
 	return one(ctx, q, projections.Payouts, "WHERE payee = ?", blob(payee))
-}
-
-func (q reader) PaymentsTo(ctx context.Context, payee domain.ProviderID) ([]projections.Payment, error) {
-	return many(ctx, q, projections.Payments, "WHERE payee = ? ORDER BY lt", blob(payee))
 }
 
 func (q reader) Report(ctx context.Context, key projections.ReportKey) (projections.Report, error) {
@@ -206,6 +205,6 @@ func (q reader) Provider(ctx context.Context, provider domain.ProviderID) (proje
 	return one(ctx, q, projections.Providers, "WHERE provider = ?", blob(provider))
 }
 
-func (q reader) AccountsOf(ctx context.Context, client domain.ClientID) ([]projections.Account, error) {
-	return many(ctx, q, projections.Accounts, "WHERE client = ? ORDER BY account", blob(client))
+func (q reader) Account(ctx context.Context, account domain.AccountID) (projections.Account, error) {
+	return one(ctx, q, projections.Accounts, "WHERE account = ?", blob(account))
 }

@@ -2,66 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
 )
-
-var errBadLimit = errors.New("limit out of range")
-
-// UsageTotals keeps the columns that are asked for and puts zero where the others were, so that what comes
-// out are rows of the model.
-func (q reader) UsageTotals(ctx context.Context, which projections.UsageFilter, by projections.UsageBy) ([]projections.Usage, error) {
-	keys := []struct {
-		column, none string
-		keep         bool
-	}{
-		{"hour_ms", "0", by.Hour}, {"model", "x''", by.Model}, {"provider", "x''", by.Provider}, {"client", "x''", by.Client},
-	}
-	table := projections.UsageByHour.Table()
-	names := columnNames(table)
-	columns := make([]string, len(names))
-	var kept []string
-	for i, name := range names {
-		switch {
-		case i >= table.KeyColumns:
-			columns[i] = fmt.Sprintf("SUM(%s)", name)
-		case keys[i].keep:
-			columns[i], kept = name, append(kept, name)
-		default:
-			columns[i] = keys[i].none
-		}
-	}
-	where, args := usageWhere(which)
-	query := fmt.Sprintf("SELECT %s FROM usage WHERE %s", strings.Join(columns, ", "), where)
-	if len(kept) > 0 {
-		query += fmt.Sprintf(" GROUP BY %[1]s ORDER BY %[1]s", strings.Join(kept, ", "))
-	} else {
-		query += " HAVING COUNT(*) > 0"
-	}
-	return all(ctx, q, projections.UsageByHour, query, args...)
-}
-
-func usageWhere(which projections.UsageFilter) (string, []any) {
-	where, args := []string{"hour_ms >= ?"}, []any{which.FromMs}
-	and := func(condition string, arg any) { where, args = append(where, condition), append(args, arg) }
-	if which.ToMs != 0 {
-		and("hour_ms < ?", which.ToMs)
-	}
-	if which.Model != (domain.ModelID{}) {
-		and("model = ?", which.Model[:])
-	}
-	if which.Provider != (domain.ProviderID{}) {
-		and("provider = ?", which.Provider[:])
-	}
-	if which.Client != (domain.ClientID{}) {
-		and("client = ?", which.Client[:])
-	}
-	return strings.Join(where, " AND "), args
-}
 
 // id reads an id out of a column.
 type id[T ~[32]byte] struct{ to *T }
@@ -76,44 +22,11 @@ func (i id[T]) Scan(from any) error {
 	return nil
 }
 
-func (q reader) ProviderTotals(ctx context.Context) ([]projections.ProviderTotal, error) {
-	const query = `
-		WITH used AS (
-			SELECT provider, SUM(jobs_completed) AS completed, SUM(jobs_failed) AS failed, SUM(jobs_cancelled) AS cancelled,
-				SUM(jobs_expired) AS expired, SUM(prompt_tokens) AS prompt, SUM(cached_tokens) AS cached,
-				SUM(completion_tokens) AS completion, SUM(reasoning_tokens) AS reasoning,
-				SUM(adjusted_tokens) AS adjusted, SUM(worker_nano) AS part
-			FROM usage GROUP BY provider),
-		fleet AS (SELECT provider, COUNT(*) AS workers FROM workers WHERE retired_at_ms = 0 GROUP BY provider)
-		SELECT p.provider, p.name, COALESCE(f.workers, 0),
-			COALESCE(u.completed, 0), COALESCE(u.failed, 0), COALESCE(u.cancelled, 0), COALESCE(u.expired, 0),
-			COALESCE(u.prompt, 0), COALESCE(u.cached, 0), COALESCE(u.completion, 0), COALESCE(u.reasoning, 0),
-			COALESCE(u.adjusted, 0), COALESCE(u.part, 0),
-			COALESCE((SELECT amount_nano FROM balances WHERE kind = 'provider/earned' AND owner = p.provider), 0),
-			COALESCE((SELECT amount_nano FROM balances WHERE kind = 'provider/held' AND owner = p.provider), 0),
-			COALESCE((SELECT amount_nano FROM balances WHERE kind = 'provider/payable' AND owner = p.provider), 0),
-			COALESCE((SELECT amount_nano FROM balances WHERE kind = 'provider/committed' AND owner = p.provider), 0),
-			COALESCE((SELECT paid_nano FROM payouts WHERE payee = p.provider), 0)
-		FROM providers AS p LEFT JOIN used AS u ON u.provider = p.provider LEFT JOIN fleet AS f ON f.provider = p.provider
-		ORDER BY p.name, p.provider`
-	totals, err := scanAll(ctx, q, func(t *projections.ProviderTotal) []any {
-		return []any{
-			id[domain.ProviderID]{&t.Provider}, &t.Name, &t.Workers,
-			&t.Completed, &t.Failed, &t.Cancelled, &t.Expired,
-			&t.Tokens.Prompt, &t.Tokens.Cached, &t.Tokens.Completion, &t.Tokens.Reasoning,
-			&t.AdjustedTokens, &t.WorkerPart, &t.Earned, &t.Held, &t.Payable, &t.Committed, &t.Paid,
-		}
-	}, query)
-	if err != nil {
-		return nil, fmt.Errorf("read provider totals: %w", err)
-	}
-	return totals, nil
-}
-
 func reasonTotal(t *projections.ReasonTotal) []any { return []any{&t.Reason, &t.Count} }
 
-func (q reader) RejectionTotals(ctx context.Context) ([]projections.ReasonTotal, error) {
-	return scanAll(ctx, q, reasonTotal, "SELECT reason, COUNT(*) FROM rejections GROUP BY reason ORDER BY COUNT(*) DESC, reason")
+func (q reader) RejectionTotals(ctx context.Context, fromMs, toMs int64) ([]projections.ReasonTotal, error) {
+	return scanAll(ctx, q, reasonTotal, `SELECT reason, SUM(rejections) FROM rejection_reasons WHERE hour_ms >= ? AND hour_ms < ?
+		GROUP BY reason ORDER BY 2 DESC, reason`, fromMs, toMs)
 }
 
 func (q reader) RejectionsOfProvider(ctx context.Context, provider domain.ProviderID) ([]projections.ReasonTotal, error) {
@@ -154,4 +67,43 @@ func (q reader) PaymentReaching(ctx context.Context, payee domain.ProviderID, cu
 	query := selectStatement(table, running, "WHERE reached >= ? ORDER BY lt LIMIT 1")
 	found, err := all(ctx, q, projections.Payments, query, blob(payee), cumulative)
 	return only(projections.Payments.Name, found, err)
+}
+
+// providerColumns are what a ProviderTotal has: sums since the beginning, and balances.
+const providerColumns = `SELECT p.provider, p.name, (SELECT COUNT(*) FROM workers AS w WHERE w.provider = p.provider AND w.retired_at_ms = 0),
+		COALESCE(u.jobs_completed, 0), COALESCE(u.jobs_failed, 0), COALESCE(u.jobs_cancelled, 0), COALESCE(u.jobs_expired, 0),
+		COALESCE(u.prompt_tokens, 0), COALESCE(u.cached_tokens, 0), COALESCE(u.completion_tokens, 0), COALESCE(u.reasoning_tokens, 0),
+		COALESCE(u.adjusted_tokens, 0), COALESCE(u.worker_nano, 0),
+		COALESCE((SELECT amount_nano FROM balances WHERE kind = 'provider/earned' AND owner = p.provider), 0),
+		COALESCE((SELECT amount_nano FROM balances WHERE kind = 'provider/held' AND owner = p.provider), 0),
+		COALESCE((SELECT amount_nano FROM balances WHERE kind = 'provider/payable' AND owner = p.provider), 0),
+		COALESCE((SELECT amount_nano FROM balances WHERE kind = 'provider/committed' AND owner = p.provider), 0),
+		COALESCE((SELECT paid_nano FROM payouts WHERE payee = p.provider), 0)
+	FROM providers AS p LEFT JOIN usage_totals AS u
+		ON u.width = 'all' AND u.told = 'provider' AND u.start_ms = 0 AND u.model = x'' AND u.provider = p.provider AND u.client = x''`
+
+func providerTotal(t *projections.ProviderTotal) []any {
+	return []any{
+		id[domain.ProviderID]{&t.Provider}, &t.Name, &t.Workers,
+		&t.Completed, &t.Failed, &t.Cancelled, &t.Expired,
+		&t.Tokens.Prompt, &t.Tokens.Cached, &t.Tokens.Completion, &t.Tokens.Reasoning,
+		&t.AdjustedTokens, &t.WorkerPart, &t.Earned, &t.Held, &t.Payable, &t.Committed, &t.Paid,
+	}
+}
+
+func (q reader) ProviderTotals(ctx context.Context, after projections.ProviderTotal, limit int) ([]projections.ProviderTotal, error) {
+	if err := projections.CheckLimit(limit); err != nil {
+		return nil, fmt.Errorf("read provider totals: %w", err)
+	}
+	totals, err := scanAll(ctx, q, providerTotal, providerColumns+" WHERE (p.name, p.provider) > (?, ?) ORDER BY p.name, p.provider LIMIT ?",
+		after.Name, blob(after.Provider), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read provider totals: %w", err)
+	}
+	return totals, nil
+}
+
+func (q reader) ProviderTotal(ctx context.Context, provider domain.ProviderID) (projections.ProviderTotal, error) {
+	totals, err := scanAll(ctx, q, providerTotal, providerColumns+" WHERE p.provider = ?", blob(provider))
+	return only("provider totals", totals, err)
 }

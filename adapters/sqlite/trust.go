@@ -21,57 +21,16 @@ func (q reader) Hold(ctx context.Context, job domain.JobID) (projections.Hold, e
 	return one(ctx, q, projections.Holds, "WHERE job = ?", blob(job))
 }
 
-func (q reader) HoldTotals(ctx context.Context) ([]projections.HoldTotal, error) {
-	totals, err := scanAll(ctx, q, func(t *projections.HoldTotal) []any {
-		return []any{id[domain.WorkerID]{&t.Worker}, id[domain.ProviderID]{&t.Provider}, &t.Cause, &t.State, &t.Jobs, &t.Amount, &t.Charge}
-	}, `SELECT worker, provider, cause, state, COUNT(*), SUM(amount_nano), SUM(charge_nano) FROM holds
-		GROUP BY worker, provider, cause, state ORDER BY worker, cause, state`)
-	if err != nil {
-		return nil, fmt.Errorf("read held pay: %w", err)
-	}
-	return totals, nil
-}
-
 func (q reader) Holdback(ctx context.Context, key projections.HoldbackKey) (projections.Holdback, error) {
 	return one(ctx, q, projections.Holdbacks, "WHERE provider = ? AND shard = ? AND bucket_ms = ?", blob(key.Provider), key.Shard, key.BucketMs)
-}
-
-func (q reader) Work(ctx context.Context, which projections.MarketFilter) ([]projections.Work, error) {
-	return many(ctx, q, projections.WorkByHour,
-		"WHERE hour_ms >= ?1 AND hour_ms < ?2 AND (?3 = x'' OR model = ?3) ORDER BY hour_ms, model, worker",
-		which.FromMs, which.ToMs, blob(which.Model))
-}
-
-func (q reader) OffersUntil(ctx context.Context, which projections.MarketFilter) ([]projections.OfferChange, error) {
-	return many(ctx, q, projections.OfferHistory, `WHERE at_ms < ?2 AND (?3 = x'' OR model = ?3)
-		AND (at_ms >= ?1 OR NOT EXISTS (SELECT 1 FROM offer_history AS later
-			WHERE later.model = offer_history.model AND later.worker = offer_history.worker AND later.at_ms < ?1
-			AND (later.ledger_offset, later.fact) > (offer_history.ledger_offset, offer_history.fact)))
-		ORDER BY ledger_offset, fact`, which.FromMs, which.ToMs, blob(which.Model))
-}
-
-func (q reader) HoldbacksOf(ctx context.Context, provider domain.ProviderID) ([]projections.Holdback, error) {
-	return many(ctx, q, projections.Holdbacks, `WHERE provider = ? AND released_nano + forfeited_nano < amount_nano
-		ORDER BY until_ms, shard, bucket_ms`, blob(provider))
 }
 
 func (q reader) Trust(ctx context.Context, worker domain.WorkerID) (projections.Trust, error) {
 	return one(ctx, q, projections.Trusts, "WHERE worker = ?", blob(worker))
 }
 
-func (q reader) AttestationsOf(ctx context.Context, worker domain.WorkerID, limit int) ([]projections.Attestation, error) {
-	if limit > projections.MaxRows {
-		return nil, fmt.Errorf("attestations of %s: %d at once, %d at most", worker, limit, projections.MaxRows)
-	}
-	return many(ctx, q, projections.Attestations, "WHERE worker = ? ORDER BY ledger_offset DESC, fact DESC LIMIT ?", blob(worker), limit)
-}
-
 func (q reader) RetiredImage(ctx context.Context, image domain.Digest) (projections.RetiredImage, error) {
 	return one(ctx, q, projections.RetiredImages, "WHERE image_hash = ?", blob(image))
-}
-
-func (q reader) WorkersOf(ctx context.Context, provider domain.ProviderID) ([]projections.Worker, error) {
-	return many(ctx, q, projections.Workers, "WHERE provider = ? ORDER BY worker", blob(provider))
 }
 
 func (q reader) HoldExtensions(ctx context.Context, job domain.JobID) ([]projections.HoldExtension, error) {

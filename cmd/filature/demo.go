@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -316,7 +317,7 @@ type providerResult struct {
 func (r *demoResult) collect(ctx context.Context, w *world) error {
 	e := w.engine
 	err := e.store.Read(ctx, func(reader projections.Reader) error {
-		totals, err := reader.ProviderTotals(ctx)
+		totals, err := reader.ProviderTotals(ctx, projections.ProviderTotal{}, projections.MaxRows)
 		if err != nil {
 			return err
 		}
@@ -327,7 +328,7 @@ func (r *demoResult) collect(ctx context.Context, w *world) error {
 			r.Tokens.Completion += total.Tokens.Completion
 			r.Tokens.Reasoning += total.Tokens.Reasoning
 		}
-		if r.Rejections, err = reader.RejectionTotals(ctx); err != nil {
+		if r.Rejections, err = reader.RejectionTotals(ctx, 0, math.MaxInt64); err != nil {
 			return err
 		}
 		if r.Trial, err = reader.TrialBalance(ctx); err != nil {

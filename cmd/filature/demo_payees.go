@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -188,7 +189,7 @@ func (p *payees) awaitActive(ctx context.Context, out *console) (last projection
 	for {
 		var waiting domain.Nano
 		err := p.engine.store.Read(ctx, func(r projections.Reader) error {
-			batches, err := r.BatchList(ctx)
+			batches, err := r.BatchesBelow(ctx, math.MaxUint32, projections.MaxRows)
 			if err != nil {
 				return err
 			}

@@ -155,7 +155,7 @@ func (w *world) tell(ctx context.Context) error {
 
 // unattested is the pay that waits for its worker, and so for nothing that log time brings soon.
 func unattested(ctx context.Context, r projections.Reader) (sum domain.Nano, err error) {
-	totals, err := r.HoldTotals(ctx)
+	totals, err := r.HoldTotals(ctx, domain.WorkerID{}, projections.HoldTotal{}, projections.MaxRows)
 	for _, t := range totals {
 		if t.State == projections.HoldWaiting {
 			sum += t.Amount
@@ -182,7 +182,7 @@ type standingResult struct {
 
 // collectTrust reads whose pay waited, how providers stand, and what the market was.
 func (r *demoResult) collectTrust(ctx context.Context, reader projections.Reader, w *world) error {
-	totals, err := reader.HoldTotals(ctx)
+	totals, err := reader.HoldTotals(ctx, domain.WorkerID{}, projections.HoldTotal{}, projections.MaxRows)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -323,13 +324,13 @@ func (w *world) awaitBatch(ctx context.Context, last uint32, progress func(strin
 	for {
 		var waiting domain.Nano
 		err := w.engine.store.Read(ctx, func(r projections.Reader) error {
-			batches, err := r.BatchList(ctx)
+			batches, err := r.BatchesBelow(ctx, math.MaxUint32, projections.MaxRows)
 			if err != nil {
 				return err
 			}
 			for _, b := range batches {
-				if b.Number > last && found.Number == 0 {
-					found = b
+				if b.Number > last {
+					found = b // in the end it is the first one after the last
 				}
 			}
 			if waiting, err = left(ctx, r, onItsWayToABatch); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -318,7 +319,7 @@ func TestEachAnswerOfAClerkIsCounted(t *testing.T) {
 	}
 	var totals []projections.ReasonTotal
 	if err := tables.Read(t.Context(), func(reader projections.Reader) (err error) {
-		totals, err = reader.RejectionTotals(t.Context())
+		totals, err = reader.RejectionTotals(t.Context(), 0, math.MaxInt64)
 		return err
 	}); err != nil {
 		t.Fatal(err)

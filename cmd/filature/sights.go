@@ -207,8 +207,13 @@ func lookAtTables(ctx context.Context, tables store) (*tablesSeen, error) {
 				saw.booked = -total.Amount // what is held is negative in the books
 			}
 		}
-		saw.batches, err = reader.BatchList(ctx)
-		return err
+		for batch, err := range projections.RowsOf(ctx, reader, projections.Batches) {
+			if err != nil {
+				return err
+			}
+			saw.batches = append(saw.batches, batch)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look at the tables: %w", err)

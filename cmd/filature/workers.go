@@ -58,7 +58,7 @@ func (c *workersCmd) Run(ctx context.Context, out *console) error {
 
 func (c *workersCmd) collect(ctx context.Context, r projections.Reader, result *workersReport) error {
 	held := map[domain.WorkerID]projections.HoldTotal{}
-	totals, err := r.HoldTotals(ctx)
+	totals, err := r.HoldTotals(ctx, domain.WorkerID{}, projections.HoldTotal{}, projections.MaxRows)
 	if err != nil {
 		return err
 	}

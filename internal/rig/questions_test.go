@@ -212,6 +212,42 @@ func (l *library) questions() map[string]question {
 		"NetworkService.ListMarketHours": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.ListMarketHours(ctx, &queryv1.ListMarketHoursRequest{})
 		},
+		"MoneyService.ListDeposits": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListDeposits(ctx, &queryv1.ListDepositsRequest{Account: account})
+		},
+		"JobService.ListJobs": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListJobs(ctx, &queryv1.ListJobsRequest{Provider: provider, Page: &queryv1.Page{Size: 7}})
+		},
+		"SettlementService.ListPayouts": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListPayouts(ctx, &queryv1.ListPayoutsRequest{Payee: provider})
+		},
+		"NetworkService.GetOverview": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetOverview(ctx, &queryv1.GetOverviewRequest{AtMs: l.job.Closed.AtMs + projections.HourMs})
+		},
+		"NetworkService.GetProvider": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetProvider(ctx, &queryv1.GetProviderRequest{Provider: provider})
+		},
+		"NetworkService.ListWorkers": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListWorkers(ctx, &queryv1.ListWorkersRequest{Provider: provider})
+		},
+		"NetworkService.ListClients": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListClients(ctx, &queryv1.ListClientsRequest{})
+		},
+		"NetworkService.ListAttestations": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListAttestations(ctx, &queryv1.ListAttestationsRequest{What: "attestation_passed"})
+		},
+		"NetworkService.ListModels": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListModels(ctx, &queryv1.ListModelsRequest{})
+		},
+		"NetworkService.ListOffers": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListOffers(ctx, &queryv1.ListOffersRequest{Model: id(l.job.Model)})
+		},
+		"NetworkService.ListOfferChanges": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListOfferChanges(ctx, &queryv1.ListOfferChangesRequest{Model: id(l.job.Model)})
+		},
+		"NetworkService.ListHoldbacks": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListHoldbacks(ctx, &queryv1.ListHoldbacksRequest{Provider: provider})
+		},
 		"NetworkService.ListHolds": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.ListHolds(ctx, &queryv1.ListHoldsRequest{})
 		},
@@ -312,8 +348,12 @@ func TestEachRoleSeesItsOwnAndNoMore(t *testing.T) {
 	everybody := []string{"the provider", "another provider", "the client", "another client"}
 	allowed := map[string][]string{
 		"MoneyService.GetBalance": {"the client"}, "MoneyService.ListBalances": {"the provider"}, "MoneyService.GetTrialBalance": {},
-		"MoneyService.ListPostings": {"the provider"},
-		"JobService.GetJob":         {"the provider", "the client"}, "JobService.Explain": {"the provider", "the client"},
+		"MoneyService.ListPostings": {"the provider"}, "MoneyService.ListDeposits": {"the client"},
+		"JobService.ListJobs": {"the provider"}, "SettlementService.ListPayouts": {"the provider"},
+		"NetworkService.GetOverview": {}, "NetworkService.GetProvider": {"the provider"}, "NetworkService.ListWorkers": everybody,
+		"NetworkService.ListClients": {}, "NetworkService.ListAttestations": everybody, "NetworkService.ListModels": everybody,
+		"NetworkService.ListOffers": everybody, "NetworkService.ListOfferChanges": everybody, "NetworkService.ListHoldbacks": {"the provider"},
+		"JobService.GetJob": {"the provider", "the client"}, "JobService.Explain": {"the provider", "the client"},
 		"JobService.ListUsage": {"the client"}, "JobService.ListRejections": {},
 		"SettlementService.ListBatches": everybody, "SettlementService.GetBatch": everybody, "SettlementService.ListBatchLines": {},
 		"SettlementService.GetPayout": {"the provider"}, "SettlementService.ListPayments": {"the provider"},

@@ -51,7 +51,7 @@ func standingsAndHeldPay(ctx context.Context, t *testing.T, _ *Story, r projecti
 		row("image_retired", projections.HoldDecided), row("image_retired", projections.HoldRefused),
 		row("never_passed", projections.HoldReleased), row("never_passed", projections.HoldWaiting),
 	}
-	if totals := must[[]projections.HoldTotal](t)(r.HoldTotals(ctx)); !reflect.DeepEqual(totals, want) {
+	if totals := must[[]projections.HoldTotal](t)(r.HoldTotals(ctx, domain.WorkerID{}, projections.HoldTotal{}, 100)); !reflect.DeepEqual(totals, want) {
 		t.Errorf("held pay is %+v, want %+v", totals, want)
 	}
 	freed := must[projections.Hold](t)(r.Hold(ctx, ID[domain.JobID]("job-freed")))
@@ -117,7 +117,8 @@ func howAttestationsStand(ctx context.Context, t *testing.T, story *Story, r pro
 		t.Errorf("w3 stands as %+v", w3)
 	}
 	var said []string
-	words := must[[]projections.Attestation](t)(r.AttestationsOf(ctx, ID[domain.WorkerID]("w3"), 100))
+	which := projections.AttestationFilter{Worker: ID[domain.WorkerID]("w3")}
+	words := must[[]projections.Attestation](t)(r.AttestationsLike(ctx, which, projections.AttestationKey{}, 100))
 	for _, word := range words {
 		said = append(said, word.What)
 	}
@@ -125,19 +126,21 @@ func howAttestationsStand(ctx context.Context, t *testing.T, story *Story, r pro
 	if !reflect.DeepEqual(said, want) || words[2].Fault != "worker" || words[2].Reason != "debug is on" || words[2].EvidenceDigest != ID[domain.Digest]("e4") {
 		t.Errorf("of w3 was said, the latest first: %+v", words)
 	}
-	if last := must[[]projections.Attestation](t)(r.AttestationsOf(ctx, ID[domain.WorkerID]("w3"), 1)); len(last) != 1 || last[0] != words[0] {
+	last := must[[]projections.Attestation](t)(r.AttestationsLike(ctx, which, projections.AttestationKey{}, 1))
+	if len(last) != 1 || last[0] != words[0] {
 		t.Errorf("the last word on w3 is %+v", last)
 	}
 	if word := must[projections.Attestation](t)(r.AttestationAt(ctx, w1.Worker, w1.Told.Offset)); word.What != "attestation_failed" || word.Fault != "verifier" {
 		t.Errorf("the last word on w1 there is %+v", word)
 	}
-	if _, err := r.AttestationsOf(ctx, w3.Worker, projections.MaxRows+1); err == nil {
+	if _, err := r.AttestationsLike(ctx, projections.AttestationFilter{Worker: w3.Worker}, projections.AttestationKey{}, projections.MaxRows+1); err == nil {
 		t.Error("an answer above MaxRows is no error")
 	}
-	if fleet := must[[]projections.Worker](t)(r.WorkersOf(ctx, ID[domain.ProviderID]("prov-c"))); len(fleet) != 1 || fleet[0].Worker != w3.Worker {
+	fleet := must[[]projections.WorkerTotal](t)(r.WorkerTotals(ctx, ID[domain.ProviderID]("prov-c"), domain.WorkerID{}, 100))
+	if len(fleet) != 1 || fleet[0].Worker.Worker != w3.Worker {
 		t.Errorf("the workers of prov-c are %+v", fleet)
 	}
-	if waiting := must[[]projections.Holdback](t)(r.HoldbacksOf(ctx, ID[domain.ProviderID]("prov-c"))); len(waiting) != 0 {
+	if waiting := must[[]projections.Holdback](t)(r.HoldbacksOf(ctx, ID[domain.ProviderID]("prov-c"), projections.Holdback{}, 100)); len(waiting) != 0 {
 		t.Errorf("of prov-c is held back still %+v", waiting)
 	}
 }

@@ -35,6 +35,8 @@ const (
 const (
 	// JobServiceGetJobProcedure is the fully-qualified name of the JobService's GetJob RPC.
 	JobServiceGetJobProcedure = "/filature.query.v1.JobService/GetJob"
+	// JobServiceListJobsProcedure is the fully-qualified name of the JobService's ListJobs RPC.
+	JobServiceListJobsProcedure = "/filature.query.v1.JobService/ListJobs"
 	// JobServiceListUsageProcedure is the fully-qualified name of the JobService's ListUsage RPC.
 	JobServiceListUsageProcedure = "/filature.query.v1.JobService/ListUsage"
 	// JobServiceExplainProcedure is the fully-qualified name of the JobService's Explain RPC.
@@ -47,6 +49,8 @@ const (
 // JobServiceClient is a client for the filature.query.v1.JobService service.
 type JobServiceClient interface {
 	GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error)
+	// ListJobs returns jobs, those submitted last first.
+	ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error)
 	// ListUsage sums what was used and charged, by whichever columns are asked for.
 	ListUsage(context.Context, *ListUsageRequest) (*ListUsageResponse, error)
 	// Explain says why a job, a report or a provider is paid, held, rejected or pending, and which facts made it so.
@@ -70,6 +74,13 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			httpClient,
 			baseURL+JobServiceGetJobProcedure,
 			connect.WithSchema(jobServiceMethods.ByName("GetJob")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listJobs: connect.NewClient[ListJobsRequest, ListJobsResponse](
+			httpClient,
+			baseURL+JobServiceListJobsProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("ListJobs")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -100,6 +111,7 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 // jobServiceClient implements JobServiceClient.
 type jobServiceClient struct {
 	getJob         *connect.Client[GetJobRequest, GetJobResponse]
+	listJobs       *connect.Client[ListJobsRequest, ListJobsResponse]
 	listUsage      *connect.Client[ListUsageRequest, ListUsageResponse]
 	explain        *connect.Client[ExplainRequest, ExplainResponse]
 	listRejections *connect.Client[ListRejectionsRequest, ListRejectionsResponse]
@@ -108,6 +120,15 @@ type jobServiceClient struct {
 // GetJob calls filature.query.v1.JobService.GetJob.
 func (c *jobServiceClient) GetJob(ctx context.Context, req *GetJobRequest) (*GetJobResponse, error) {
 	response, err := c.getJob.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListJobs calls filature.query.v1.JobService.ListJobs.
+func (c *jobServiceClient) ListJobs(ctx context.Context, req *ListJobsRequest) (*ListJobsResponse, error) {
+	response, err := c.listJobs.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -144,6 +165,8 @@ func (c *jobServiceClient) ListRejections(ctx context.Context, req *ListRejectio
 // JobServiceHandler is an implementation of the filature.query.v1.JobService service.
 type JobServiceHandler interface {
 	GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error)
+	// ListJobs returns jobs, those submitted last first.
+	ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error)
 	// ListUsage sums what was used and charged, by whichever columns are asked for.
 	ListUsage(context.Context, *ListUsageRequest) (*ListUsageResponse, error)
 	// Explain says why a job, a report or a provider is paid, held, rejected or pending, and which facts made it so.
@@ -163,6 +186,13 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 		JobServiceGetJobProcedure,
 		svc.GetJob,
 		connect.WithSchema(jobServiceMethods.ByName("GetJob")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	jobServiceListJobsHandler := connect.NewUnaryHandlerSimple(
+		JobServiceListJobsProcedure,
+		svc.ListJobs,
+		connect.WithSchema(jobServiceMethods.ByName("ListJobs")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -191,6 +221,8 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 		switch r.URL.Path {
 		case JobServiceGetJobProcedure:
 			jobServiceGetJobHandler.ServeHTTP(w, r)
+		case JobServiceListJobsProcedure:
+			jobServiceListJobsHandler.ServeHTTP(w, r)
 		case JobServiceListUsageProcedure:
 			jobServiceListUsageHandler.ServeHTTP(w, r)
 		case JobServiceExplainProcedure:
@@ -208,6 +240,10 @@ type UnimplementedJobServiceHandler struct{}
 
 func (UnimplementedJobServiceHandler) GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.JobService.GetJob is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.JobService.ListJobs is not implemented"))
 }
 
 func (UnimplementedJobServiceHandler) ListUsage(context.Context, *ListUsageRequest) (*ListUsageResponse, error) {

@@ -187,6 +187,187 @@ func (x *GetJobResponse) GetJob() *Job {
 	return nil
 }
 
+type ListJobsRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Page    *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	// Whose jobs: at most one of these four. A provider's key has to name the provider or a worker of it, a client's key the
+	// client.
+	Client   string `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
+	Provider string `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
+	Worker   string `protobuf:"bytes,5,opt,name=worker,proto3" json:"worker,omitempty"`
+	Model    string `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
+	// state of Job, or "" for all.
+	State string `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
+	// dispute of Job, or "" for disputed and undisputed ones alike. Not together with state, worker or model.
+	Dispute string `protobuf:"bytes,8,opt,name=dispute,proto3" json:"dispute,omitempty"`
+	// Submitted at or after from_ms and before to_ms (0: no end).
+	FromMs        int64 `protobuf:"varint,9,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	ToMs          int64 `protobuf:"varint,10,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJobsRequest) Reset() {
+	*x = ListJobsRequest{}
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJobsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJobsRequest) ProtoMessage() {}
+
+func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
+func (*ListJobsRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ListJobsRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListJobsRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+func (x *ListJobsRequest) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *ListJobsRequest) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *ListJobsRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *ListJobsRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ListJobsRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ListJobsRequest) GetDispute() string {
+	if x != nil {
+		return x.Dispute
+	}
+	return ""
+}
+
+func (x *ListJobsRequest) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *ListJobsRequest) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+type ListJobsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Jobs          []*Job                 `protobuf:"bytes,2,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJobsResponse) Reset() {
+	*x = ListJobsResponse{}
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJobsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJobsResponse) ProtoMessage() {}
+
+func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
+func (*ListJobsResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListJobsResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListJobsResponse) GetJobs() []*Job {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+func (x *ListJobsResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
 // Job is one inference.
 type Job struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -199,7 +380,7 @@ type Job struct {
 	RateCard string                 `protobuf:"bytes,7,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
 	Worker   string                 `protobuf:"bytes,8,opt,name=worker,proto3" json:"worker,omitempty"`
 	Provider string                 `protobuf:"bytes,9,opt,name=provider,proto3" json:"provider,omitempty"`
-	// state: "submitted", "assigned", "running", "completed", "failed", "cancelled", "expired".
+	// state: "submitted", "assigned", "started", "completed", "failed", "cancelled", "expired".
 	State string `protobuf:"bytes,10,opt,name=state,proto3" json:"state,omitempty"`
 	// dispute: "", "open", "resolved".
 	Dispute             string  `protobuf:"bytes,11,opt,name=dispute,proto3" json:"dispute,omitempty"`
@@ -237,7 +418,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[2]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -249,7 +430,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[2]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -262,7 +443,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{2}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Job) GetJob() string {
@@ -524,6 +705,7 @@ func (x *Job) GetResolved() *Moment {
 	return nil
 }
 
+// At most 10 000 rows: who would get more asks for a shorter time, or for fewer columns.
 type ListUsageRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
@@ -542,7 +724,7 @@ type ListUsageRequest struct {
 
 func (x *ListUsageRequest) Reset() {
 	*x = ListUsageRequest{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[3]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -554,7 +736,7 @@ func (x *ListUsageRequest) String() string {
 func (*ListUsageRequest) ProtoMessage() {}
 
 func (x *ListUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[3]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +749,7 @@ func (x *ListUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsageRequest.ProtoReflect.Descriptor instead.
 func (*ListUsageRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{3}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListUsageRequest) GetReading() *Reading {
@@ -629,7 +811,7 @@ type ListUsageResponse struct {
 
 func (x *ListUsageResponse) Reset() {
 	*x = ListUsageResponse{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[4]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +823,7 @@ func (x *ListUsageResponse) String() string {
 func (*ListUsageResponse) ProtoMessage() {}
 
 func (x *ListUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[4]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +836,7 @@ func (x *ListUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsageResponse.ProtoReflect.Descriptor instead.
 func (*ListUsageResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{4}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListUsageResponse) GetPosition() *Position {
@@ -694,7 +876,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[5]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +888,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[5]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +901,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{5}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Usage) GetStartMs() int64 {
@@ -826,7 +1008,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[6]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +1020,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[6]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +1033,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{6}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ExplainRequest) GetReading() *Reading {
@@ -892,7 +1074,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[7]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +1086,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[7]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +1099,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{7}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExplainResponse) GetPosition() *Position {
@@ -975,7 +1157,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[8]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1169,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[8]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1182,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{8}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Evidence) GetShard() uint32 {
@@ -1032,15 +1214,18 @@ func (x *Evidence) GetWhat() string {
 }
 
 type ListRejectionsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// Hours that begin at or after from_ms and before to_ms (0: no end).
+	FromMs        int64 `protobuf:"varint,2,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	ToMs          int64 `protobuf:"varint,3,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRejectionsRequest) Reset() {
 	*x = ListRejectionsRequest{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[9]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +1237,7 @@ func (x *ListRejectionsRequest) String() string {
 func (*ListRejectionsRequest) ProtoMessage() {}
 
 func (x *ListRejectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[9]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +1250,7 @@ func (x *ListRejectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListRejectionsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{9}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListRejectionsRequest) GetReading() *Reading {
@@ -1073,6 +1258,20 @@ func (x *ListRejectionsRequest) GetReading() *Reading {
 		return x.Reading
 	}
 	return nil
+}
+
+func (x *ListRejectionsRequest) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *ListRejectionsRequest) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
 }
 
 type ListRejectionsResponse struct {
@@ -1085,7 +1284,7 @@ type ListRejectionsResponse struct {
 
 func (x *ListRejectionsResponse) Reset() {
 	*x = ListRejectionsResponse{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[10]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1296,7 @@ func (x *ListRejectionsResponse) String() string {
 func (*ListRejectionsResponse) ProtoMessage() {}
 
 func (x *ListRejectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[10]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1309,7 @@ func (x *ListRejectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListRejectionsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{10}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListRejectionsResponse) GetPosition() *Position {
@@ -1137,7 +1336,7 @@ type ReasonTotal struct {
 
 func (x *ReasonTotal) Reset() {
 	*x = ReasonTotal{}
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[11]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1348,7 @@ func (x *ReasonTotal) String() string {
 func (*ReasonTotal) ProtoMessage() {}
 
 func (x *ReasonTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_jobs_proto_msgTypes[11]
+	mi := &file_filature_query_v1_jobs_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1361,7 @@ func (x *ReasonTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReasonTotal.ProtoReflect.Descriptor instead.
 func (*ReasonTotal) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{11}
+	return file_filature_query_v1_jobs_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReasonTotal) GetReason() string {
@@ -1189,7 +1388,24 @@ const file_filature_query_v1_jobs_proto_rawDesc = "" +
 	"\x03job\x18\x02 \x01(\tR\x03job\"s\n" +
 	"\x0eGetJobResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x12(\n" +
-	"\x03job\x18\x02 \x01(\v2\x16.filature.query.v1.JobR\x03job\"\xf2\n" +
+	"\x03job\x18\x02 \x01(\v2\x16.filature.query.v1.JobR\x03job\"\xb4\x02\n" +
+	"\x0fListJobsRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12+\n" +
+	"\x04page\x18\x02 \x01(\v2\x17.filature.query.v1.PageR\x04page\x12\x16\n" +
+	"\x06client\x18\x03 \x01(\tR\x06client\x12\x1a\n" +
+	"\bprovider\x18\x04 \x01(\tR\bprovider\x12\x16\n" +
+	"\x06worker\x18\x05 \x01(\tR\x06worker\x12\x14\n" +
+	"\x05model\x18\x06 \x01(\tR\x05model\x12\x14\n" +
+	"\x05state\x18\a \x01(\tR\x05state\x12\x18\n" +
+	"\adispute\x18\b \x01(\tR\adispute\x12\x17\n" +
+	"\afrom_ms\x18\t \x01(\x03R\x06fromMs\x12\x13\n" +
+	"\x05to_ms\x18\n" +
+	" \x01(\x03R\x04toMs\"\x98\x01\n" +
+	"\x10ListJobsResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x12*\n" +
+	"\x04jobs\x18\x02 \x03(\v2\x16.filature.query.v1.JobR\x04jobs\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xf2\n" +
 	"\n" +
 	"\x03Job\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x14\n" +
@@ -1278,9 +1494,11 @@ const file_filature_query_v1_jobs_proto_rawDesc = "" +
 	"\x05shard\x18\x01 \x01(\rR\x05shard\x12#\n" +
 	"\rledger_offset\x18\x02 \x01(\x03R\fledgerOffset\x12\x13\n" +
 	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\x12\x12\n" +
-	"\x04what\x18\x04 \x01(\tR\x04what\"M\n" +
+	"\x04what\x18\x04 \x01(\tR\x04what\"{\n" +
 	"\x15ListRejectionsRequest\x124\n" +
-	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\"\x8b\x01\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x17\n" +
+	"\afrom_ms\x18\x02 \x01(\x03R\x06fromMs\x12\x13\n" +
+	"\x05to_ms\x18\x03 \x01(\x03R\x04toMs\"\x8b\x01\n" +
 	"\x16ListRejectionsResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x128\n" +
 	"\areasons\x18\x02 \x03(\v2\x1e.filature.query.v1.ReasonTotalR\areasons\";\n" +
@@ -1293,10 +1511,11 @@ const file_filature_query_v1_jobs_proto_rawDesc = "" +
 	"\x10USAGE_COLUMN_DAY\x10\x02\x12\x16\n" +
 	"\x12USAGE_COLUMN_MODEL\x10\x03\x12\x19\n" +
 	"\x15USAGE_COLUMN_PROVIDER\x10\x04\x12\x17\n" +
-	"\x13USAGE_COLUMN_CLIENT\x10\x052\x80\x03\n" +
+	"\x13USAGE_COLUMN_CLIENT\x10\x052\xda\x03\n" +
 	"\n" +
 	"JobService\x12R\n" +
-	"\x06GetJob\x12 .filature.query.v1.GetJobRequest\x1a!.filature.query.v1.GetJobResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\x06GetJob\x12 .filature.query.v1.GetJobRequest\x1a!.filature.query.v1.GetJobResponse\"\x03\x90\x02\x01\x12X\n" +
+	"\bListJobs\x12\".filature.query.v1.ListJobsRequest\x1a#.filature.query.v1.ListJobsResponse\"\x03\x90\x02\x01\x12[\n" +
 	"\tListUsage\x12#.filature.query.v1.ListUsageRequest\x1a$.filature.query.v1.ListUsageResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\aExplain\x12!.filature.query.v1.ExplainRequest\x1a\".filature.query.v1.ExplainResponse\"\x03\x90\x02\x01\x12j\n" +
 	"\x0eListRejections\x12(.filature.query.v1.ListRejectionsRequest\x1a).filature.query.v1.ListRejectionsResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
@@ -1314,62 +1533,71 @@ func file_filature_query_v1_jobs_proto_rawDescGZIP() []byte {
 }
 
 var file_filature_query_v1_jobs_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_filature_query_v1_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_filature_query_v1_jobs_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_filature_query_v1_jobs_proto_goTypes = []any{
 	(UsageColumn)(0),               // 0: filature.query.v1.UsageColumn
 	(*GetJobRequest)(nil),          // 1: filature.query.v1.GetJobRequest
 	(*GetJobResponse)(nil),         // 2: filature.query.v1.GetJobResponse
-	(*Job)(nil),                    // 3: filature.query.v1.Job
-	(*ListUsageRequest)(nil),       // 4: filature.query.v1.ListUsageRequest
-	(*ListUsageResponse)(nil),      // 5: filature.query.v1.ListUsageResponse
-	(*Usage)(nil),                  // 6: filature.query.v1.Usage
-	(*ExplainRequest)(nil),         // 7: filature.query.v1.ExplainRequest
-	(*ExplainResponse)(nil),        // 8: filature.query.v1.ExplainResponse
-	(*Evidence)(nil),               // 9: filature.query.v1.Evidence
-	(*ListRejectionsRequest)(nil),  // 10: filature.query.v1.ListRejectionsRequest
-	(*ListRejectionsResponse)(nil), // 11: filature.query.v1.ListRejectionsResponse
-	(*ReasonTotal)(nil),            // 12: filature.query.v1.ReasonTotal
-	(*Reading)(nil),                // 13: filature.query.v1.Reading
-	(*Position)(nil),               // 14: filature.query.v1.Position
-	(*Tokens)(nil),                 // 15: filature.query.v1.Tokens
-	(*Moment)(nil),                 // 16: filature.query.v1.Moment
+	(*ListJobsRequest)(nil),        // 3: filature.query.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),       // 4: filature.query.v1.ListJobsResponse
+	(*Job)(nil),                    // 5: filature.query.v1.Job
+	(*ListUsageRequest)(nil),       // 6: filature.query.v1.ListUsageRequest
+	(*ListUsageResponse)(nil),      // 7: filature.query.v1.ListUsageResponse
+	(*Usage)(nil),                  // 8: filature.query.v1.Usage
+	(*ExplainRequest)(nil),         // 9: filature.query.v1.ExplainRequest
+	(*ExplainResponse)(nil),        // 10: filature.query.v1.ExplainResponse
+	(*Evidence)(nil),               // 11: filature.query.v1.Evidence
+	(*ListRejectionsRequest)(nil),  // 12: filature.query.v1.ListRejectionsRequest
+	(*ListRejectionsResponse)(nil), // 13: filature.query.v1.ListRejectionsResponse
+	(*ReasonTotal)(nil),            // 14: filature.query.v1.ReasonTotal
+	(*Reading)(nil),                // 15: filature.query.v1.Reading
+	(*Position)(nil),               // 16: filature.query.v1.Position
+	(*Page)(nil),                   // 17: filature.query.v1.Page
+	(*Tokens)(nil),                 // 18: filature.query.v1.Tokens
+	(*Moment)(nil),                 // 19: filature.query.v1.Moment
 }
 var file_filature_query_v1_jobs_proto_depIdxs = []int32{
-	13, // 0: filature.query.v1.GetJobRequest.reading:type_name -> filature.query.v1.Reading
-	14, // 1: filature.query.v1.GetJobResponse.position:type_name -> filature.query.v1.Position
-	3,  // 2: filature.query.v1.GetJobResponse.job:type_name -> filature.query.v1.Job
-	15, // 3: filature.query.v1.Job.tokens:type_name -> filature.query.v1.Tokens
-	16, // 4: filature.query.v1.Job.submitted:type_name -> filature.query.v1.Moment
-	16, // 5: filature.query.v1.Job.assigned:type_name -> filature.query.v1.Moment
-	16, // 6: filature.query.v1.Job.started:type_name -> filature.query.v1.Moment
-	16, // 7: filature.query.v1.Job.metered:type_name -> filature.query.v1.Moment
-	16, // 8: filature.query.v1.Job.closed:type_name -> filature.query.v1.Moment
-	16, // 9: filature.query.v1.Job.disputed:type_name -> filature.query.v1.Moment
-	16, // 10: filature.query.v1.Job.resolved:type_name -> filature.query.v1.Moment
-	13, // 11: filature.query.v1.ListUsageRequest.reading:type_name -> filature.query.v1.Reading
-	0,  // 12: filature.query.v1.ListUsageRequest.by:type_name -> filature.query.v1.UsageColumn
-	14, // 13: filature.query.v1.ListUsageResponse.position:type_name -> filature.query.v1.Position
-	6,  // 14: filature.query.v1.ListUsageResponse.usage:type_name -> filature.query.v1.Usage
-	15, // 15: filature.query.v1.Usage.tokens:type_name -> filature.query.v1.Tokens
-	13, // 16: filature.query.v1.ExplainRequest.reading:type_name -> filature.query.v1.Reading
-	14, // 17: filature.query.v1.ExplainResponse.position:type_name -> filature.query.v1.Position
-	9,  // 18: filature.query.v1.ExplainResponse.evidence:type_name -> filature.query.v1.Evidence
-	13, // 19: filature.query.v1.ListRejectionsRequest.reading:type_name -> filature.query.v1.Reading
-	14, // 20: filature.query.v1.ListRejectionsResponse.position:type_name -> filature.query.v1.Position
-	12, // 21: filature.query.v1.ListRejectionsResponse.reasons:type_name -> filature.query.v1.ReasonTotal
-	1,  // 22: filature.query.v1.JobService.GetJob:input_type -> filature.query.v1.GetJobRequest
-	4,  // 23: filature.query.v1.JobService.ListUsage:input_type -> filature.query.v1.ListUsageRequest
-	7,  // 24: filature.query.v1.JobService.Explain:input_type -> filature.query.v1.ExplainRequest
-	10, // 25: filature.query.v1.JobService.ListRejections:input_type -> filature.query.v1.ListRejectionsRequest
-	2,  // 26: filature.query.v1.JobService.GetJob:output_type -> filature.query.v1.GetJobResponse
-	5,  // 27: filature.query.v1.JobService.ListUsage:output_type -> filature.query.v1.ListUsageResponse
-	8,  // 28: filature.query.v1.JobService.Explain:output_type -> filature.query.v1.ExplainResponse
-	11, // 29: filature.query.v1.JobService.ListRejections:output_type -> filature.query.v1.ListRejectionsResponse
-	26, // [26:30] is the sub-list for method output_type
-	22, // [22:26] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	15, // 0: filature.query.v1.GetJobRequest.reading:type_name -> filature.query.v1.Reading
+	16, // 1: filature.query.v1.GetJobResponse.position:type_name -> filature.query.v1.Position
+	5,  // 2: filature.query.v1.GetJobResponse.job:type_name -> filature.query.v1.Job
+	15, // 3: filature.query.v1.ListJobsRequest.reading:type_name -> filature.query.v1.Reading
+	17, // 4: filature.query.v1.ListJobsRequest.page:type_name -> filature.query.v1.Page
+	16, // 5: filature.query.v1.ListJobsResponse.position:type_name -> filature.query.v1.Position
+	5,  // 6: filature.query.v1.ListJobsResponse.jobs:type_name -> filature.query.v1.Job
+	18, // 7: filature.query.v1.Job.tokens:type_name -> filature.query.v1.Tokens
+	19, // 8: filature.query.v1.Job.submitted:type_name -> filature.query.v1.Moment
+	19, // 9: filature.query.v1.Job.assigned:type_name -> filature.query.v1.Moment
+	19, // 10: filature.query.v1.Job.started:type_name -> filature.query.v1.Moment
+	19, // 11: filature.query.v1.Job.metered:type_name -> filature.query.v1.Moment
+	19, // 12: filature.query.v1.Job.closed:type_name -> filature.query.v1.Moment
+	19, // 13: filature.query.v1.Job.disputed:type_name -> filature.query.v1.Moment
+	19, // 14: filature.query.v1.Job.resolved:type_name -> filature.query.v1.Moment
+	15, // 15: filature.query.v1.ListUsageRequest.reading:type_name -> filature.query.v1.Reading
+	0,  // 16: filature.query.v1.ListUsageRequest.by:type_name -> filature.query.v1.UsageColumn
+	16, // 17: filature.query.v1.ListUsageResponse.position:type_name -> filature.query.v1.Position
+	8,  // 18: filature.query.v1.ListUsageResponse.usage:type_name -> filature.query.v1.Usage
+	18, // 19: filature.query.v1.Usage.tokens:type_name -> filature.query.v1.Tokens
+	15, // 20: filature.query.v1.ExplainRequest.reading:type_name -> filature.query.v1.Reading
+	16, // 21: filature.query.v1.ExplainResponse.position:type_name -> filature.query.v1.Position
+	11, // 22: filature.query.v1.ExplainResponse.evidence:type_name -> filature.query.v1.Evidence
+	15, // 23: filature.query.v1.ListRejectionsRequest.reading:type_name -> filature.query.v1.Reading
+	16, // 24: filature.query.v1.ListRejectionsResponse.position:type_name -> filature.query.v1.Position
+	14, // 25: filature.query.v1.ListRejectionsResponse.reasons:type_name -> filature.query.v1.ReasonTotal
+	1,  // 26: filature.query.v1.JobService.GetJob:input_type -> filature.query.v1.GetJobRequest
+	3,  // 27: filature.query.v1.JobService.ListJobs:input_type -> filature.query.v1.ListJobsRequest
+	6,  // 28: filature.query.v1.JobService.ListUsage:input_type -> filature.query.v1.ListUsageRequest
+	9,  // 29: filature.query.v1.JobService.Explain:input_type -> filature.query.v1.ExplainRequest
+	12, // 30: filature.query.v1.JobService.ListRejections:input_type -> filature.query.v1.ListRejectionsRequest
+	2,  // 31: filature.query.v1.JobService.GetJob:output_type -> filature.query.v1.GetJobResponse
+	4,  // 32: filature.query.v1.JobService.ListJobs:output_type -> filature.query.v1.ListJobsResponse
+	7,  // 33: filature.query.v1.JobService.ListUsage:output_type -> filature.query.v1.ListUsageResponse
+	10, // 34: filature.query.v1.JobService.Explain:output_type -> filature.query.v1.ExplainResponse
+	13, // 35: filature.query.v1.JobService.ListRejections:output_type -> filature.query.v1.ListRejectionsResponse
+	31, // [31:36] is the sub-list for method output_type
+	26, // [26:31] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_filature_query_v1_jobs_proto_init() }
@@ -1384,7 +1612,7 @@ func file_filature_query_v1_jobs_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filature_query_v1_jobs_proto_rawDesc), len(file_filature_query_v1_jobs_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -44,18 +44,23 @@ const (
 	// MoneyServiceListPostingsProcedure is the fully-qualified name of the MoneyService's ListPostings
 	// RPC.
 	MoneyServiceListPostingsProcedure = "/filature.query.v1.MoneyService/ListPostings"
+	// MoneyServiceListDepositsProcedure is the fully-qualified name of the MoneyService's ListDeposits
+	// RPC.
+	MoneyServiceListDepositsProcedure = "/filature.query.v1.MoneyService/ListDeposits"
 )
 
 // MoneyServiceClient is a client for the filature.query.v1.MoneyService service.
 type MoneyServiceClient interface {
 	// GetBalance returns what one account holds, now or at a past moment.
 	GetBalance(context.Context, *GetBalanceRequest) (*GetBalanceResponse, error)
-	// ListBalances returns all accounts of an owner, by kind.
+	// ListBalances returns all accounts of an owner, by kind, or all of a kind, by owner; now, or at a past moment.
 	ListBalances(context.Context, *ListBalancesRequest) (*ListBalancesResponse, error)
 	// GetTrialBalance returns the sum of each kind of account. All together are zero.
 	GetTrialBalance(context.Context, *GetTrialBalanceRequest) (*GetTrialBalanceResponse, error)
 	// ListPostings returns the journal of one account, in the order of log time.
 	ListPostings(context.Context, *ListPostingsRequest) (*ListPostingsResponse, error)
+	// ListDeposits returns what the vault received for a prepaid account, the newest first.
+	ListDeposits(context.Context, *ListDepositsRequest) (*ListDepositsResponse, error)
 }
 
 // NewMoneyServiceClient constructs a client for the filature.query.v1.MoneyService service. By
@@ -97,6 +102,13 @@ func NewMoneyServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listDeposits: connect.NewClient[ListDepositsRequest, ListDepositsResponse](
+			httpClient,
+			baseURL+MoneyServiceListDepositsProcedure,
+			connect.WithSchema(moneyServiceMethods.ByName("ListDeposits")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -106,6 +118,7 @@ type moneyServiceClient struct {
 	listBalances    *connect.Client[ListBalancesRequest, ListBalancesResponse]
 	getTrialBalance *connect.Client[GetTrialBalanceRequest, GetTrialBalanceResponse]
 	listPostings    *connect.Client[ListPostingsRequest, ListPostingsResponse]
+	listDeposits    *connect.Client[ListDepositsRequest, ListDepositsResponse]
 }
 
 // GetBalance calls filature.query.v1.MoneyService.GetBalance.
@@ -144,16 +157,27 @@ func (c *moneyServiceClient) ListPostings(ctx context.Context, req *ListPostings
 	return nil, err
 }
 
+// ListDeposits calls filature.query.v1.MoneyService.ListDeposits.
+func (c *moneyServiceClient) ListDeposits(ctx context.Context, req *ListDepositsRequest) (*ListDepositsResponse, error) {
+	response, err := c.listDeposits.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // MoneyServiceHandler is an implementation of the filature.query.v1.MoneyService service.
 type MoneyServiceHandler interface {
 	// GetBalance returns what one account holds, now or at a past moment.
 	GetBalance(context.Context, *GetBalanceRequest) (*GetBalanceResponse, error)
-	// ListBalances returns all accounts of an owner, by kind.
+	// ListBalances returns all accounts of an owner, by kind, or all of a kind, by owner; now, or at a past moment.
 	ListBalances(context.Context, *ListBalancesRequest) (*ListBalancesResponse, error)
 	// GetTrialBalance returns the sum of each kind of account. All together are zero.
 	GetTrialBalance(context.Context, *GetTrialBalanceRequest) (*GetTrialBalanceResponse, error)
 	// ListPostings returns the journal of one account, in the order of log time.
 	ListPostings(context.Context, *ListPostingsRequest) (*ListPostingsResponse, error)
+	// ListDeposits returns what the vault received for a prepaid account, the newest first.
+	ListDeposits(context.Context, *ListDepositsRequest) (*ListDepositsResponse, error)
 }
 
 // NewMoneyServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -191,6 +215,13 @@ func NewMoneyServiceHandler(svc MoneyServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	moneyServiceListDepositsHandler := connect.NewUnaryHandlerSimple(
+		MoneyServiceListDepositsProcedure,
+		svc.ListDeposits,
+		connect.WithSchema(moneyServiceMethods.ByName("ListDeposits")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/filature.query.v1.MoneyService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case MoneyServiceGetBalanceProcedure:
@@ -201,6 +232,8 @@ func NewMoneyServiceHandler(svc MoneyServiceHandler, opts ...connect.HandlerOpti
 			moneyServiceGetTrialBalanceHandler.ServeHTTP(w, r)
 		case MoneyServiceListPostingsProcedure:
 			moneyServiceListPostingsHandler.ServeHTTP(w, r)
+		case MoneyServiceListDepositsProcedure:
+			moneyServiceListDepositsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -224,4 +257,8 @@ func (UnimplementedMoneyServiceHandler) GetTrialBalance(context.Context, *GetTri
 
 func (UnimplementedMoneyServiceHandler) ListPostings(context.Context, *ListPostingsRequest) (*ListPostingsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.MoneyService.ListPostings is not implemented"))
+}
+
+func (UnimplementedMoneyServiceHandler) ListDeposits(context.Context, *ListDepositsRequest) (*ListDepositsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.MoneyService.ListDeposits is not implemented"))
 }

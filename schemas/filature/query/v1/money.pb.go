@@ -225,9 +225,15 @@ func (x *Balance) GetLastAtMs() int64 {
 }
 
 type ListBalancesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
-	Owner         string                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// owner as in GetBalance. Without a kind: all that the owner has, "" for the network's own.
+	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// kind without an owner: every account of the kind, page by page.
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// at_ms as in GetBalance.
+	AtMs          int64 `protobuf:"varint,4,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Page          *Page `protobuf:"bytes,5,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -276,10 +282,32 @@ func (x *ListBalancesRequest) GetOwner() string {
 	return ""
 }
 
+func (x *ListBalancesRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ListBalancesRequest) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *ListBalancesRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
 type ListBalancesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	Balances      []*Balance             `protobuf:"bytes,2,rep,name=balances,proto3" json:"balances,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -326,6 +354,13 @@ func (x *ListBalancesResponse) GetBalances() []*Balance {
 		return x.Balances
 	}
 	return nil
+}
+
+func (x *ListBalancesResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
 }
 
 type GetTrialBalanceRequest struct {
@@ -718,6 +753,196 @@ func (x *Posting) GetJob() string {
 	return ""
 }
 
+type ListDepositsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Page          *Page                  `protobuf:"bytes,3,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDepositsRequest) Reset() {
+	*x = ListDepositsRequest{}
+	mi := &file_filature_query_v1_money_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDepositsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDepositsRequest) ProtoMessage() {}
+
+func (x *ListDepositsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_money_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDepositsRequest.ProtoReflect.Descriptor instead.
+func (*ListDepositsRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_money_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListDepositsRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListDepositsRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ListDepositsRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListDepositsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Deposits      []*Deposit             `protobuf:"bytes,2,rep,name=deposits,proto3" json:"deposits,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDepositsResponse) Reset() {
+	*x = ListDepositsResponse{}
+	mi := &file_filature_query_v1_money_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDepositsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDepositsResponse) ProtoMessage() {}
+
+func (x *ListDepositsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_money_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDepositsResponse.ProtoReflect.Descriptor instead.
+func (*ListDepositsResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_money_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListDepositsResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListDepositsResponse) GetDeposits() []*Deposit {
+	if x != nil {
+		return x.Deposits
+	}
+	return nil
+}
+
+func (x *ListDepositsResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// Deposit is money that the vault received for an account, in a final transaction.
+type Deposit struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Account    string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Tx         *ChainTx               `protobuf:"bytes,2,opt,name=tx,proto3" json:"tx,omitempty"`
+	AmountNano int64                  `protobuf:"varint,3,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
+	// booked is in the account's shard.
+	Booked        *Moment `protobuf:"bytes,4,opt,name=booked,proto3" json:"booked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deposit) Reset() {
+	*x = Deposit{}
+	mi := &file_filature_query_v1_money_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deposit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deposit) ProtoMessage() {}
+
+func (x *Deposit) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_money_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deposit.ProtoReflect.Descriptor instead.
+func (*Deposit) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_money_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Deposit) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Deposit) GetTx() *ChainTx {
+	if x != nil {
+		return x.Tx
+	}
+	return nil
+}
+
+func (x *Deposit) GetAmountNano() int64 {
+	if x != nil {
+		return x.AmountNano
+	}
+	return 0
+}
+
+func (x *Deposit) GetBooked() *Moment {
+	if x != nil {
+		return x.Booked
+	}
+	return nil
+}
+
 var File_filature_query_v1_money_proto protoreflect.FileDescriptor
 
 const file_filature_query_v1_money_proto_rawDesc = "" +
@@ -738,13 +963,18 @@ const file_filature_query_v1_money_proto_rawDesc = "" +
 	"amountNano\x12\x1a\n" +
 	"\bpostings\x18\x04 \x01(\x03R\bpostings\x12\x1c\n" +
 	"\n" +
-	"last_at_ms\x18\x05 \x01(\x03R\blastAtMs\"a\n" +
+	"last_at_ms\x18\x05 \x01(\x03R\blastAtMs\"\xb7\x01\n" +
 	"\x13ListBalancesRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x14\n" +
-	"\x05owner\x18\x02 \x01(\tR\x05owner\"\x87\x01\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x13\n" +
+	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\x12+\n" +
+	"\x04page\x18\x05 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa8\x01\n" +
 	"\x14ListBalancesResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x126\n" +
-	"\bbalances\x18\x02 \x03(\v2\x1a.filature.query.v1.BalanceR\bbalances\"N\n" +
+	"\bbalances\x18\x02 \x03(\v2\x1a.filature.query.v1.BalanceR\bbalances\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"N\n" +
 	"\x16GetTrialBalanceRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\"\x88\x01\n" +
 	"\x17GetTrialBalanceResponse\x127\n" +
@@ -774,13 +1004,29 @@ const file_filature_query_v1_money_proto_rawDesc = "" +
 	"\vamount_nano\x18\x06 \x01(\x03R\n" +
 	"amountNano\x12\x12\n" +
 	"\x04what\x18\a \x01(\tR\x04what\x12\x10\n" +
-	"\x03job\x18\b \x01(\tR\x03job2\xa9\x03\n" +
+	"\x03job\x18\b \x01(\tR\x03job\"\x92\x01\n" +
+	"\x13ListDepositsRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12+\n" +
+	"\x04page\x18\x03 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa8\x01\n" +
+	"\x14ListDepositsResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x126\n" +
+	"\bdeposits\x18\x02 \x03(\v2\x1a.filature.query.v1.DepositR\bdeposits\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xa3\x01\n" +
+	"\aDeposit\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12*\n" +
+	"\x02tx\x18\x02 \x01(\v2\x1a.filature.query.v1.ChainTxR\x02tx\x12\x1f\n" +
+	"\vamount_nano\x18\x03 \x01(\x03R\n" +
+	"amountNano\x121\n" +
+	"\x06booked\x18\x04 \x01(\v2\x19.filature.query.v1.MomentR\x06booked2\x8f\x04\n" +
 	"\fMoneyService\x12^\n" +
 	"\n" +
 	"GetBalance\x12$.filature.query.v1.GetBalanceRequest\x1a%.filature.query.v1.GetBalanceResponse\"\x03\x90\x02\x01\x12d\n" +
 	"\fListBalances\x12&.filature.query.v1.ListBalancesRequest\x1a'.filature.query.v1.ListBalancesResponse\"\x03\x90\x02\x01\x12m\n" +
 	"\x0fGetTrialBalance\x12).filature.query.v1.GetTrialBalanceRequest\x1a*.filature.query.v1.GetTrialBalanceResponse\"\x03\x90\x02\x01\x12d\n" +
-	"\fListPostings\x12&.filature.query.v1.ListPostingsRequest\x1a'.filature.query.v1.ListPostingsResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
+	"\fListPostings\x12&.filature.query.v1.ListPostingsRequest\x1a'.filature.query.v1.ListPostingsResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\fListDeposits\x12&.filature.query.v1.ListDepositsRequest\x1a'.filature.query.v1.ListDepositsResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
 
 var (
 	file_filature_query_v1_money_proto_rawDescOnce sync.Once
@@ -794,7 +1040,7 @@ func file_filature_query_v1_money_proto_rawDescGZIP() []byte {
 	return file_filature_query_v1_money_proto_rawDescData
 }
 
-var file_filature_query_v1_money_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_filature_query_v1_money_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_filature_query_v1_money_proto_goTypes = []any{
 	(*GetBalanceRequest)(nil),       // 0: filature.query.v1.GetBalanceRequest
 	(*GetBalanceResponse)(nil),      // 1: filature.query.v1.GetBalanceResponse
@@ -807,37 +1053,51 @@ var file_filature_query_v1_money_proto_goTypes = []any{
 	(*ListPostingsRequest)(nil),     // 8: filature.query.v1.ListPostingsRequest
 	(*ListPostingsResponse)(nil),    // 9: filature.query.v1.ListPostingsResponse
 	(*Posting)(nil),                 // 10: filature.query.v1.Posting
-	(*Reading)(nil),                 // 11: filature.query.v1.Reading
-	(*Position)(nil),                // 12: filature.query.v1.Position
-	(*Page)(nil),                    // 13: filature.query.v1.Page
+	(*ListDepositsRequest)(nil),     // 11: filature.query.v1.ListDepositsRequest
+	(*ListDepositsResponse)(nil),    // 12: filature.query.v1.ListDepositsResponse
+	(*Deposit)(nil),                 // 13: filature.query.v1.Deposit
+	(*Reading)(nil),                 // 14: filature.query.v1.Reading
+	(*Position)(nil),                // 15: filature.query.v1.Position
+	(*Page)(nil),                    // 16: filature.query.v1.Page
+	(*ChainTx)(nil),                 // 17: filature.query.v1.ChainTx
+	(*Moment)(nil),                  // 18: filature.query.v1.Moment
 }
 var file_filature_query_v1_money_proto_depIdxs = []int32{
-	11, // 0: filature.query.v1.GetBalanceRequest.reading:type_name -> filature.query.v1.Reading
-	12, // 1: filature.query.v1.GetBalanceResponse.position:type_name -> filature.query.v1.Position
+	14, // 0: filature.query.v1.GetBalanceRequest.reading:type_name -> filature.query.v1.Reading
+	15, // 1: filature.query.v1.GetBalanceResponse.position:type_name -> filature.query.v1.Position
 	2,  // 2: filature.query.v1.GetBalanceResponse.balance:type_name -> filature.query.v1.Balance
-	11, // 3: filature.query.v1.ListBalancesRequest.reading:type_name -> filature.query.v1.Reading
-	12, // 4: filature.query.v1.ListBalancesResponse.position:type_name -> filature.query.v1.Position
-	2,  // 5: filature.query.v1.ListBalancesResponse.balances:type_name -> filature.query.v1.Balance
-	11, // 6: filature.query.v1.GetTrialBalanceRequest.reading:type_name -> filature.query.v1.Reading
-	12, // 7: filature.query.v1.GetTrialBalanceResponse.position:type_name -> filature.query.v1.Position
-	7,  // 8: filature.query.v1.GetTrialBalanceResponse.totals:type_name -> filature.query.v1.KindTotal
-	11, // 9: filature.query.v1.ListPostingsRequest.reading:type_name -> filature.query.v1.Reading
-	13, // 10: filature.query.v1.ListPostingsRequest.page:type_name -> filature.query.v1.Page
-	12, // 11: filature.query.v1.ListPostingsResponse.position:type_name -> filature.query.v1.Position
-	10, // 12: filature.query.v1.ListPostingsResponse.postings:type_name -> filature.query.v1.Posting
-	0,  // 13: filature.query.v1.MoneyService.GetBalance:input_type -> filature.query.v1.GetBalanceRequest
-	3,  // 14: filature.query.v1.MoneyService.ListBalances:input_type -> filature.query.v1.ListBalancesRequest
-	5,  // 15: filature.query.v1.MoneyService.GetTrialBalance:input_type -> filature.query.v1.GetTrialBalanceRequest
-	8,  // 16: filature.query.v1.MoneyService.ListPostings:input_type -> filature.query.v1.ListPostingsRequest
-	1,  // 17: filature.query.v1.MoneyService.GetBalance:output_type -> filature.query.v1.GetBalanceResponse
-	4,  // 18: filature.query.v1.MoneyService.ListBalances:output_type -> filature.query.v1.ListBalancesResponse
-	6,  // 19: filature.query.v1.MoneyService.GetTrialBalance:output_type -> filature.query.v1.GetTrialBalanceResponse
-	9,  // 20: filature.query.v1.MoneyService.ListPostings:output_type -> filature.query.v1.ListPostingsResponse
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	14, // 3: filature.query.v1.ListBalancesRequest.reading:type_name -> filature.query.v1.Reading
+	16, // 4: filature.query.v1.ListBalancesRequest.page:type_name -> filature.query.v1.Page
+	15, // 5: filature.query.v1.ListBalancesResponse.position:type_name -> filature.query.v1.Position
+	2,  // 6: filature.query.v1.ListBalancesResponse.balances:type_name -> filature.query.v1.Balance
+	14, // 7: filature.query.v1.GetTrialBalanceRequest.reading:type_name -> filature.query.v1.Reading
+	15, // 8: filature.query.v1.GetTrialBalanceResponse.position:type_name -> filature.query.v1.Position
+	7,  // 9: filature.query.v1.GetTrialBalanceResponse.totals:type_name -> filature.query.v1.KindTotal
+	14, // 10: filature.query.v1.ListPostingsRequest.reading:type_name -> filature.query.v1.Reading
+	16, // 11: filature.query.v1.ListPostingsRequest.page:type_name -> filature.query.v1.Page
+	15, // 12: filature.query.v1.ListPostingsResponse.position:type_name -> filature.query.v1.Position
+	10, // 13: filature.query.v1.ListPostingsResponse.postings:type_name -> filature.query.v1.Posting
+	14, // 14: filature.query.v1.ListDepositsRequest.reading:type_name -> filature.query.v1.Reading
+	16, // 15: filature.query.v1.ListDepositsRequest.page:type_name -> filature.query.v1.Page
+	15, // 16: filature.query.v1.ListDepositsResponse.position:type_name -> filature.query.v1.Position
+	13, // 17: filature.query.v1.ListDepositsResponse.deposits:type_name -> filature.query.v1.Deposit
+	17, // 18: filature.query.v1.Deposit.tx:type_name -> filature.query.v1.ChainTx
+	18, // 19: filature.query.v1.Deposit.booked:type_name -> filature.query.v1.Moment
+	0,  // 20: filature.query.v1.MoneyService.GetBalance:input_type -> filature.query.v1.GetBalanceRequest
+	3,  // 21: filature.query.v1.MoneyService.ListBalances:input_type -> filature.query.v1.ListBalancesRequest
+	5,  // 22: filature.query.v1.MoneyService.GetTrialBalance:input_type -> filature.query.v1.GetTrialBalanceRequest
+	8,  // 23: filature.query.v1.MoneyService.ListPostings:input_type -> filature.query.v1.ListPostingsRequest
+	11, // 24: filature.query.v1.MoneyService.ListDeposits:input_type -> filature.query.v1.ListDepositsRequest
+	1,  // 25: filature.query.v1.MoneyService.GetBalance:output_type -> filature.query.v1.GetBalanceResponse
+	4,  // 26: filature.query.v1.MoneyService.ListBalances:output_type -> filature.query.v1.ListBalancesResponse
+	6,  // 27: filature.query.v1.MoneyService.GetTrialBalance:output_type -> filature.query.v1.GetTrialBalanceResponse
+	9,  // 28: filature.query.v1.MoneyService.ListPostings:output_type -> filature.query.v1.ListPostingsResponse
+	12, // 29: filature.query.v1.MoneyService.ListDeposits:output_type -> filature.query.v1.ListDepositsResponse
+	25, // [25:30] is the sub-list for method output_type
+	20, // [20:25] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_filature_query_v1_money_proto_init() }
@@ -852,7 +1112,7 @@ func file_filature_query_v1_money_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filature_query_v1_money_proto_rawDesc), len(file_filature_query_v1_money_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,36 +36,81 @@ const (
 	// NetworkServiceGetNetworkProcedure is the fully-qualified name of the NetworkService's GetNetwork
 	// RPC.
 	NetworkServiceGetNetworkProcedure = "/filature.query.v1.NetworkService/GetNetwork"
+	// NetworkServiceGetOverviewProcedure is the fully-qualified name of the NetworkService's
+	// GetOverview RPC.
+	NetworkServiceGetOverviewProcedure = "/filature.query.v1.NetworkService/GetOverview"
+	// NetworkServiceGetProviderProcedure is the fully-qualified name of the NetworkService's
+	// GetProvider RPC.
+	NetworkServiceGetProviderProcedure = "/filature.query.v1.NetworkService/GetProvider"
 	// NetworkServiceListProvidersProcedure is the fully-qualified name of the NetworkService's
 	// ListProviders RPC.
 	NetworkServiceListProvidersProcedure = "/filature.query.v1.NetworkService/ListProviders"
+	// NetworkServiceListWorkersProcedure is the fully-qualified name of the NetworkService's
+	// ListWorkers RPC.
+	NetworkServiceListWorkersProcedure = "/filature.query.v1.NetworkService/ListWorkers"
+	// NetworkServiceListClientsProcedure is the fully-qualified name of the NetworkService's
+	// ListClients RPC.
+	NetworkServiceListClientsProcedure = "/filature.query.v1.NetworkService/ListClients"
 	// NetworkServiceListAccountsProcedure is the fully-qualified name of the NetworkService's
 	// ListAccounts RPC.
 	NetworkServiceListAccountsProcedure = "/filature.query.v1.NetworkService/ListAccounts"
 	// NetworkServiceListStandingsProcedure is the fully-qualified name of the NetworkService's
 	// ListStandings RPC.
 	NetworkServiceListStandingsProcedure = "/filature.query.v1.NetworkService/ListStandings"
+	// NetworkServiceListAttestationsProcedure is the fully-qualified name of the NetworkService's
+	// ListAttestations RPC.
+	NetworkServiceListAttestationsProcedure = "/filature.query.v1.NetworkService/ListAttestations"
+	// NetworkServiceListModelsProcedure is the fully-qualified name of the NetworkService's ListModels
+	// RPC.
+	NetworkServiceListModelsProcedure = "/filature.query.v1.NetworkService/ListModels"
+	// NetworkServiceListOffersProcedure is the fully-qualified name of the NetworkService's ListOffers
+	// RPC.
+	NetworkServiceListOffersProcedure = "/filature.query.v1.NetworkService/ListOffers"
+	// NetworkServiceListOfferChangesProcedure is the fully-qualified name of the NetworkService's
+	// ListOfferChanges RPC.
+	NetworkServiceListOfferChangesProcedure = "/filature.query.v1.NetworkService/ListOfferChanges"
 	// NetworkServiceListMarketHoursProcedure is the fully-qualified name of the NetworkService's
 	// ListMarketHours RPC.
 	NetworkServiceListMarketHoursProcedure = "/filature.query.v1.NetworkService/ListMarketHours"
 	// NetworkServiceListHoldsProcedure is the fully-qualified name of the NetworkService's ListHolds
 	// RPC.
 	NetworkServiceListHoldsProcedure = "/filature.query.v1.NetworkService/ListHolds"
+	// NetworkServiceListHoldbacksProcedure is the fully-qualified name of the NetworkService's
+	// ListHoldbacks RPC.
+	NetworkServiceListHoldbacksProcedure = "/filature.query.v1.NetworkService/ListHoldbacks"
 )
 
 // NetworkServiceClient is a client for the filature.query.v1.NetworkService service.
 type NetworkServiceClient interface {
 	GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error)
+	// GetOverview returns the network's figures at a glance.
+	GetOverview(context.Context, *GetOverviewRequest) (*GetOverviewResponse, error)
+	// GetProvider returns what one provider did and what became of its pay.
+	GetProvider(context.Context, *GetProviderRequest) (*GetProviderResponse, error)
 	// ListProviders returns what each provider did and what became of its pay, by name.
 	ListProviders(context.Context, *ListProvidersRequest) (*ListProvidersResponse, error)
-	// ListAccounts returns the prepaid accounts of a client.
+	// ListWorkers returns workers, or those of a provider, and how they stand.
+	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
+	// ListClients returns each client with its balances, by id.
+	ListClients(context.Context, *ListClientsRequest) (*ListClientsResponse, error)
+	// ListAccounts returns the prepaid accounts of a client, with their balances.
 	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
 	// ListStandings returns how a worker or provider stands, by shard, with all that makes it so.
 	ListStandings(context.Context, *ListStandingsRequest) (*ListStandingsResponse, error)
+	// ListAttestations returns what control said of workers' attestations, the newest first.
+	ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error)
+	// ListModels returns the models that jobs may ask for, with their price lists, by name.
+	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
+	// ListOffers returns at what coefficients workers serve models now.
+	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
+	// ListOfferChanges returns what workers asked for a model, the newest first.
+	ListOfferChanges(context.Context, *ListOfferChangesRequest) (*ListOfferChangesResponse, error)
 	// ListMarketHours returns what was asked for and at what jobs cleared, by hour and model.
 	ListMarketHours(context.Context, *ListMarketHoursRequest) (*ListMarketHoursResponse, error)
 	// ListHolds sums pay that was held for a missing attestation, by worker, cause and state.
 	ListHolds(context.Context, *ListHoldsRequest) (*ListHoldsResponse, error)
+	// ListHoldbacks returns what is held back of a provider and still waits, the next to end first.
+	ListHoldbacks(context.Context, *ListHoldbacksRequest) (*ListHoldbacksResponse, error)
 }
 
 // NewNetworkServiceClient constructs a client for the filature.query.v1.NetworkService service. By
@@ -86,10 +131,38 @@ func NewNetworkServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getOverview: connect.NewClient[GetOverviewRequest, GetOverviewResponse](
+			httpClient,
+			baseURL+NetworkServiceGetOverviewProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("GetOverview")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getProvider: connect.NewClient[GetProviderRequest, GetProviderResponse](
+			httpClient,
+			baseURL+NetworkServiceGetProviderProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("GetProvider")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		listProviders: connect.NewClient[ListProvidersRequest, ListProvidersResponse](
 			httpClient,
 			baseURL+NetworkServiceListProvidersProcedure,
 			connect.WithSchema(networkServiceMethods.ByName("ListProviders")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listWorkers: connect.NewClient[ListWorkersRequest, ListWorkersResponse](
+			httpClient,
+			baseURL+NetworkServiceListWorkersProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("ListWorkers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listClients: connect.NewClient[ListClientsRequest, ListClientsResponse](
+			httpClient,
+			baseURL+NetworkServiceListClientsProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("ListClients")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -107,6 +180,34 @@ func NewNetworkServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listAttestations: connect.NewClient[ListAttestationsRequest, ListAttestationsResponse](
+			httpClient,
+			baseURL+NetworkServiceListAttestationsProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("ListAttestations")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listModels: connect.NewClient[ListModelsRequest, ListModelsResponse](
+			httpClient,
+			baseURL+NetworkServiceListModelsProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("ListModels")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listOffers: connect.NewClient[ListOffersRequest, ListOffersResponse](
+			httpClient,
+			baseURL+NetworkServiceListOffersProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("ListOffers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listOfferChanges: connect.NewClient[ListOfferChangesRequest, ListOfferChangesResponse](
+			httpClient,
+			baseURL+NetworkServiceListOfferChangesProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("ListOfferChanges")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		listMarketHours: connect.NewClient[ListMarketHoursRequest, ListMarketHoursResponse](
 			httpClient,
 			baseURL+NetworkServiceListMarketHoursProcedure,
@@ -121,17 +222,33 @@ func NewNetworkServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listHoldbacks: connect.NewClient[ListHoldbacksRequest, ListHoldbacksResponse](
+			httpClient,
+			baseURL+NetworkServiceListHoldbacksProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("ListHoldbacks")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // networkServiceClient implements NetworkServiceClient.
 type networkServiceClient struct {
-	getNetwork      *connect.Client[GetNetworkRequest, GetNetworkResponse]
-	listProviders   *connect.Client[ListProvidersRequest, ListProvidersResponse]
-	listAccounts    *connect.Client[ListAccountsRequest, ListAccountsResponse]
-	listStandings   *connect.Client[ListStandingsRequest, ListStandingsResponse]
-	listMarketHours *connect.Client[ListMarketHoursRequest, ListMarketHoursResponse]
-	listHolds       *connect.Client[ListHoldsRequest, ListHoldsResponse]
+	getNetwork       *connect.Client[GetNetworkRequest, GetNetworkResponse]
+	getOverview      *connect.Client[GetOverviewRequest, GetOverviewResponse]
+	getProvider      *connect.Client[GetProviderRequest, GetProviderResponse]
+	listProviders    *connect.Client[ListProvidersRequest, ListProvidersResponse]
+	listWorkers      *connect.Client[ListWorkersRequest, ListWorkersResponse]
+	listClients      *connect.Client[ListClientsRequest, ListClientsResponse]
+	listAccounts     *connect.Client[ListAccountsRequest, ListAccountsResponse]
+	listStandings    *connect.Client[ListStandingsRequest, ListStandingsResponse]
+	listAttestations *connect.Client[ListAttestationsRequest, ListAttestationsResponse]
+	listModels       *connect.Client[ListModelsRequest, ListModelsResponse]
+	listOffers       *connect.Client[ListOffersRequest, ListOffersResponse]
+	listOfferChanges *connect.Client[ListOfferChangesRequest, ListOfferChangesResponse]
+	listMarketHours  *connect.Client[ListMarketHoursRequest, ListMarketHoursResponse]
+	listHolds        *connect.Client[ListHoldsRequest, ListHoldsResponse]
+	listHoldbacks    *connect.Client[ListHoldbacksRequest, ListHoldbacksResponse]
 }
 
 // GetNetwork calls filature.query.v1.NetworkService.GetNetwork.
@@ -143,9 +260,45 @@ func (c *networkServiceClient) GetNetwork(ctx context.Context, req *GetNetworkRe
 	return nil, err
 }
 
+// GetOverview calls filature.query.v1.NetworkService.GetOverview.
+func (c *networkServiceClient) GetOverview(ctx context.Context, req *GetOverviewRequest) (*GetOverviewResponse, error) {
+	response, err := c.getOverview.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetProvider calls filature.query.v1.NetworkService.GetProvider.
+func (c *networkServiceClient) GetProvider(ctx context.Context, req *GetProviderRequest) (*GetProviderResponse, error) {
+	response, err := c.getProvider.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListProviders calls filature.query.v1.NetworkService.ListProviders.
 func (c *networkServiceClient) ListProviders(ctx context.Context, req *ListProvidersRequest) (*ListProvidersResponse, error) {
 	response, err := c.listProviders.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListWorkers calls filature.query.v1.NetworkService.ListWorkers.
+func (c *networkServiceClient) ListWorkers(ctx context.Context, req *ListWorkersRequest) (*ListWorkersResponse, error) {
+	response, err := c.listWorkers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListClients calls filature.query.v1.NetworkService.ListClients.
+func (c *networkServiceClient) ListClients(ctx context.Context, req *ListClientsRequest) (*ListClientsResponse, error) {
+	response, err := c.listClients.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -170,6 +323,42 @@ func (c *networkServiceClient) ListStandings(ctx context.Context, req *ListStand
 	return nil, err
 }
 
+// ListAttestations calls filature.query.v1.NetworkService.ListAttestations.
+func (c *networkServiceClient) ListAttestations(ctx context.Context, req *ListAttestationsRequest) (*ListAttestationsResponse, error) {
+	response, err := c.listAttestations.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListModels calls filature.query.v1.NetworkService.ListModels.
+func (c *networkServiceClient) ListModels(ctx context.Context, req *ListModelsRequest) (*ListModelsResponse, error) {
+	response, err := c.listModels.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListOffers calls filature.query.v1.NetworkService.ListOffers.
+func (c *networkServiceClient) ListOffers(ctx context.Context, req *ListOffersRequest) (*ListOffersResponse, error) {
+	response, err := c.listOffers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListOfferChanges calls filature.query.v1.NetworkService.ListOfferChanges.
+func (c *networkServiceClient) ListOfferChanges(ctx context.Context, req *ListOfferChangesRequest) (*ListOfferChangesResponse, error) {
+	response, err := c.listOfferChanges.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListMarketHours calls filature.query.v1.NetworkService.ListMarketHours.
 func (c *networkServiceClient) ListMarketHours(ctx context.Context, req *ListMarketHoursRequest) (*ListMarketHoursResponse, error) {
 	response, err := c.listMarketHours.CallUnary(ctx, connect.NewRequest(req))
@@ -188,19 +377,46 @@ func (c *networkServiceClient) ListHolds(ctx context.Context, req *ListHoldsRequ
 	return nil, err
 }
 
+// ListHoldbacks calls filature.query.v1.NetworkService.ListHoldbacks.
+func (c *networkServiceClient) ListHoldbacks(ctx context.Context, req *ListHoldbacksRequest) (*ListHoldbacksResponse, error) {
+	response, err := c.listHoldbacks.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // NetworkServiceHandler is an implementation of the filature.query.v1.NetworkService service.
 type NetworkServiceHandler interface {
 	GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error)
+	// GetOverview returns the network's figures at a glance.
+	GetOverview(context.Context, *GetOverviewRequest) (*GetOverviewResponse, error)
+	// GetProvider returns what one provider did and what became of its pay.
+	GetProvider(context.Context, *GetProviderRequest) (*GetProviderResponse, error)
 	// ListProviders returns what each provider did and what became of its pay, by name.
 	ListProviders(context.Context, *ListProvidersRequest) (*ListProvidersResponse, error)
-	// ListAccounts returns the prepaid accounts of a client.
+	// ListWorkers returns workers, or those of a provider, and how they stand.
+	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
+	// ListClients returns each client with its balances, by id.
+	ListClients(context.Context, *ListClientsRequest) (*ListClientsResponse, error)
+	// ListAccounts returns the prepaid accounts of a client, with their balances.
 	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
 	// ListStandings returns how a worker or provider stands, by shard, with all that makes it so.
 	ListStandings(context.Context, *ListStandingsRequest) (*ListStandingsResponse, error)
+	// ListAttestations returns what control said of workers' attestations, the newest first.
+	ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error)
+	// ListModels returns the models that jobs may ask for, with their price lists, by name.
+	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
+	// ListOffers returns at what coefficients workers serve models now.
+	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
+	// ListOfferChanges returns what workers asked for a model, the newest first.
+	ListOfferChanges(context.Context, *ListOfferChangesRequest) (*ListOfferChangesResponse, error)
 	// ListMarketHours returns what was asked for and at what jobs cleared, by hour and model.
 	ListMarketHours(context.Context, *ListMarketHoursRequest) (*ListMarketHoursResponse, error)
 	// ListHolds sums pay that was held for a missing attestation, by worker, cause and state.
 	ListHolds(context.Context, *ListHoldsRequest) (*ListHoldsResponse, error)
+	// ListHoldbacks returns what is held back of a provider and still waits, the next to end first.
+	ListHoldbacks(context.Context, *ListHoldbacksRequest) (*ListHoldbacksResponse, error)
 }
 
 // NewNetworkServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -217,10 +433,38 @@ func NewNetworkServiceHandler(svc NetworkServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	networkServiceGetOverviewHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceGetOverviewProcedure,
+		svc.GetOverview,
+		connect.WithSchema(networkServiceMethods.ByName("GetOverview")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	networkServiceGetProviderHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceGetProviderProcedure,
+		svc.GetProvider,
+		connect.WithSchema(networkServiceMethods.ByName("GetProvider")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	networkServiceListProvidersHandler := connect.NewUnaryHandlerSimple(
 		NetworkServiceListProvidersProcedure,
 		svc.ListProviders,
 		connect.WithSchema(networkServiceMethods.ByName("ListProviders")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	networkServiceListWorkersHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceListWorkersProcedure,
+		svc.ListWorkers,
+		connect.WithSchema(networkServiceMethods.ByName("ListWorkers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	networkServiceListClientsHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceListClientsProcedure,
+		svc.ListClients,
+		connect.WithSchema(networkServiceMethods.ByName("ListClients")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -238,6 +482,34 @@ func NewNetworkServiceHandler(svc NetworkServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	networkServiceListAttestationsHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceListAttestationsProcedure,
+		svc.ListAttestations,
+		connect.WithSchema(networkServiceMethods.ByName("ListAttestations")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	networkServiceListModelsHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceListModelsProcedure,
+		svc.ListModels,
+		connect.WithSchema(networkServiceMethods.ByName("ListModels")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	networkServiceListOffersHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceListOffersProcedure,
+		svc.ListOffers,
+		connect.WithSchema(networkServiceMethods.ByName("ListOffers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	networkServiceListOfferChangesHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceListOfferChangesProcedure,
+		svc.ListOfferChanges,
+		connect.WithSchema(networkServiceMethods.ByName("ListOfferChanges")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	networkServiceListMarketHoursHandler := connect.NewUnaryHandlerSimple(
 		NetworkServiceListMarketHoursProcedure,
 		svc.ListMarketHours,
@@ -252,20 +524,45 @@ func NewNetworkServiceHandler(svc NetworkServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	networkServiceListHoldbacksHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceListHoldbacksProcedure,
+		svc.ListHoldbacks,
+		connect.WithSchema(networkServiceMethods.ByName("ListHoldbacks")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/filature.query.v1.NetworkService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case NetworkServiceGetNetworkProcedure:
 			networkServiceGetNetworkHandler.ServeHTTP(w, r)
+		case NetworkServiceGetOverviewProcedure:
+			networkServiceGetOverviewHandler.ServeHTTP(w, r)
+		case NetworkServiceGetProviderProcedure:
+			networkServiceGetProviderHandler.ServeHTTP(w, r)
 		case NetworkServiceListProvidersProcedure:
 			networkServiceListProvidersHandler.ServeHTTP(w, r)
+		case NetworkServiceListWorkersProcedure:
+			networkServiceListWorkersHandler.ServeHTTP(w, r)
+		case NetworkServiceListClientsProcedure:
+			networkServiceListClientsHandler.ServeHTTP(w, r)
 		case NetworkServiceListAccountsProcedure:
 			networkServiceListAccountsHandler.ServeHTTP(w, r)
 		case NetworkServiceListStandingsProcedure:
 			networkServiceListStandingsHandler.ServeHTTP(w, r)
+		case NetworkServiceListAttestationsProcedure:
+			networkServiceListAttestationsHandler.ServeHTTP(w, r)
+		case NetworkServiceListModelsProcedure:
+			networkServiceListModelsHandler.ServeHTTP(w, r)
+		case NetworkServiceListOffersProcedure:
+			networkServiceListOffersHandler.ServeHTTP(w, r)
+		case NetworkServiceListOfferChangesProcedure:
+			networkServiceListOfferChangesHandler.ServeHTTP(w, r)
 		case NetworkServiceListMarketHoursProcedure:
 			networkServiceListMarketHoursHandler.ServeHTTP(w, r)
 		case NetworkServiceListHoldsProcedure:
 			networkServiceListHoldsHandler.ServeHTTP(w, r)
+		case NetworkServiceListHoldbacksProcedure:
+			networkServiceListHoldbacksHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -279,8 +576,24 @@ func (UnimplementedNetworkServiceHandler) GetNetwork(context.Context, *GetNetwor
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.GetNetwork is not implemented"))
 }
 
+func (UnimplementedNetworkServiceHandler) GetOverview(context.Context, *GetOverviewRequest) (*GetOverviewResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.GetOverview is not implemented"))
+}
+
+func (UnimplementedNetworkServiceHandler) GetProvider(context.Context, *GetProviderRequest) (*GetProviderResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.GetProvider is not implemented"))
+}
+
 func (UnimplementedNetworkServiceHandler) ListProviders(context.Context, *ListProvidersRequest) (*ListProvidersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListProviders is not implemented"))
+}
+
+func (UnimplementedNetworkServiceHandler) ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListWorkers is not implemented"))
+}
+
+func (UnimplementedNetworkServiceHandler) ListClients(context.Context, *ListClientsRequest) (*ListClientsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListClients is not implemented"))
 }
 
 func (UnimplementedNetworkServiceHandler) ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error) {
@@ -291,10 +604,30 @@ func (UnimplementedNetworkServiceHandler) ListStandings(context.Context, *ListSt
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListStandings is not implemented"))
 }
 
+func (UnimplementedNetworkServiceHandler) ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListAttestations is not implemented"))
+}
+
+func (UnimplementedNetworkServiceHandler) ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListModels is not implemented"))
+}
+
+func (UnimplementedNetworkServiceHandler) ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListOffers is not implemented"))
+}
+
+func (UnimplementedNetworkServiceHandler) ListOfferChanges(context.Context, *ListOfferChangesRequest) (*ListOfferChangesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListOfferChanges is not implemented"))
+}
+
 func (UnimplementedNetworkServiceHandler) ListMarketHours(context.Context, *ListMarketHoursRequest) (*ListMarketHoursResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListMarketHours is not implemented"))
 }
 
 func (UnimplementedNetworkServiceHandler) ListHolds(context.Context, *ListHoldsRequest) (*ListHoldsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListHolds is not implemented"))
+}
+
+func (UnimplementedNetworkServiceHandler) ListHoldbacks(context.Context, *ListHoldbacksRequest) (*ListHoldbacksResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListHoldbacks is not implemented"))
 }

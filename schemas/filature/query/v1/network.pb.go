@@ -277,16 +277,477 @@ func (x *Network) GetDefaultRefundPermille() uint32 {
 	return 0
 }
 
+type GetOverviewRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// at_ms is up to when rates are counted; 0: the server's time. Only they are of then; the other figures are of now.
+	AtMs          int64 `protobuf:"varint,2,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOverviewRequest) Reset() {
+	*x = GetOverviewRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOverviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOverviewRequest) ProtoMessage() {}
+
+func (x *GetOverviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOverviewRequest.ProtoReflect.Descriptor instead.
+func (*GetOverviewRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetOverviewRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *GetOverviewRequest) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+type GetOverviewResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Overview      *Overview              `protobuf:"bytes,2,opt,name=overview,proto3" json:"overview,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetOverviewResponse) Reset() {
+	*x = GetOverviewResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetOverviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetOverviewResponse) ProtoMessage() {}
+
+func (x *GetOverviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetOverviewResponse.ProtoReflect.Descriptor instead.
+func (*GetOverviewResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GetOverviewResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *GetOverviewResponse) GetOverview() *Overview {
+	if x != nil {
+		return x.Overview
+	}
+	return nil
+}
+
+// Overview is the network at a glance.
+type Overview struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// rates are of the last 1, 5, 60 and 1440 whole minutes of log time that ended by at_ms, the shortest first.
+	Rates []*Rate `protobuf:"bytes,1,rep,name=rates,proto3" json:"rates,omitempty"`
+	// total is since the beginning.
+	Total *Usage `protobuf:"bytes,2,opt,name=total,proto3" json:"total,omitempty"`
+	// open_jobs are not closed yet; 10 000 stands for as many or more.
+	OpenJobs int64 `protobuf:"varint,3,opt,name=open_jobs,json=openJobs,proto3" json:"open_jobs,omitempty"`
+	// deposited_nano came into the vault, paid_nano went out of it to providers.
+	DepositedNano int64 `protobuf:"varint,4,opt,name=deposited_nano,json=depositedNano,proto3" json:"deposited_nano,omitempty"`
+	PaidNano      int64 `protobuf:"varint,5,opt,name=paid_nano,json=paidNano,proto3" json:"paid_nano,omitempty"`
+	// committed_nano was promised to providers in batches, all that was ever paid of it included.
+	CommittedNano int64 `protobuf:"varint,6,opt,name=committed_nano,json=committedNano,proto3" json:"committed_nano,omitempty"`
+	// vault_nano is what the vault holds by the books. books has to whom it belongs: all kinds but vault/cash are its liabilities.
+	VaultNano int64        `protobuf:"varint,7,opt,name=vault_nano,json=vaultNano,proto3" json:"vault_nano,omitempty"`
+	Books     []*KindTotal `protobuf:"bytes,8,rep,name=books,proto3" json:"books,omitempty"`
+	// Batches: the last one, the one on its way to the chain, and the one in force there; 0: none.
+	LastBatch   uint32 `protobuf:"varint,9,opt,name=last_batch,json=lastBatch,proto3" json:"last_batch,omitempty"`
+	OpenBatch   uint32 `protobuf:"varint,10,opt,name=open_batch,json=openBatch,proto3" json:"open_batch,omitempty"`
+	ActiveBatch uint32 `protobuf:"varint,11,opt,name=active_batch,json=activeBatch,proto3" json:"active_batch,omitempty"`
+	SealedAtMs  int64  `protobuf:"varint,12,opt,name=sealed_at_ms,json=sealedAtMs,proto3" json:"sealed_at_ms,omitempty"`
+	// How many there are that are not retired.
+	Providers     int64 `protobuf:"varint,13,opt,name=providers,proto3" json:"providers,omitempty"`
+	Workers       int64 `protobuf:"varint,14,opt,name=workers,proto3" json:"workers,omitempty"`
+	Clients       int64 `protobuf:"varint,15,opt,name=clients,proto3" json:"clients,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Overview) Reset() {
+	*x = Overview{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Overview) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Overview) ProtoMessage() {}
+
+func (x *Overview) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Overview.ProtoReflect.Descriptor instead.
+func (*Overview) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Overview) GetRates() []*Rate {
+	if x != nil {
+		return x.Rates
+	}
+	return nil
+}
+
+func (x *Overview) GetTotal() *Usage {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *Overview) GetOpenJobs() int64 {
+	if x != nil {
+		return x.OpenJobs
+	}
+	return 0
+}
+
+func (x *Overview) GetDepositedNano() int64 {
+	if x != nil {
+		return x.DepositedNano
+	}
+	return 0
+}
+
+func (x *Overview) GetPaidNano() int64 {
+	if x != nil {
+		return x.PaidNano
+	}
+	return 0
+}
+
+func (x *Overview) GetCommittedNano() int64 {
+	if x != nil {
+		return x.CommittedNano
+	}
+	return 0
+}
+
+func (x *Overview) GetVaultNano() int64 {
+	if x != nil {
+		return x.VaultNano
+	}
+	return 0
+}
+
+func (x *Overview) GetBooks() []*KindTotal {
+	if x != nil {
+		return x.Books
+	}
+	return nil
+}
+
+func (x *Overview) GetLastBatch() uint32 {
+	if x != nil {
+		return x.LastBatch
+	}
+	return 0
+}
+
+func (x *Overview) GetOpenBatch() uint32 {
+	if x != nil {
+		return x.OpenBatch
+	}
+	return 0
+}
+
+func (x *Overview) GetActiveBatch() uint32 {
+	if x != nil {
+		return x.ActiveBatch
+	}
+	return 0
+}
+
+func (x *Overview) GetSealedAtMs() int64 {
+	if x != nil {
+		return x.SealedAtMs
+	}
+	return 0
+}
+
+func (x *Overview) GetProviders() int64 {
+	if x != nil {
+		return x.Providers
+	}
+	return 0
+}
+
+func (x *Overview) GetWorkers() int64 {
+	if x != nil {
+		return x.Workers
+	}
+	return 0
+}
+
+func (x *Overview) GetClients() int64 {
+	if x != nil {
+		return x.Clients
+	}
+	return 0
+}
+
+// Rate is what was done in the minutes from from_ms to to_ms.
+type Rate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	FromMs        int64                  `protobuf:"varint,1,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	ToMs          int64                  `protobuf:"varint,2,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	JobsCompleted int64                  `protobuf:"varint,3,opt,name=jobs_completed,json=jobsCompleted,proto3" json:"jobs_completed,omitempty"`
+	// jobs_ended are all that ended, completed ones included.
+	JobsEnded     int64   `protobuf:"varint,4,opt,name=jobs_ended,json=jobsEnded,proto3" json:"jobs_ended,omitempty"`
+	Tokens        *Tokens `protobuf:"bytes,5,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	ChargeNano    int64   `protobuf:"varint,6,opt,name=charge_nano,json=chargeNano,proto3" json:"charge_nano,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rate) Reset() {
+	*x = Rate{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rate) ProtoMessage() {}
+
+func (x *Rate) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rate.ProtoReflect.Descriptor instead.
+func (*Rate) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Rate) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *Rate) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+func (x *Rate) GetJobsCompleted() int64 {
+	if x != nil {
+		return x.JobsCompleted
+	}
+	return 0
+}
+
+func (x *Rate) GetJobsEnded() int64 {
+	if x != nil {
+		return x.JobsEnded
+	}
+	return 0
+}
+
+func (x *Rate) GetTokens() *Tokens {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *Rate) GetChargeNano() int64 {
+	if x != nil {
+		return x.ChargeNano
+	}
+	return 0
+}
+
+type GetProviderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Provider      string                 `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProviderRequest) Reset() {
+	*x = GetProviderRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProviderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProviderRequest) ProtoMessage() {}
+
+func (x *GetProviderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProviderRequest.ProtoReflect.Descriptor instead.
+func (*GetProviderRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetProviderRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *GetProviderRequest) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+type GetProviderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Provider      *ProviderTotal         `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProviderResponse) Reset() {
+	*x = GetProviderResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProviderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProviderResponse) ProtoMessage() {}
+
+func (x *GetProviderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProviderResponse.ProtoReflect.Descriptor instead.
+func (*GetProviderResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetProviderResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *GetProviderResponse) GetProvider() *ProviderTotal {
+	if x != nil {
+		return x.Provider
+	}
+	return nil
+}
+
 type ListProvidersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Page          *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListProvidersRequest) Reset() {
 	*x = ListProvidersRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[3]
+	mi := &file_filature_query_v1_network_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -298,7 +759,7 @@ func (x *ListProvidersRequest) String() string {
 func (*ListProvidersRequest) ProtoMessage() {}
 
 func (x *ListProvidersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[3]
+	mi := &file_filature_query_v1_network_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -311,7 +772,7 @@ func (x *ListProvidersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProvidersRequest.ProtoReflect.Descriptor instead.
 func (*ListProvidersRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{3}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListProvidersRequest) GetReading() *Reading {
@@ -321,17 +782,25 @@ func (x *ListProvidersRequest) GetReading() *Reading {
 	return nil
 }
 
+func (x *ListProvidersRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
 type ListProvidersResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	Providers     []*ProviderTotal       `protobuf:"bytes,2,rep,name=providers,proto3" json:"providers,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListProvidersResponse) Reset() {
 	*x = ListProvidersResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[4]
+	mi := &file_filature_query_v1_network_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -343,7 +812,7 @@ func (x *ListProvidersResponse) String() string {
 func (*ListProvidersResponse) ProtoMessage() {}
 
 func (x *ListProvidersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[4]
+	mi := &file_filature_query_v1_network_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -356,7 +825,7 @@ func (x *ListProvidersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProvidersResponse.ProtoReflect.Descriptor instead.
 func (*ListProvidersResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{4}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListProvidersResponse) GetPosition() *Position {
@@ -371,6 +840,13 @@ func (x *ListProvidersResponse) GetProviders() []*ProviderTotal {
 		return x.Providers
 	}
 	return nil
+}
+
+func (x *ListProvidersResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
 }
 
 // ProviderTotal is since the beginning.
@@ -400,7 +876,7 @@ type ProviderTotal struct {
 
 func (x *ProviderTotal) Reset() {
 	*x = ProviderTotal{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[5]
+	mi := &file_filature_query_v1_network_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -412,7 +888,7 @@ func (x *ProviderTotal) String() string {
 func (*ProviderTotal) ProtoMessage() {}
 
 func (x *ProviderTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[5]
+	mi := &file_filature_query_v1_network_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -425,7 +901,7 @@ func (x *ProviderTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderTotal.ProtoReflect.Descriptor instead.
 func (*ProviderTotal) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{5}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ProviderTotal) GetProvider() string {
@@ -533,17 +1009,468 @@ func (x *ProviderTotal) GetPaidNano() int64 {
 	return 0
 }
 
+type ListWorkersRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// provider, or "" for all.
+	Provider      string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	Page          *Page  `protobuf:"bytes,3,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWorkersRequest) Reset() {
+	*x = ListWorkersRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWorkersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWorkersRequest) ProtoMessage() {}
+
+func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
+func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListWorkersRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListWorkersRequest) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *ListWorkersRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListWorkersResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// workers are by id.
+	Workers       []*Worker `protobuf:"bytes,2,rep,name=workers,proto3" json:"workers,omitempty"`
+	NextCursor    string    `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWorkersResponse) Reset() {
+	*x = ListWorkersResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWorkersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWorkersResponse) ProtoMessage() {}
+
+func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
+func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListWorkersResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListWorkersResponse) GetWorkers() []*Worker {
+	if x != nil {
+		return x.Workers
+	}
+	return nil
+}
+
+func (x *ListWorkersResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// Worker is one GPU worker.
+type Worker struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Worker     string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Provider   string                 `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	Registered *Moment                `protobuf:"bytes,3,opt,name=registered,proto3" json:"registered,omitempty"`
+	// retired_at_ms is 0 where the worker is not retired.
+	RetiredAtMs int64 `protobuf:"varint,4,opt,name=retired_at_ms,json=retiredAtMs,proto3" json:"retired_at_ms,omitempty"`
+	// attested_until_ms is 0 where there is no result that counts. attestation says why: the last word of control.
+	AttestedUntilMs int64  `protobuf:"varint,5,opt,name=attested_until_ms,json=attestedUntilMs,proto3" json:"attested_until_ms,omitempty"`
+	Attestation     string `protobuf:"bytes,6,opt,name=attestation,proto3" json:"attestation,omitempty"`
+	// score_ppm is the lowest of the shards that have judged the worker, judged_by says how many have, suspended_until_ms is the
+	// latest of theirs.
+	ScorePpm         int64 `protobuf:"varint,7,opt,name=score_ppm,json=scorePpm,proto3" json:"score_ppm,omitempty"`
+	JudgedBy         int64 `protobuf:"varint,8,opt,name=judged_by,json=judgedBy,proto3" json:"judged_by,omitempty"`
+	SuspendedUntilMs int64 `protobuf:"varint,9,opt,name=suspended_until_ms,json=suspendedUntilMs,proto3" json:"suspended_until_ms,omitempty"`
+	// offers are models that the worker serves now.
+	Offers        int64 `protobuf:"varint,10,opt,name=offers,proto3" json:"offers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Worker) Reset() {
+	*x = Worker{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Worker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Worker) ProtoMessage() {}
+
+func (x *Worker) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Worker.ProtoReflect.Descriptor instead.
+func (*Worker) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Worker) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Worker) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *Worker) GetRegistered() *Moment {
+	if x != nil {
+		return x.Registered
+	}
+	return nil
+}
+
+func (x *Worker) GetRetiredAtMs() int64 {
+	if x != nil {
+		return x.RetiredAtMs
+	}
+	return 0
+}
+
+func (x *Worker) GetAttestedUntilMs() int64 {
+	if x != nil {
+		return x.AttestedUntilMs
+	}
+	return 0
+}
+
+func (x *Worker) GetAttestation() string {
+	if x != nil {
+		return x.Attestation
+	}
+	return ""
+}
+
+func (x *Worker) GetScorePpm() int64 {
+	if x != nil {
+		return x.ScorePpm
+	}
+	return 0
+}
+
+func (x *Worker) GetJudgedBy() int64 {
+	if x != nil {
+		return x.JudgedBy
+	}
+	return 0
+}
+
+func (x *Worker) GetSuspendedUntilMs() int64 {
+	if x != nil {
+		return x.SuspendedUntilMs
+	}
+	return 0
+}
+
+func (x *Worker) GetOffers() int64 {
+	if x != nil {
+		return x.Offers
+	}
+	return 0
+}
+
+type ListClientsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Page          *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListClientsRequest) Reset() {
+	*x = ListClientsRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListClientsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListClientsRequest) ProtoMessage() {}
+
+func (x *ListClientsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListClientsRequest.ProtoReflect.Descriptor instead.
+func (*ListClientsRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListClientsRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListClientsRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListClientsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Clients       []*Client              `protobuf:"bytes,2,rep,name=clients,proto3" json:"clients,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListClientsResponse) Reset() {
+	*x = ListClientsResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListClientsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListClientsResponse) ProtoMessage() {}
+
+func (x *ListClientsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListClientsResponse.ProtoReflect.Descriptor instead.
+func (*ListClientsResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListClientsResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListClientsResponse) GetClients() []*Client {
+	if x != nil {
+		return x.Clients
+	}
+	return nil
+}
+
+func (x *ListClientsResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// Client is a payer.
+type Client struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Client      string                 `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
+	Name        string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Registered  *Moment                `protobuf:"bytes,3,opt,name=registered,proto3" json:"registered,omitempty"`
+	RetiredAtMs int64                  `protobuf:"varint,4,opt,name=retired_at_ms,json=retiredAtMs,proto3" json:"retired_at_ms,omitempty"`
+	// accounts counts its prepaid accounts; the amounts are of all of them.
+	Accounts      int64 `protobuf:"varint,5,opt,name=accounts,proto3" json:"accounts,omitempty"`
+	AvailableNano int64 `protobuf:"varint,6,opt,name=available_nano,json=availableNano,proto3" json:"available_nano,omitempty"`
+	ReservedNano  int64 `protobuf:"varint,7,opt,name=reserved_nano,json=reservedNano,proto3" json:"reserved_nano,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Client) Reset() {
+	*x = Client{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Client) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Client) ProtoMessage() {}
+
+func (x *Client) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Client.ProtoReflect.Descriptor instead.
+func (*Client) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Client) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *Client) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Client) GetRegistered() *Moment {
+	if x != nil {
+		return x.Registered
+	}
+	return nil
+}
+
+func (x *Client) GetRetiredAtMs() int64 {
+	if x != nil {
+		return x.RetiredAtMs
+	}
+	return 0
+}
+
+func (x *Client) GetAccounts() int64 {
+	if x != nil {
+		return x.Accounts
+	}
+	return 0
+}
+
+func (x *Client) GetAvailableNano() int64 {
+	if x != nil {
+		return x.AvailableNano
+	}
+	return 0
+}
+
+func (x *Client) GetReservedNano() int64 {
+	if x != nil {
+		return x.ReservedNano
+	}
+	return 0
+}
+
 type ListAccountsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
 	Client        string                 `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
+	Page          *Page                  `protobuf:"bytes,3,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListAccountsRequest) Reset() {
 	*x = ListAccountsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[6]
+	mi := &file_filature_query_v1_network_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +1482,7 @@ func (x *ListAccountsRequest) String() string {
 func (*ListAccountsRequest) ProtoMessage() {}
 
 func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[6]
+	mi := &file_filature_query_v1_network_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +1495,7 @@ func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{6}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListAccountsRequest) GetReading() *Reading {
@@ -585,17 +1512,26 @@ func (x *ListAccountsRequest) GetClient() string {
 	return ""
 }
 
+func (x *ListAccountsRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
 type ListAccountsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	Accounts      []*Account             `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// accounts are by id.
+	Accounts      []*Account `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	NextCursor    string     `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListAccountsResponse) Reset() {
 	*x = ListAccountsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[7]
+	mi := &file_filature_query_v1_network_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +1543,7 @@ func (x *ListAccountsResponse) String() string {
 func (*ListAccountsResponse) ProtoMessage() {}
 
 func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[7]
+	mi := &file_filature_query_v1_network_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +1556,7 @@ func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{7}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListAccountsResponse) GetPosition() *Position {
@@ -637,19 +1573,28 @@ func (x *ListAccountsResponse) GetAccounts() []*Account {
 	return nil
 }
 
+func (x *ListAccountsResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
 type Account struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	Client        string                 `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
 	Shard         uint32                 `protobuf:"varint,3,opt,name=shard,proto3" json:"shard,omitempty"`
 	Opened        *Moment                `protobuf:"bytes,4,opt,name=opened,proto3" json:"opened,omitempty"`
+	AvailableNano int64                  `protobuf:"varint,5,opt,name=available_nano,json=availableNano,proto3" json:"available_nano,omitempty"`
+	ReservedNano  int64                  `protobuf:"varint,6,opt,name=reserved_nano,json=reservedNano,proto3" json:"reserved_nano,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[8]
+	mi := &file_filature_query_v1_network_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +1606,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[8]
+	mi := &file_filature_query_v1_network_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +1619,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{8}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Account) GetAccount() string {
@@ -705,6 +1650,20 @@ func (x *Account) GetOpened() *Moment {
 	return nil
 }
 
+func (x *Account) GetAvailableNano() int64 {
+	if x != nil {
+		return x.AvailableNano
+	}
+	return 0
+}
+
+func (x *Account) GetReservedNano() int64 {
+	if x != nil {
+		return x.ReservedNano
+	}
+	return 0
+}
+
 type ListStandingsRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
@@ -717,7 +1676,7 @@ type ListStandingsRequest struct {
 
 func (x *ListStandingsRequest) Reset() {
 	*x = ListStandingsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[9]
+	mi := &file_filature_query_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -729,7 +1688,7 @@ func (x *ListStandingsRequest) String() string {
 func (*ListStandingsRequest) ProtoMessage() {}
 
 func (x *ListStandingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[9]
+	mi := &file_filature_query_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -742,7 +1701,7 @@ func (x *ListStandingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStandingsRequest.ProtoReflect.Descriptor instead.
 func (*ListStandingsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{9}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListStandingsRequest) GetReading() *Reading {
@@ -776,7 +1735,7 @@ type ListStandingsResponse struct {
 
 func (x *ListStandingsResponse) Reset() {
 	*x = ListStandingsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[10]
+	mi := &file_filature_query_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +1747,7 @@ func (x *ListStandingsResponse) String() string {
 func (*ListStandingsResponse) ProtoMessage() {}
 
 func (x *ListStandingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[10]
+	mi := &file_filature_query_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +1760,7 @@ func (x *ListStandingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStandingsResponse.ProtoReflect.Descriptor instead.
 func (*ListStandingsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{10}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListStandingsResponse) GetPosition() *Position {
@@ -839,7 +1798,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[11]
+	mi := &file_filature_query_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +1810,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[11]
+	mi := &file_filature_query_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +1823,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{11}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Standing) GetShard() uint32 {
@@ -945,7 +1904,7 @@ type ScoreInput struct {
 
 func (x *ScoreInput) Reset() {
 	*x = ScoreInput{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[12]
+	mi := &file_filature_query_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1916,7 @@ func (x *ScoreInput) String() string {
 func (*ScoreInput) ProtoMessage() {}
 
 func (x *ScoreInput) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[12]
+	mi := &file_filature_query_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1929,7 @@ func (x *ScoreInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreInput.ProtoReflect.Descriptor instead.
 func (*ScoreInput) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{12}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ScoreInput) GetDimension() string {
@@ -1012,7 +1971,7 @@ type EvidenceCount struct {
 
 func (x *EvidenceCount) Reset() {
 	*x = EvidenceCount{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[13]
+	mi := &file_filature_query_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1983,7 @@ func (x *EvidenceCount) String() string {
 func (*EvidenceCount) ProtoMessage() {}
 
 func (x *EvidenceCount) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[13]
+	mi := &file_filature_query_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1996,7 @@ func (x *EvidenceCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvidenceCount.ProtoReflect.Descriptor instead.
 func (*EvidenceCount) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{13}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *EvidenceCount) GetKind() string {
@@ -1050,6 +2009,1021 @@ func (x *EvidenceCount) GetKind() string {
 func (x *EvidenceCount) GetCount() int64 {
 	if x != nil {
 		return x.Count
+	}
+	return 0
+}
+
+type ListAttestationsRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// worker, or "" for all.
+	Worker string `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	// what of Attestation, or "" for all.
+	What          string `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	Page          *Page  `protobuf:"bytes,4,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAttestationsRequest) Reset() {
+	*x = ListAttestationsRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAttestationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAttestationsRequest) ProtoMessage() {}
+
+func (x *ListAttestationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAttestationsRequest.ProtoReflect.Descriptor instead.
+func (*ListAttestationsRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ListAttestationsRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListAttestationsRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *ListAttestationsRequest) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *ListAttestationsRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListAttestationsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Attestations  []*Attestation         `protobuf:"bytes,2,rep,name=attestations,proto3" json:"attestations,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAttestationsResponse) Reset() {
+	*x = ListAttestationsResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAttestationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAttestationsResponse) ProtoMessage() {}
+
+func (x *ListAttestationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAttestationsResponse.ProtoReflect.Descriptor instead.
+func (*ListAttestationsResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListAttestationsResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListAttestationsResponse) GetAttestations() []*Attestation {
+	if x != nil {
+		return x.Attestations
+	}
+	return nil
+}
+
+func (x *ListAttestationsResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// Attestation is one word of control on a worker's attestation. Which fields say something follows from what.
+type Attestation struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Worker string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	// said is where in control.
+	Said *Moment `protobuf:"bytes,2,opt,name=said,proto3" json:"said,omitempty"`
+	// fact is the place of the fact in its entry, from 1.
+	Fact int64 `protobuf:"varint,3,opt,name=fact,proto3" json:"fact,omitempty"`
+	// what: "attestation_challenged", "attestation_passed", "attestation_failed", "attestation_revoked", "attestation_expired",
+	// "key_rotated", "retired".
+	What           string `protobuf:"bytes,4,opt,name=what,proto3" json:"what,omitempty"`
+	Challenge      string `protobuf:"bytes,5,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	EvidenceDigest string `protobuf:"bytes,6,opt,name=evidence_digest,json=evidenceDigest,proto3" json:"evidence_digest,omitempty"`
+	PolicyDigest   string `protobuf:"bytes,7,opt,name=policy_digest,json=policyDigest,proto3" json:"policy_digest,omitempty"`
+	ImageHash      string `protobuf:"bytes,8,opt,name=image_hash,json=imageHash,proto3" json:"image_hash,omitempty"`
+	// until_ms is until when a result is valid, or a challenge may be answered.
+	UntilMs int64  `protobuf:"varint,9,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	Cause   string `protobuf:"bytes,10,opt,name=cause,proto3" json:"cause,omitempty"`
+	// fault: "worker", "verifier".
+	Fault         string `protobuf:"bytes,11,opt,name=fault,proto3" json:"fault,omitempty"`
+	Reason        string `protobuf:"bytes,12,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attestation) Reset() {
+	*x = Attestation{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attestation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attestation) ProtoMessage() {}
+
+func (x *Attestation) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attestation.ProtoReflect.Descriptor instead.
+func (*Attestation) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Attestation) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Attestation) GetSaid() *Moment {
+	if x != nil {
+		return x.Said
+	}
+	return nil
+}
+
+func (x *Attestation) GetFact() int64 {
+	if x != nil {
+		return x.Fact
+	}
+	return 0
+}
+
+func (x *Attestation) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Attestation) GetChallenge() string {
+	if x != nil {
+		return x.Challenge
+	}
+	return ""
+}
+
+func (x *Attestation) GetEvidenceDigest() string {
+	if x != nil {
+		return x.EvidenceDigest
+	}
+	return ""
+}
+
+func (x *Attestation) GetPolicyDigest() string {
+	if x != nil {
+		return x.PolicyDigest
+	}
+	return ""
+}
+
+func (x *Attestation) GetImageHash() string {
+	if x != nil {
+		return x.ImageHash
+	}
+	return ""
+}
+
+func (x *Attestation) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *Attestation) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Attestation) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
+func (x *Attestation) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ListModelsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Page          *Page                  `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListModelsRequest) Reset() {
+	*x = ListModelsRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListModelsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListModelsRequest) ProtoMessage() {}
+
+func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
+func (*ListModelsRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListModelsRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListModelsRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListModelsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Models        []*Model               `protobuf:"bytes,2,rep,name=models,proto3" json:"models,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListModelsResponse) Reset() {
+	*x = ListModelsResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListModelsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListModelsResponse) ProtoMessage() {}
+
+func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
+func (*ListModelsResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListModelsResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListModelsResponse) GetModels() []*Model {
+	if x != nil {
+		return x.Models
+	}
+	return nil
+}
+
+func (x *ListModelsResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// Model is a model that jobs may ask for.
+type Model struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Model  string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	Name   string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Listed *Moment                `protobuf:"bytes,3,opt,name=listed,proto3" json:"listed,omitempty"`
+	// rate_card is the price list in force; missing where there is none.
+	RateCard *RateCard `protobuf:"bytes,4,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
+	// offers are workers that serve it now, and are not retired; the coefficients are theirs.
+	Offers             int64  `protobuf:"varint,5,opt,name=offers,proto3" json:"offers,omitempty"`
+	LowestCoefficient  uint32 `protobuf:"varint,6,opt,name=lowest_coefficient,json=lowestCoefficient,proto3" json:"lowest_coefficient,omitempty"`
+	HighestCoefficient uint32 `protobuf:"varint,7,opt,name=highest_coefficient,json=highestCoefficient,proto3" json:"highest_coefficient,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *Model) Reset() {
+	*x = Model{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Model) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Model) ProtoMessage() {}
+
+func (x *Model) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Model.ProtoReflect.Descriptor instead.
+func (*Model) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Model) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *Model) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Model) GetListed() *Moment {
+	if x != nil {
+		return x.Listed
+	}
+	return nil
+}
+
+func (x *Model) GetRateCard() *RateCard {
+	if x != nil {
+		return x.RateCard
+	}
+	return nil
+}
+
+func (x *Model) GetOffers() int64 {
+	if x != nil {
+		return x.Offers
+	}
+	return 0
+}
+
+func (x *Model) GetLowestCoefficient() uint32 {
+	if x != nil {
+		return x.LowestCoefficient
+	}
+	return 0
+}
+
+func (x *Model) GetHighestCoefficient() uint32 {
+	if x != nil {
+		return x.HighestCoefficient
+	}
+	return 0
+}
+
+// RateCard is a price list. Prices are for a token whose multiplier and coefficient are 1.0: 10000 and 1000.
+type RateCard struct {
+	state                 protoimpl.MessageState `protogen:"open.v1"`
+	RateCard              string                 `protobuf:"bytes,1,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
+	Rule                  string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	PricePerTokenNano     int64                  `protobuf:"varint,3,opt,name=price_per_token_nano,json=pricePerTokenNano,proto3" json:"price_per_token_nano,omitempty"`
+	WorkerFeePerTokenNano int64                  `protobuf:"varint,4,opt,name=worker_fee_per_token_nano,json=workerFeePerTokenNano,proto3" json:"worker_fee_per_token_nano,omitempty"`
+	PromptMultiplier      uint32                 `protobuf:"varint,5,opt,name=prompt_multiplier,json=promptMultiplier,proto3" json:"prompt_multiplier,omitempty"`
+	CachedMultiplier      uint32                 `protobuf:"varint,6,opt,name=cached_multiplier,json=cachedMultiplier,proto3" json:"cached_multiplier,omitempty"`
+	CompletionMultiplier  uint32                 `protobuf:"varint,7,opt,name=completion_multiplier,json=completionMultiplier,proto3" json:"completion_multiplier,omitempty"`
+	ReasoningMultiplier   uint32                 `protobuf:"varint,8,opt,name=reasoning_multiplier,json=reasoningMultiplier,proto3" json:"reasoning_multiplier,omitempty"`
+	Set                   *Moment                `protobuf:"bytes,9,opt,name=set,proto3" json:"set,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *RateCard) Reset() {
+	*x = RateCard{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RateCard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RateCard) ProtoMessage() {}
+
+func (x *RateCard) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RateCard.ProtoReflect.Descriptor instead.
+func (*RateCard) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *RateCard) GetRateCard() string {
+	if x != nil {
+		return x.RateCard
+	}
+	return ""
+}
+
+func (x *RateCard) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RateCard) GetPricePerTokenNano() int64 {
+	if x != nil {
+		return x.PricePerTokenNano
+	}
+	return 0
+}
+
+func (x *RateCard) GetWorkerFeePerTokenNano() int64 {
+	if x != nil {
+		return x.WorkerFeePerTokenNano
+	}
+	return 0
+}
+
+func (x *RateCard) GetPromptMultiplier() uint32 {
+	if x != nil {
+		return x.PromptMultiplier
+	}
+	return 0
+}
+
+func (x *RateCard) GetCachedMultiplier() uint32 {
+	if x != nil {
+		return x.CachedMultiplier
+	}
+	return 0
+}
+
+func (x *RateCard) GetCompletionMultiplier() uint32 {
+	if x != nil {
+		return x.CompletionMultiplier
+	}
+	return 0
+}
+
+func (x *RateCard) GetReasoningMultiplier() uint32 {
+	if x != nil {
+		return x.ReasoningMultiplier
+	}
+	return 0
+}
+
+func (x *RateCard) GetSet() *Moment {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+type ListOffersRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// model or worker, or both; without either all offers.
+	Model         string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	Worker        string `protobuf:"bytes,3,opt,name=worker,proto3" json:"worker,omitempty"`
+	Page          *Page  `protobuf:"bytes,4,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOffersRequest) Reset() {
+	*x = ListOffersRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOffersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOffersRequest) ProtoMessage() {}
+
+func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOffersRequest.ProtoReflect.Descriptor instead.
+func (*ListOffersRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListOffersRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListOffersRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ListOffersRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *ListOffersRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListOffersResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// offers are by worker and model. Withdrawn ones are not among them.
+	Offers        []*Offer `protobuf:"bytes,2,rep,name=offers,proto3" json:"offers,omitempty"`
+	NextCursor    string   `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOffersResponse) Reset() {
+	*x = ListOffersResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOffersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOffersResponse) ProtoMessage() {}
+
+func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOffersResponse.ProtoReflect.Descriptor instead.
+func (*ListOffersResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListOffersResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListOffersResponse) GetOffers() []*Offer {
+	if x != nil {
+		return x.Offers
+	}
+	return nil
+}
+
+func (x *ListOffersResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// Offer is at what coefficient a worker serves a model; 1000 is 1.0.
+type Offer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Model         string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	Provider      string                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
+	Coefficient   uint32                 `protobuf:"varint,4,opt,name=coefficient,proto3" json:"coefficient,omitempty"`
+	Set           *Moment                `protobuf:"bytes,5,opt,name=set,proto3" json:"set,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Offer) Reset() {
+	*x = Offer{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Offer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Offer) ProtoMessage() {}
+
+func (x *Offer) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Offer.ProtoReflect.Descriptor instead.
+func (*Offer) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Offer) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Offer) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *Offer) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *Offer) GetCoefficient() uint32 {
+	if x != nil {
+		return x.Coefficient
+	}
+	return 0
+}
+
+func (x *Offer) GetSet() *Moment {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+type ListOfferChangesRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Model   string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// worker, or "" for all.
+	Worker        string `protobuf:"bytes,3,opt,name=worker,proto3" json:"worker,omitempty"`
+	Page          *Page  `protobuf:"bytes,4,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOfferChangesRequest) Reset() {
+	*x = ListOfferChangesRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOfferChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOfferChangesRequest) ProtoMessage() {}
+
+func (x *ListOfferChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOfferChangesRequest.ProtoReflect.Descriptor instead.
+func (*ListOfferChangesRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ListOfferChangesRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListOfferChangesRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *ListOfferChangesRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *ListOfferChangesRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListOfferChangesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Changes       []*OfferChange         `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOfferChangesResponse) Reset() {
+	*x = ListOfferChangesResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOfferChangesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOfferChangesResponse) ProtoMessage() {}
+
+func (x *ListOfferChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOfferChangesResponse.ProtoReflect.Descriptor instead.
+func (*ListOfferChangesResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ListOfferChangesResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListOfferChangesResponse) GetChanges() []*OfferChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ListOfferChangesResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// OfferChange is an offer that was set or withdrawn. It was in force until the worker's next one for the model.
+type OfferChange struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Worker      string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Model       string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	Coefficient uint32                 `protobuf:"varint,3,opt,name=coefficient,proto3" json:"coefficient,omitempty"`
+	Withdrawn   bool                   `protobuf:"varint,4,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	// finish_within_ms after the assignment is what the worker promised; 0: nothing.
+	FinishWithinMs int64   `protobuf:"varint,5,opt,name=finish_within_ms,json=finishWithinMs,proto3" json:"finish_within_ms,omitempty"`
+	Set            *Moment `protobuf:"bytes,6,opt,name=set,proto3" json:"set,omitempty"`
+	Fact           int64   `protobuf:"varint,7,opt,name=fact,proto3" json:"fact,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *OfferChange) Reset() {
+	*x = OfferChange{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfferChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfferChange) ProtoMessage() {}
+
+func (x *OfferChange) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfferChange.ProtoReflect.Descriptor instead.
+func (*OfferChange) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *OfferChange) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *OfferChange) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *OfferChange) GetCoefficient() uint32 {
+	if x != nil {
+		return x.Coefficient
+	}
+	return 0
+}
+
+func (x *OfferChange) GetWithdrawn() bool {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return false
+}
+
+func (x *OfferChange) GetFinishWithinMs() int64 {
+	if x != nil {
+		return x.FinishWithinMs
+	}
+	return 0
+}
+
+func (x *OfferChange) GetSet() *Moment {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *OfferChange) GetFact() int64 {
+	if x != nil {
+		return x.Fact
 	}
 	return 0
 }
@@ -1068,7 +3042,7 @@ type ListMarketHoursRequest struct {
 
 func (x *ListMarketHoursRequest) Reset() {
 	*x = ListMarketHoursRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[14]
+	mi := &file_filature_query_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +3054,7 @@ func (x *ListMarketHoursRequest) String() string {
 func (*ListMarketHoursRequest) ProtoMessage() {}
 
 func (x *ListMarketHoursRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[14]
+	mi := &file_filature_query_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +3067,7 @@ func (x *ListMarketHoursRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMarketHoursRequest.ProtoReflect.Descriptor instead.
 func (*ListMarketHoursRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{14}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListMarketHoursRequest) GetReading() *Reading {
@@ -1134,7 +3108,7 @@ type ListMarketHoursResponse struct {
 
 func (x *ListMarketHoursResponse) Reset() {
 	*x = ListMarketHoursResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[15]
+	mi := &file_filature_query_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +3120,7 @@ func (x *ListMarketHoursResponse) String() string {
 func (*ListMarketHoursResponse) ProtoMessage() {}
 
 func (x *ListMarketHoursResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[15]
+	mi := &file_filature_query_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +3133,7 @@ func (x *ListMarketHoursResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMarketHoursResponse.ProtoReflect.Descriptor instead.
 func (*ListMarketHoursResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{15}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListMarketHoursResponse) GetPosition() *Position {
@@ -1203,7 +3177,7 @@ type MarketHour struct {
 
 func (x *MarketHour) Reset() {
 	*x = MarketHour{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[16]
+	mi := &file_filature_query_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +3189,7 @@ func (x *MarketHour) String() string {
 func (*MarketHour) ProtoMessage() {}
 
 func (x *MarketHour) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[16]
+	mi := &file_filature_query_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +3202,7 @@ func (x *MarketHour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarketHour.ProtoReflect.Descriptor instead.
 func (*MarketHour) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{16}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *MarketHour) GetHourMs() int64 {
@@ -1330,15 +3304,18 @@ func (x *MarketHour) GetChargeNano() int64 {
 }
 
 type ListHoldsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// worker, or "" for all.
+	Worker        string `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	Page          *Page  `protobuf:"bytes,3,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListHoldsRequest) Reset() {
 	*x = ListHoldsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[17]
+	mi := &file_filature_query_v1_network_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +3327,7 @@ func (x *ListHoldsRequest) String() string {
 func (*ListHoldsRequest) ProtoMessage() {}
 
 func (x *ListHoldsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[17]
+	mi := &file_filature_query_v1_network_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +3340,7 @@ func (x *ListHoldsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldsRequest.ProtoReflect.Descriptor instead.
 func (*ListHoldsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{17}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListHoldsRequest) GetReading() *Reading {
@@ -1373,17 +3350,32 @@ func (x *ListHoldsRequest) GetReading() *Reading {
 	return nil
 }
 
+func (x *ListHoldsRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *ListHoldsRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
 type ListHoldsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	Holds         []*HoldTotal           `protobuf:"bytes,2,rep,name=holds,proto3" json:"holds,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListHoldsResponse) Reset() {
 	*x = ListHoldsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[18]
+	mi := &file_filature_query_v1_network_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +3387,7 @@ func (x *ListHoldsResponse) String() string {
 func (*ListHoldsResponse) ProtoMessage() {}
 
 func (x *ListHoldsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[18]
+	mi := &file_filature_query_v1_network_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +3400,7 @@ func (x *ListHoldsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldsResponse.ProtoReflect.Descriptor instead.
 func (*ListHoldsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{18}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListHoldsResponse) GetPosition() *Position {
@@ -1423,6 +3415,13 @@ func (x *ListHoldsResponse) GetHolds() []*HoldTotal {
 		return x.Holds
 	}
 	return nil
+}
+
+func (x *ListHoldsResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
 }
 
 // HoldTotal sums the pay of one worker that was held for one cause and has come to one end.
@@ -1441,7 +3440,7 @@ type HoldTotal struct {
 
 func (x *HoldTotal) Reset() {
 	*x = HoldTotal{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[19]
+	mi := &file_filature_query_v1_network_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +3452,7 @@ func (x *HoldTotal) String() string {
 func (*HoldTotal) ProtoMessage() {}
 
 func (x *HoldTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[19]
+	mi := &file_filature_query_v1_network_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +3465,7 @@ func (x *HoldTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldTotal.ProtoReflect.Descriptor instead.
 func (*HoldTotal) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{19}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *HoldTotal) GetWorker() string {
@@ -1518,11 +3517,226 @@ func (x *HoldTotal) GetChargeNano() int64 {
 	return 0
 }
 
+type ListHoldbacksRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Provider      string                 `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	Page          *Page                  `protobuf:"bytes,3,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHoldbacksRequest) Reset() {
+	*x = ListHoldbacksRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHoldbacksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHoldbacksRequest) ProtoMessage() {}
+
+func (x *ListHoldbacksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHoldbacksRequest.ProtoReflect.Descriptor instead.
+func (*ListHoldbacksRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ListHoldbacksRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListHoldbacksRequest) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *ListHoldbacksRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListHoldbacksResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Holdbacks     []*Holdback            `protobuf:"bytes,2,rep,name=holdbacks,proto3" json:"holdbacks,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHoldbacksResponse) Reset() {
+	*x = ListHoldbacksResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHoldbacksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHoldbacksResponse) ProtoMessage() {}
+
+func (x *ListHoldbacksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHoldbacksResponse.ProtoReflect.Descriptor instead.
+func (*ListHoldbacksResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ListHoldbacksResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListHoldbacksResponse) GetHoldbacks() []*Holdback {
+	if x != nil {
+		return x.Holdbacks
+	}
+	return nil
+}
+
+func (x *ListHoldbacksResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// Holdback is what is held back of the earnings that matured in one bucket of a shard.
+type Holdback struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Shard    uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	BucketMs int64                  `protobuf:"varint,2,opt,name=bucket_ms,json=bucketMs,proto3" json:"bucket_ms,omitempty"`
+	// until_ms is when what waits becomes payable.
+	UntilMs int64 `protobuf:"varint,3,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	// amount_nano was held back; released_nano and forfeited_nano are what has become of a part of it.
+	AmountNano    int64   `protobuf:"varint,4,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
+	ReleasedNano  int64   `protobuf:"varint,5,opt,name=released_nano,json=releasedNano,proto3" json:"released_nano,omitempty"`
+	ForfeitedNano int64   `protobuf:"varint,6,opt,name=forfeited_nano,json=forfeitedNano,proto3" json:"forfeited_nano,omitempty"`
+	Held          *Moment `protobuf:"bytes,7,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holdback) Reset() {
+	*x = Holdback{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holdback) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holdback) ProtoMessage() {}
+
+func (x *Holdback) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holdback.ProtoReflect.Descriptor instead.
+func (*Holdback) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Holdback) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *Holdback) GetBucketMs() int64 {
+	if x != nil {
+		return x.BucketMs
+	}
+	return 0
+}
+
+func (x *Holdback) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *Holdback) GetAmountNano() int64 {
+	if x != nil {
+		return x.AmountNano
+	}
+	return 0
+}
+
+func (x *Holdback) GetReleasedNano() int64 {
+	if x != nil {
+		return x.ReleasedNano
+	}
+	return 0
+}
+
+func (x *Holdback) GetForfeitedNano() int64 {
+	if x != nil {
+		return x.ForfeitedNano
+	}
+	return 0
+}
+
+func (x *Holdback) GetHeld() *Moment {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
 var File_filature_query_v1_network_proto protoreflect.FileDescriptor
 
 const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\n" +
-	"\x1ffilature/query/v1/network.proto\x12\x11filature.query.v1\x1a\x1efilature/query/v1/common.proto\"I\n" +
+	"\x1ffilature/query/v1/network.proto\x12\x11filature.query.v1\x1a\x1efilature/query/v1/common.proto\x1a\x1cfilature/query/v1/jobs.proto\x1a\x1dfilature/query/v1/money.proto\"I\n" +
 	"\x11GetNetworkRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\"\x83\x01\n" +
 	"\x12GetNetworkResponse\x127\n" +
@@ -1544,12 +3758,57 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\fbatch_payees\x18\f \x01(\rR\vbatchPayees\x12*\n" +
 	"\x11dispute_window_ms\x18\r \x01(\x03R\x0fdisputeWindowMs\x12*\n" +
 	"\x11resolve_within_ms\x18\x0e \x01(\x03R\x0fresolveWithinMs\x126\n" +
-	"\x17default_refund_permille\x18\x0f \x01(\rR\x15defaultRefundPermille\"L\n" +
+	"\x17default_refund_permille\x18\x0f \x01(\rR\x15defaultRefundPermille\"_\n" +
+	"\x12GetOverviewRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x13\n" +
+	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\"\x87\x01\n" +
+	"\x13GetOverviewResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x127\n" +
+	"\boverview\x18\x02 \x01(\v2\x1b.filature.query.v1.OverviewR\boverview\"\x99\x04\n" +
+	"\bOverview\x12-\n" +
+	"\x05rates\x18\x01 \x03(\v2\x17.filature.query.v1.RateR\x05rates\x12.\n" +
+	"\x05total\x18\x02 \x01(\v2\x18.filature.query.v1.UsageR\x05total\x12\x1b\n" +
+	"\topen_jobs\x18\x03 \x01(\x03R\bopenJobs\x12%\n" +
+	"\x0edeposited_nano\x18\x04 \x01(\x03R\rdepositedNano\x12\x1b\n" +
+	"\tpaid_nano\x18\x05 \x01(\x03R\bpaidNano\x12%\n" +
+	"\x0ecommitted_nano\x18\x06 \x01(\x03R\rcommittedNano\x12\x1d\n" +
+	"\n" +
+	"vault_nano\x18\a \x01(\x03R\tvaultNano\x122\n" +
+	"\x05books\x18\b \x03(\v2\x1c.filature.query.v1.KindTotalR\x05books\x12\x1d\n" +
+	"\n" +
+	"last_batch\x18\t \x01(\rR\tlastBatch\x12\x1d\n" +
+	"\n" +
+	"open_batch\x18\n" +
+	" \x01(\rR\topenBatch\x12!\n" +
+	"\factive_batch\x18\v \x01(\rR\vactiveBatch\x12 \n" +
+	"\fsealed_at_ms\x18\f \x01(\x03R\n" +
+	"sealedAtMs\x12\x1c\n" +
+	"\tproviders\x18\r \x01(\x03R\tproviders\x12\x18\n" +
+	"\aworkers\x18\x0e \x01(\x03R\aworkers\x12\x18\n" +
+	"\aclients\x18\x0f \x01(\x03R\aclients\"\xce\x01\n" +
+	"\x04Rate\x12\x17\n" +
+	"\afrom_ms\x18\x01 \x01(\x03R\x06fromMs\x12\x13\n" +
+	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12%\n" +
+	"\x0ejobs_completed\x18\x03 \x01(\x03R\rjobsCompleted\x12\x1d\n" +
+	"\n" +
+	"jobs_ended\x18\x04 \x01(\x03R\tjobsEnded\x121\n" +
+	"\x06tokens\x18\x05 \x01(\v2\x19.filature.query.v1.TokensR\x06tokens\x12\x1f\n" +
+	"\vcharge_nano\x18\x06 \x01(\x03R\n" +
+	"chargeNano\"f\n" +
+	"\x12GetProviderRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x1a\n" +
+	"\bprovider\x18\x02 \x01(\tR\bprovider\"\x8c\x01\n" +
+	"\x13GetProviderResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x12<\n" +
+	"\bprovider\x18\x02 \x01(\v2 .filature.query.v1.ProviderTotalR\bprovider\"y\n" +
 	"\x14ListProvidersRequest\x124\n" +
-	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\"\x90\x01\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12+\n" +
+	"\x04page\x18\x02 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xb1\x01\n" +
 	"\x15ListProvidersResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x12>\n" +
-	"\tproviders\x18\x02 \x03(\v2 .filature.query.v1.ProviderTotalR\tproviders\"\x8d\x04\n" +
+	"\tproviders\x18\x02 \x03(\v2 .filature.query.v1.ProviderTotalR\tproviders\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\x8d\x04\n" +
 	"\rProviderTotal\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -1569,18 +3828,64 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\theld_nano\x18\f \x01(\x03R\bheldNano\x12!\n" +
 	"\fpayable_nano\x18\r \x01(\x03R\vpayableNano\x12%\n" +
 	"\x0ecommitted_nano\x18\x0e \x01(\x03R\rcommittedNano\x12\x1b\n" +
-	"\tpaid_nano\x18\x0f \x01(\x03R\bpaidNano\"c\n" +
+	"\tpaid_nano\x18\x0f \x01(\x03R\bpaidNano\"\x93\x01\n" +
+	"\x12ListWorkersRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x1a\n" +
+	"\bprovider\x18\x02 \x01(\tR\bprovider\x12+\n" +
+	"\x04page\x18\x03 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa4\x01\n" +
+	"\x13ListWorkersResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x123\n" +
+	"\aworkers\x18\x02 \x03(\v2\x19.filature.query.v1.WorkerR\aworkers\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xe9\x02\n" +
+	"\x06Worker\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x1a\n" +
+	"\bprovider\x18\x02 \x01(\tR\bprovider\x129\n" +
+	"\n" +
+	"registered\x18\x03 \x01(\v2\x19.filature.query.v1.MomentR\n" +
+	"registered\x12\"\n" +
+	"\rretired_at_ms\x18\x04 \x01(\x03R\vretiredAtMs\x12*\n" +
+	"\x11attested_until_ms\x18\x05 \x01(\x03R\x0fattestedUntilMs\x12 \n" +
+	"\vattestation\x18\x06 \x01(\tR\vattestation\x12\x1b\n" +
+	"\tscore_ppm\x18\a \x01(\x03R\bscorePpm\x12\x1b\n" +
+	"\tjudged_by\x18\b \x01(\x03R\bjudgedBy\x12,\n" +
+	"\x12suspended_until_ms\x18\t \x01(\x03R\x10suspendedUntilMs\x12\x16\n" +
+	"\x06offers\x18\n" +
+	" \x01(\x03R\x06offers\"w\n" +
+	"\x12ListClientsRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12+\n" +
+	"\x04page\x18\x02 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa4\x01\n" +
+	"\x13ListClientsResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x123\n" +
+	"\aclients\x18\x02 \x03(\v2\x19.filature.query.v1.ClientR\aclients\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xfb\x01\n" +
+	"\x06Client\x12\x16\n" +
+	"\x06client\x18\x01 \x01(\tR\x06client\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x129\n" +
+	"\n" +
+	"registered\x18\x03 \x01(\v2\x19.filature.query.v1.MomentR\n" +
+	"registered\x12\"\n" +
+	"\rretired_at_ms\x18\x04 \x01(\x03R\vretiredAtMs\x12\x1a\n" +
+	"\baccounts\x18\x05 \x01(\x03R\baccounts\x12%\n" +
+	"\x0eavailable_nano\x18\x06 \x01(\x03R\ravailableNano\x12#\n" +
+	"\rreserved_nano\x18\a \x01(\x03R\freservedNano\"\x90\x01\n" +
 	"\x13ListAccountsRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x16\n" +
-	"\x06client\x18\x02 \x01(\tR\x06client\"\x87\x01\n" +
+	"\x06client\x18\x02 \x01(\tR\x06client\x12+\n" +
+	"\x04page\x18\x03 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa8\x01\n" +
 	"\x14ListAccountsResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x126\n" +
-	"\baccounts\x18\x02 \x03(\v2\x1a.filature.query.v1.AccountR\baccounts\"\x84\x01\n" +
+	"\baccounts\x18\x02 \x03(\v2\x1a.filature.query.v1.AccountR\baccounts\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xd0\x01\n" +
 	"\aAccount\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\tR\x06client\x12\x14\n" +
 	"\x05shard\x18\x03 \x01(\rR\x05shard\x121\n" +
-	"\x06opened\x18\x04 \x01(\v2\x19.filature.query.v1.MomentR\x06opened\"z\n" +
+	"\x06opened\x18\x04 \x01(\v2\x19.filature.query.v1.MomentR\x06opened\x12%\n" +
+	"\x0eavailable_nano\x18\x05 \x01(\x03R\ravailableNano\x12#\n" +
+	"\rreserved_nano\x18\x06 \x01(\x03R\freservedNano\"z\n" +
 	"\x14ListStandingsRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
@@ -1606,7 +3911,92 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\bmean_ppm\x18\x04 \x01(\x03R\ameanPpm\"9\n" +
 	"\rEvidenceCount\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x03R\x05count\"\x92\x01\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"\xa8\x01\n" +
+	"\x17ListAttestationsRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x16\n" +
+	"\x06worker\x18\x02 \x01(\tR\x06worker\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\x12+\n" +
+	"\x04page\x18\x04 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xb8\x01\n" +
+	"\x18ListAttestationsResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x12B\n" +
+	"\fattestations\x18\x02 \x03(\v2\x1e.filature.query.v1.AttestationR\fattestations\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xe6\x02\n" +
+	"\vAttestation\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12-\n" +
+	"\x04said\x18\x02 \x01(\v2\x19.filature.query.v1.MomentR\x04said\x12\x12\n" +
+	"\x04fact\x18\x03 \x01(\x03R\x04fact\x12\x12\n" +
+	"\x04what\x18\x04 \x01(\tR\x04what\x12\x1c\n" +
+	"\tchallenge\x18\x05 \x01(\tR\tchallenge\x12'\n" +
+	"\x0fevidence_digest\x18\x06 \x01(\tR\x0eevidenceDigest\x12#\n" +
+	"\rpolicy_digest\x18\a \x01(\tR\fpolicyDigest\x12\x1d\n" +
+	"\n" +
+	"image_hash\x18\b \x01(\tR\timageHash\x12\x19\n" +
+	"\buntil_ms\x18\t \x01(\x03R\auntilMs\x12\x14\n" +
+	"\x05cause\x18\n" +
+	" \x01(\tR\x05cause\x12\x14\n" +
+	"\x05fault\x18\v \x01(\tR\x05fault\x12\x16\n" +
+	"\x06reason\x18\f \x01(\tR\x06reason\"v\n" +
+	"\x11ListModelsRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12+\n" +
+	"\x04page\x18\x02 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa0\x01\n" +
+	"\x12ListModelsResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x120\n" +
+	"\x06models\x18\x02 \x03(\v2\x18.filature.query.v1.ModelR\x06models\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\x96\x02\n" +
+	"\x05Model\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x121\n" +
+	"\x06listed\x18\x03 \x01(\v2\x19.filature.query.v1.MomentR\x06listed\x128\n" +
+	"\trate_card\x18\x04 \x01(\v2\x1b.filature.query.v1.RateCardR\brateCard\x12\x16\n" +
+	"\x06offers\x18\x05 \x01(\x03R\x06offers\x12-\n" +
+	"\x12lowest_coefficient\x18\x06 \x01(\rR\x11lowestCoefficient\x12/\n" +
+	"\x13highest_coefficient\x18\a \x01(\rR\x12highestCoefficient\"\x95\x03\n" +
+	"\bRateCard\x12\x1b\n" +
+	"\trate_card\x18\x01 \x01(\tR\brateCard\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12/\n" +
+	"\x14price_per_token_nano\x18\x03 \x01(\x03R\x11pricePerTokenNano\x128\n" +
+	"\x19worker_fee_per_token_nano\x18\x04 \x01(\x03R\x15workerFeePerTokenNano\x12+\n" +
+	"\x11prompt_multiplier\x18\x05 \x01(\rR\x10promptMultiplier\x12+\n" +
+	"\x11cached_multiplier\x18\x06 \x01(\rR\x10cachedMultiplier\x123\n" +
+	"\x15completion_multiplier\x18\a \x01(\rR\x14completionMultiplier\x121\n" +
+	"\x14reasoning_multiplier\x18\b \x01(\rR\x13reasoningMultiplier\x12+\n" +
+	"\x03set\x18\t \x01(\v2\x19.filature.query.v1.MomentR\x03set\"\xa4\x01\n" +
+	"\x11ListOffersRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12\x16\n" +
+	"\x06worker\x18\x03 \x01(\tR\x06worker\x12+\n" +
+	"\x04page\x18\x04 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa0\x01\n" +
+	"\x12ListOffersResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x120\n" +
+	"\x06offers\x18\x02 \x03(\v2\x18.filature.query.v1.OfferR\x06offers\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xa0\x01\n" +
+	"\x05Offer\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12\x1a\n" +
+	"\bprovider\x18\x03 \x01(\tR\bprovider\x12 \n" +
+	"\vcoefficient\x18\x04 \x01(\rR\vcoefficient\x12+\n" +
+	"\x03set\x18\x05 \x01(\v2\x19.filature.query.v1.MomentR\x03set\"\xaa\x01\n" +
+	"\x17ListOfferChangesRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12\x16\n" +
+	"\x06worker\x18\x03 \x01(\tR\x06worker\x12+\n" +
+	"\x04page\x18\x04 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xae\x01\n" +
+	"\x18ListOfferChangesResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x128\n" +
+	"\achanges\x18\x02 \x03(\v2\x1e.filature.query.v1.OfferChangeR\achanges\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xe6\x01\n" +
+	"\vOfferChange\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12 \n" +
+	"\vcoefficient\x18\x03 \x01(\rR\vcoefficient\x12\x1c\n" +
+	"\twithdrawn\x18\x04 \x01(\bR\twithdrawn\x12(\n" +
+	"\x10finish_within_ms\x18\x05 \x01(\x03R\x0efinishWithinMs\x12+\n" +
+	"\x03set\x18\x06 \x01(\v2\x19.filature.query.v1.MomentR\x03set\x12\x12\n" +
+	"\x04fact\x18\a \x01(\x03R\x04fact\"\x92\x01\n" +
 	"\x16ListMarketHoursRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x17\n" +
 	"\afrom_ms\x18\x02 \x01(\x03R\x06fromMs\x12\x13\n" +
@@ -1632,12 +4022,16 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\x13cleared_coefficient\x18\f \x01(\x03R\x12clearedCoefficient\x12(\n" +
 	"\x10per_million_nano\x18\r \x01(\x03R\x0eperMillionNano\x12\x1f\n" +
 	"\vcharge_nano\x18\x0e \x01(\x03R\n" +
-	"chargeNano\"H\n" +
+	"chargeNano\"\x8d\x01\n" +
 	"\x10ListHoldsRequest\x124\n" +
-	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\"\x80\x01\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x16\n" +
+	"\x06worker\x18\x02 \x01(\tR\x06worker\x12+\n" +
+	"\x04page\x18\x03 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa1\x01\n" +
 	"\x11ListHoldsResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x122\n" +
-	"\x05holds\x18\x02 \x03(\v2\x1c.filature.query.v1.HoldTotalR\x05holds\"\xc1\x01\n" +
+	"\x05holds\x18\x02 \x03(\v2\x1c.filature.query.v1.HoldTotalR\x05holds\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xc1\x01\n" +
 	"\tHoldTotal\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12\x14\n" +
@@ -1647,15 +4041,44 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\vamount_nano\x18\x06 \x01(\x03R\n" +
 	"amountNano\x12\x1f\n" +
 	"\vcharge_nano\x18\a \x01(\x03R\n" +
-	"chargeNano2\xf4\x04\n" +
+	"chargeNano\"\x95\x01\n" +
+	"\x14ListHoldbacksRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x1a\n" +
+	"\bprovider\x18\x02 \x01(\tR\bprovider\x12+\n" +
+	"\x04page\x18\x03 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xac\x01\n" +
+	"\x15ListHoldbacksResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x129\n" +
+	"\tholdbacks\x18\x02 \x03(\v2\x1b.filature.query.v1.HoldbackR\tholdbacks\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xf4\x01\n" +
+	"\bHoldback\x12\x14\n" +
+	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x1b\n" +
+	"\tbucket_ms\x18\x02 \x01(\x03R\bbucketMs\x12\x19\n" +
+	"\buntil_ms\x18\x03 \x01(\x03R\auntilMs\x12\x1f\n" +
+	"\vamount_nano\x18\x04 \x01(\x03R\n" +
+	"amountNano\x12#\n" +
+	"\rreleased_nano\x18\x05 \x01(\x03R\freleasedNano\x12%\n" +
+	"\x0eforfeited_nano\x18\x06 \x01(\x03R\rforfeitedNano\x12-\n" +
+	"\x04held\x18\a \x01(\v2\x19.filature.query.v1.MomentR\x04held2\x8d\f\n" +
 	"\x0eNetworkService\x12^\n" +
 	"\n" +
-	"GetNetwork\x12$.filature.query.v1.GetNetworkRequest\x1a%.filature.query.v1.GetNetworkResponse\"\x03\x90\x02\x01\x12g\n" +
-	"\rListProviders\x12'.filature.query.v1.ListProvidersRequest\x1a(.filature.query.v1.ListProvidersResponse\"\x03\x90\x02\x01\x12d\n" +
+	"GetNetwork\x12$.filature.query.v1.GetNetworkRequest\x1a%.filature.query.v1.GetNetworkResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\vGetOverview\x12%.filature.query.v1.GetOverviewRequest\x1a&.filature.query.v1.GetOverviewResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\vGetProvider\x12%.filature.query.v1.GetProviderRequest\x1a&.filature.query.v1.GetProviderResponse\"\x03\x90\x02\x01\x12g\n" +
+	"\rListProviders\x12'.filature.query.v1.ListProvidersRequest\x1a(.filature.query.v1.ListProvidersResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\vListWorkers\x12%.filature.query.v1.ListWorkersRequest\x1a&.filature.query.v1.ListWorkersResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\vListClients\x12%.filature.query.v1.ListClientsRequest\x1a&.filature.query.v1.ListClientsResponse\"\x03\x90\x02\x01\x12d\n" +
 	"\fListAccounts\x12&.filature.query.v1.ListAccountsRequest\x1a'.filature.query.v1.ListAccountsResponse\"\x03\x90\x02\x01\x12g\n" +
-	"\rListStandings\x12'.filature.query.v1.ListStandingsRequest\x1a(.filature.query.v1.ListStandingsResponse\"\x03\x90\x02\x01\x12m\n" +
+	"\rListStandings\x12'.filature.query.v1.ListStandingsRequest\x1a(.filature.query.v1.ListStandingsResponse\"\x03\x90\x02\x01\x12p\n" +
+	"\x10ListAttestations\x12*.filature.query.v1.ListAttestationsRequest\x1a+.filature.query.v1.ListAttestationsResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\n" +
+	"ListModels\x12$.filature.query.v1.ListModelsRequest\x1a%.filature.query.v1.ListModelsResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\n" +
+	"ListOffers\x12$.filature.query.v1.ListOffersRequest\x1a%.filature.query.v1.ListOffersResponse\"\x03\x90\x02\x01\x12p\n" +
+	"\x10ListOfferChanges\x12*.filature.query.v1.ListOfferChangesRequest\x1a+.filature.query.v1.ListOfferChangesResponse\"\x03\x90\x02\x01\x12m\n" +
 	"\x0fListMarketHours\x12).filature.query.v1.ListMarketHoursRequest\x1a*.filature.query.v1.ListMarketHoursResponse\"\x03\x90\x02\x01\x12[\n" +
-	"\tListHolds\x12#.filature.query.v1.ListHoldsRequest\x1a$.filature.query.v1.ListHoldsResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
+	"\tListHolds\x12#.filature.query.v1.ListHoldsRequest\x1a$.filature.query.v1.ListHoldsResponse\"\x03\x90\x02\x01\x12g\n" +
+	"\rListHoldbacks\x12'.filature.query.v1.ListHoldbacksRequest\x1a(.filature.query.v1.ListHoldbacksResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
 
 var (
 	file_filature_query_v1_network_proto_rawDescOnce sync.Once
@@ -1669,74 +4092,173 @@ func file_filature_query_v1_network_proto_rawDescGZIP() []byte {
 	return file_filature_query_v1_network_proto_rawDescData
 }
 
-var file_filature_query_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_filature_query_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_filature_query_v1_network_proto_goTypes = []any{
-	(*GetNetworkRequest)(nil),       // 0: filature.query.v1.GetNetworkRequest
-	(*GetNetworkResponse)(nil),      // 1: filature.query.v1.GetNetworkResponse
-	(*Network)(nil),                 // 2: filature.query.v1.Network
-	(*ListProvidersRequest)(nil),    // 3: filature.query.v1.ListProvidersRequest
-	(*ListProvidersResponse)(nil),   // 4: filature.query.v1.ListProvidersResponse
-	(*ProviderTotal)(nil),           // 5: filature.query.v1.ProviderTotal
-	(*ListAccountsRequest)(nil),     // 6: filature.query.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),    // 7: filature.query.v1.ListAccountsResponse
-	(*Account)(nil),                 // 8: filature.query.v1.Account
-	(*ListStandingsRequest)(nil),    // 9: filature.query.v1.ListStandingsRequest
-	(*ListStandingsResponse)(nil),   // 10: filature.query.v1.ListStandingsResponse
-	(*Standing)(nil),                // 11: filature.query.v1.Standing
-	(*ScoreInput)(nil),              // 12: filature.query.v1.ScoreInput
-	(*EvidenceCount)(nil),           // 13: filature.query.v1.EvidenceCount
-	(*ListMarketHoursRequest)(nil),  // 14: filature.query.v1.ListMarketHoursRequest
-	(*ListMarketHoursResponse)(nil), // 15: filature.query.v1.ListMarketHoursResponse
-	(*MarketHour)(nil),              // 16: filature.query.v1.MarketHour
-	(*ListHoldsRequest)(nil),        // 17: filature.query.v1.ListHoldsRequest
-	(*ListHoldsResponse)(nil),       // 18: filature.query.v1.ListHoldsResponse
-	(*HoldTotal)(nil),               // 19: filature.query.v1.HoldTotal
-	(*Reading)(nil),                 // 20: filature.query.v1.Reading
-	(*Position)(nil),                // 21: filature.query.v1.Position
-	(*Tokens)(nil),                  // 22: filature.query.v1.Tokens
-	(*Moment)(nil),                  // 23: filature.query.v1.Moment
+	(*GetNetworkRequest)(nil),        // 0: filature.query.v1.GetNetworkRequest
+	(*GetNetworkResponse)(nil),       // 1: filature.query.v1.GetNetworkResponse
+	(*Network)(nil),                  // 2: filature.query.v1.Network
+	(*GetOverviewRequest)(nil),       // 3: filature.query.v1.GetOverviewRequest
+	(*GetOverviewResponse)(nil),      // 4: filature.query.v1.GetOverviewResponse
+	(*Overview)(nil),                 // 5: filature.query.v1.Overview
+	(*Rate)(nil),                     // 6: filature.query.v1.Rate
+	(*GetProviderRequest)(nil),       // 7: filature.query.v1.GetProviderRequest
+	(*GetProviderResponse)(nil),      // 8: filature.query.v1.GetProviderResponse
+	(*ListProvidersRequest)(nil),     // 9: filature.query.v1.ListProvidersRequest
+	(*ListProvidersResponse)(nil),    // 10: filature.query.v1.ListProvidersResponse
+	(*ProviderTotal)(nil),            // 11: filature.query.v1.ProviderTotal
+	(*ListWorkersRequest)(nil),       // 12: filature.query.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),      // 13: filature.query.v1.ListWorkersResponse
+	(*Worker)(nil),                   // 14: filature.query.v1.Worker
+	(*ListClientsRequest)(nil),       // 15: filature.query.v1.ListClientsRequest
+	(*ListClientsResponse)(nil),      // 16: filature.query.v1.ListClientsResponse
+	(*Client)(nil),                   // 17: filature.query.v1.Client
+	(*ListAccountsRequest)(nil),      // 18: filature.query.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),     // 19: filature.query.v1.ListAccountsResponse
+	(*Account)(nil),                  // 20: filature.query.v1.Account
+	(*ListStandingsRequest)(nil),     // 21: filature.query.v1.ListStandingsRequest
+	(*ListStandingsResponse)(nil),    // 22: filature.query.v1.ListStandingsResponse
+	(*Standing)(nil),                 // 23: filature.query.v1.Standing
+	(*ScoreInput)(nil),               // 24: filature.query.v1.ScoreInput
+	(*EvidenceCount)(nil),            // 25: filature.query.v1.EvidenceCount
+	(*ListAttestationsRequest)(nil),  // 26: filature.query.v1.ListAttestationsRequest
+	(*ListAttestationsResponse)(nil), // 27: filature.query.v1.ListAttestationsResponse
+	(*Attestation)(nil),              // 28: filature.query.v1.Attestation
+	(*ListModelsRequest)(nil),        // 29: filature.query.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),       // 30: filature.query.v1.ListModelsResponse
+	(*Model)(nil),                    // 31: filature.query.v1.Model
+	(*RateCard)(nil),                 // 32: filature.query.v1.RateCard
+	(*ListOffersRequest)(nil),        // 33: filature.query.v1.ListOffersRequest
+	(*ListOffersResponse)(nil),       // 34: filature.query.v1.ListOffersResponse
+	(*Offer)(nil),                    // 35: filature.query.v1.Offer
+	(*ListOfferChangesRequest)(nil),  // 36: filature.query.v1.ListOfferChangesRequest
+	(*ListOfferChangesResponse)(nil), // 37: filature.query.v1.ListOfferChangesResponse
+	(*OfferChange)(nil),              // 38: filature.query.v1.OfferChange
+	(*ListMarketHoursRequest)(nil),   // 39: filature.query.v1.ListMarketHoursRequest
+	(*ListMarketHoursResponse)(nil),  // 40: filature.query.v1.ListMarketHoursResponse
+	(*MarketHour)(nil),               // 41: filature.query.v1.MarketHour
+	(*ListHoldsRequest)(nil),         // 42: filature.query.v1.ListHoldsRequest
+	(*ListHoldsResponse)(nil),        // 43: filature.query.v1.ListHoldsResponse
+	(*HoldTotal)(nil),                // 44: filature.query.v1.HoldTotal
+	(*ListHoldbacksRequest)(nil),     // 45: filature.query.v1.ListHoldbacksRequest
+	(*ListHoldbacksResponse)(nil),    // 46: filature.query.v1.ListHoldbacksResponse
+	(*Holdback)(nil),                 // 47: filature.query.v1.Holdback
+	(*Reading)(nil),                  // 48: filature.query.v1.Reading
+	(*Position)(nil),                 // 49: filature.query.v1.Position
+	(*Usage)(nil),                    // 50: filature.query.v1.Usage
+	(*KindTotal)(nil),                // 51: filature.query.v1.KindTotal
+	(*Tokens)(nil),                   // 52: filature.query.v1.Tokens
+	(*Page)(nil),                     // 53: filature.query.v1.Page
+	(*Moment)(nil),                   // 54: filature.query.v1.Moment
 }
 var file_filature_query_v1_network_proto_depIdxs = []int32{
-	20, // 0: filature.query.v1.GetNetworkRequest.reading:type_name -> filature.query.v1.Reading
-	21, // 1: filature.query.v1.GetNetworkResponse.position:type_name -> filature.query.v1.Position
+	48, // 0: filature.query.v1.GetNetworkRequest.reading:type_name -> filature.query.v1.Reading
+	49, // 1: filature.query.v1.GetNetworkResponse.position:type_name -> filature.query.v1.Position
 	2,  // 2: filature.query.v1.GetNetworkResponse.network:type_name -> filature.query.v1.Network
-	20, // 3: filature.query.v1.ListProvidersRequest.reading:type_name -> filature.query.v1.Reading
-	21, // 4: filature.query.v1.ListProvidersResponse.position:type_name -> filature.query.v1.Position
-	5,  // 5: filature.query.v1.ListProvidersResponse.providers:type_name -> filature.query.v1.ProviderTotal
-	22, // 6: filature.query.v1.ProviderTotal.tokens:type_name -> filature.query.v1.Tokens
-	20, // 7: filature.query.v1.ListAccountsRequest.reading:type_name -> filature.query.v1.Reading
-	21, // 8: filature.query.v1.ListAccountsResponse.position:type_name -> filature.query.v1.Position
-	8,  // 9: filature.query.v1.ListAccountsResponse.accounts:type_name -> filature.query.v1.Account
-	23, // 10: filature.query.v1.Account.opened:type_name -> filature.query.v1.Moment
-	20, // 11: filature.query.v1.ListStandingsRequest.reading:type_name -> filature.query.v1.Reading
-	21, // 12: filature.query.v1.ListStandingsResponse.position:type_name -> filature.query.v1.Position
-	11, // 13: filature.query.v1.ListStandingsResponse.standings:type_name -> filature.query.v1.Standing
-	12, // 14: filature.query.v1.Standing.inputs:type_name -> filature.query.v1.ScoreInput
-	13, // 15: filature.query.v1.Standing.evidence:type_name -> filature.query.v1.EvidenceCount
-	23, // 16: filature.query.v1.Standing.set:type_name -> filature.query.v1.Moment
-	20, // 17: filature.query.v1.ListMarketHoursRequest.reading:type_name -> filature.query.v1.Reading
-	21, // 18: filature.query.v1.ListMarketHoursResponse.position:type_name -> filature.query.v1.Position
-	16, // 19: filature.query.v1.ListMarketHoursResponse.hours:type_name -> filature.query.v1.MarketHour
-	20, // 20: filature.query.v1.ListHoldsRequest.reading:type_name -> filature.query.v1.Reading
-	21, // 21: filature.query.v1.ListHoldsResponse.position:type_name -> filature.query.v1.Position
-	19, // 22: filature.query.v1.ListHoldsResponse.holds:type_name -> filature.query.v1.HoldTotal
-	0,  // 23: filature.query.v1.NetworkService.GetNetwork:input_type -> filature.query.v1.GetNetworkRequest
-	3,  // 24: filature.query.v1.NetworkService.ListProviders:input_type -> filature.query.v1.ListProvidersRequest
-	6,  // 25: filature.query.v1.NetworkService.ListAccounts:input_type -> filature.query.v1.ListAccountsRequest
-	9,  // 26: filature.query.v1.NetworkService.ListStandings:input_type -> filature.query.v1.ListStandingsRequest
-	14, // 27: filature.query.v1.NetworkService.ListMarketHours:input_type -> filature.query.v1.ListMarketHoursRequest
-	17, // 28: filature.query.v1.NetworkService.ListHolds:input_type -> filature.query.v1.ListHoldsRequest
-	1,  // 29: filature.query.v1.NetworkService.GetNetwork:output_type -> filature.query.v1.GetNetworkResponse
-	4,  // 30: filature.query.v1.NetworkService.ListProviders:output_type -> filature.query.v1.ListProvidersResponse
-	7,  // 31: filature.query.v1.NetworkService.ListAccounts:output_type -> filature.query.v1.ListAccountsResponse
-	10, // 32: filature.query.v1.NetworkService.ListStandings:output_type -> filature.query.v1.ListStandingsResponse
-	15, // 33: filature.query.v1.NetworkService.ListMarketHours:output_type -> filature.query.v1.ListMarketHoursResponse
-	18, // 34: filature.query.v1.NetworkService.ListHolds:output_type -> filature.query.v1.ListHoldsResponse
-	29, // [29:35] is the sub-list for method output_type
-	23, // [23:29] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	48, // 3: filature.query.v1.GetOverviewRequest.reading:type_name -> filature.query.v1.Reading
+	49, // 4: filature.query.v1.GetOverviewResponse.position:type_name -> filature.query.v1.Position
+	5,  // 5: filature.query.v1.GetOverviewResponse.overview:type_name -> filature.query.v1.Overview
+	6,  // 6: filature.query.v1.Overview.rates:type_name -> filature.query.v1.Rate
+	50, // 7: filature.query.v1.Overview.total:type_name -> filature.query.v1.Usage
+	51, // 8: filature.query.v1.Overview.books:type_name -> filature.query.v1.KindTotal
+	52, // 9: filature.query.v1.Rate.tokens:type_name -> filature.query.v1.Tokens
+	48, // 10: filature.query.v1.GetProviderRequest.reading:type_name -> filature.query.v1.Reading
+	49, // 11: filature.query.v1.GetProviderResponse.position:type_name -> filature.query.v1.Position
+	11, // 12: filature.query.v1.GetProviderResponse.provider:type_name -> filature.query.v1.ProviderTotal
+	48, // 13: filature.query.v1.ListProvidersRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 14: filature.query.v1.ListProvidersRequest.page:type_name -> filature.query.v1.Page
+	49, // 15: filature.query.v1.ListProvidersResponse.position:type_name -> filature.query.v1.Position
+	11, // 16: filature.query.v1.ListProvidersResponse.providers:type_name -> filature.query.v1.ProviderTotal
+	52, // 17: filature.query.v1.ProviderTotal.tokens:type_name -> filature.query.v1.Tokens
+	48, // 18: filature.query.v1.ListWorkersRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 19: filature.query.v1.ListWorkersRequest.page:type_name -> filature.query.v1.Page
+	49, // 20: filature.query.v1.ListWorkersResponse.position:type_name -> filature.query.v1.Position
+	14, // 21: filature.query.v1.ListWorkersResponse.workers:type_name -> filature.query.v1.Worker
+	54, // 22: filature.query.v1.Worker.registered:type_name -> filature.query.v1.Moment
+	48, // 23: filature.query.v1.ListClientsRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 24: filature.query.v1.ListClientsRequest.page:type_name -> filature.query.v1.Page
+	49, // 25: filature.query.v1.ListClientsResponse.position:type_name -> filature.query.v1.Position
+	17, // 26: filature.query.v1.ListClientsResponse.clients:type_name -> filature.query.v1.Client
+	54, // 27: filature.query.v1.Client.registered:type_name -> filature.query.v1.Moment
+	48, // 28: filature.query.v1.ListAccountsRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 29: filature.query.v1.ListAccountsRequest.page:type_name -> filature.query.v1.Page
+	49, // 30: filature.query.v1.ListAccountsResponse.position:type_name -> filature.query.v1.Position
+	20, // 31: filature.query.v1.ListAccountsResponse.accounts:type_name -> filature.query.v1.Account
+	54, // 32: filature.query.v1.Account.opened:type_name -> filature.query.v1.Moment
+	48, // 33: filature.query.v1.ListStandingsRequest.reading:type_name -> filature.query.v1.Reading
+	49, // 34: filature.query.v1.ListStandingsResponse.position:type_name -> filature.query.v1.Position
+	23, // 35: filature.query.v1.ListStandingsResponse.standings:type_name -> filature.query.v1.Standing
+	24, // 36: filature.query.v1.Standing.inputs:type_name -> filature.query.v1.ScoreInput
+	25, // 37: filature.query.v1.Standing.evidence:type_name -> filature.query.v1.EvidenceCount
+	54, // 38: filature.query.v1.Standing.set:type_name -> filature.query.v1.Moment
+	48, // 39: filature.query.v1.ListAttestationsRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 40: filature.query.v1.ListAttestationsRequest.page:type_name -> filature.query.v1.Page
+	49, // 41: filature.query.v1.ListAttestationsResponse.position:type_name -> filature.query.v1.Position
+	28, // 42: filature.query.v1.ListAttestationsResponse.attestations:type_name -> filature.query.v1.Attestation
+	54, // 43: filature.query.v1.Attestation.said:type_name -> filature.query.v1.Moment
+	48, // 44: filature.query.v1.ListModelsRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 45: filature.query.v1.ListModelsRequest.page:type_name -> filature.query.v1.Page
+	49, // 46: filature.query.v1.ListModelsResponse.position:type_name -> filature.query.v1.Position
+	31, // 47: filature.query.v1.ListModelsResponse.models:type_name -> filature.query.v1.Model
+	54, // 48: filature.query.v1.Model.listed:type_name -> filature.query.v1.Moment
+	32, // 49: filature.query.v1.Model.rate_card:type_name -> filature.query.v1.RateCard
+	54, // 50: filature.query.v1.RateCard.set:type_name -> filature.query.v1.Moment
+	48, // 51: filature.query.v1.ListOffersRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 52: filature.query.v1.ListOffersRequest.page:type_name -> filature.query.v1.Page
+	49, // 53: filature.query.v1.ListOffersResponse.position:type_name -> filature.query.v1.Position
+	35, // 54: filature.query.v1.ListOffersResponse.offers:type_name -> filature.query.v1.Offer
+	54, // 55: filature.query.v1.Offer.set:type_name -> filature.query.v1.Moment
+	48, // 56: filature.query.v1.ListOfferChangesRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 57: filature.query.v1.ListOfferChangesRequest.page:type_name -> filature.query.v1.Page
+	49, // 58: filature.query.v1.ListOfferChangesResponse.position:type_name -> filature.query.v1.Position
+	38, // 59: filature.query.v1.ListOfferChangesResponse.changes:type_name -> filature.query.v1.OfferChange
+	54, // 60: filature.query.v1.OfferChange.set:type_name -> filature.query.v1.Moment
+	48, // 61: filature.query.v1.ListMarketHoursRequest.reading:type_name -> filature.query.v1.Reading
+	49, // 62: filature.query.v1.ListMarketHoursResponse.position:type_name -> filature.query.v1.Position
+	41, // 63: filature.query.v1.ListMarketHoursResponse.hours:type_name -> filature.query.v1.MarketHour
+	48, // 64: filature.query.v1.ListHoldsRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 65: filature.query.v1.ListHoldsRequest.page:type_name -> filature.query.v1.Page
+	49, // 66: filature.query.v1.ListHoldsResponse.position:type_name -> filature.query.v1.Position
+	44, // 67: filature.query.v1.ListHoldsResponse.holds:type_name -> filature.query.v1.HoldTotal
+	48, // 68: filature.query.v1.ListHoldbacksRequest.reading:type_name -> filature.query.v1.Reading
+	53, // 69: filature.query.v1.ListHoldbacksRequest.page:type_name -> filature.query.v1.Page
+	49, // 70: filature.query.v1.ListHoldbacksResponse.position:type_name -> filature.query.v1.Position
+	47, // 71: filature.query.v1.ListHoldbacksResponse.holdbacks:type_name -> filature.query.v1.Holdback
+	54, // 72: filature.query.v1.Holdback.held:type_name -> filature.query.v1.Moment
+	0,  // 73: filature.query.v1.NetworkService.GetNetwork:input_type -> filature.query.v1.GetNetworkRequest
+	3,  // 74: filature.query.v1.NetworkService.GetOverview:input_type -> filature.query.v1.GetOverviewRequest
+	7,  // 75: filature.query.v1.NetworkService.GetProvider:input_type -> filature.query.v1.GetProviderRequest
+	9,  // 76: filature.query.v1.NetworkService.ListProviders:input_type -> filature.query.v1.ListProvidersRequest
+	12, // 77: filature.query.v1.NetworkService.ListWorkers:input_type -> filature.query.v1.ListWorkersRequest
+	15, // 78: filature.query.v1.NetworkService.ListClients:input_type -> filature.query.v1.ListClientsRequest
+	18, // 79: filature.query.v1.NetworkService.ListAccounts:input_type -> filature.query.v1.ListAccountsRequest
+	21, // 80: filature.query.v1.NetworkService.ListStandings:input_type -> filature.query.v1.ListStandingsRequest
+	26, // 81: filature.query.v1.NetworkService.ListAttestations:input_type -> filature.query.v1.ListAttestationsRequest
+	29, // 82: filature.query.v1.NetworkService.ListModels:input_type -> filature.query.v1.ListModelsRequest
+	33, // 83: filature.query.v1.NetworkService.ListOffers:input_type -> filature.query.v1.ListOffersRequest
+	36, // 84: filature.query.v1.NetworkService.ListOfferChanges:input_type -> filature.query.v1.ListOfferChangesRequest
+	39, // 85: filature.query.v1.NetworkService.ListMarketHours:input_type -> filature.query.v1.ListMarketHoursRequest
+	42, // 86: filature.query.v1.NetworkService.ListHolds:input_type -> filature.query.v1.ListHoldsRequest
+	45, // 87: filature.query.v1.NetworkService.ListHoldbacks:input_type -> filature.query.v1.ListHoldbacksRequest
+	1,  // 88: filature.query.v1.NetworkService.GetNetwork:output_type -> filature.query.v1.GetNetworkResponse
+	4,  // 89: filature.query.v1.NetworkService.GetOverview:output_type -> filature.query.v1.GetOverviewResponse
+	8,  // 90: filature.query.v1.NetworkService.GetProvider:output_type -> filature.query.v1.GetProviderResponse
+	10, // 91: filature.query.v1.NetworkService.ListProviders:output_type -> filature.query.v1.ListProvidersResponse
+	13, // 92: filature.query.v1.NetworkService.ListWorkers:output_type -> filature.query.v1.ListWorkersResponse
+	16, // 93: filature.query.v1.NetworkService.ListClients:output_type -> filature.query.v1.ListClientsResponse
+	19, // 94: filature.query.v1.NetworkService.ListAccounts:output_type -> filature.query.v1.ListAccountsResponse
+	22, // 95: filature.query.v1.NetworkService.ListStandings:output_type -> filature.query.v1.ListStandingsResponse
+	27, // 96: filature.query.v1.NetworkService.ListAttestations:output_type -> filature.query.v1.ListAttestationsResponse
+	30, // 97: filature.query.v1.NetworkService.ListModels:output_type -> filature.query.v1.ListModelsResponse
+	34, // 98: filature.query.v1.NetworkService.ListOffers:output_type -> filature.query.v1.ListOffersResponse
+	37, // 99: filature.query.v1.NetworkService.ListOfferChanges:output_type -> filature.query.v1.ListOfferChangesResponse
+	40, // 100: filature.query.v1.NetworkService.ListMarketHours:output_type -> filature.query.v1.ListMarketHoursResponse
+	43, // 101: filature.query.v1.NetworkService.ListHolds:output_type -> filature.query.v1.ListHoldsResponse
+	46, // 102: filature.query.v1.NetworkService.ListHoldbacks:output_type -> filature.query.v1.ListHoldbacksResponse
+	88, // [88:103] is the sub-list for method output_type
+	73, // [73:88] is the sub-list for method input_type
+	73, // [73:73] is the sub-list for extension type_name
+	73, // [73:73] is the sub-list for extension extendee
+	0,  // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_filature_query_v1_network_proto_init() }
@@ -1745,13 +4267,15 @@ func file_filature_query_v1_network_proto_init() {
 		return
 	}
 	file_filature_query_v1_common_proto_init()
+	file_filature_query_v1_jobs_proto_init()
+	file_filature_query_v1_money_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filature_query_v1_network_proto_rawDesc), len(file_filature_query_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

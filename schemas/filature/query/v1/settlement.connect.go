@@ -45,6 +45,9 @@ const (
 	// SettlementServiceGetPayoutProcedure is the fully-qualified name of the SettlementService's
 	// GetPayout RPC.
 	SettlementServiceGetPayoutProcedure = "/filature.query.v1.SettlementService/GetPayout"
+	// SettlementServiceListPayoutsProcedure is the fully-qualified name of the SettlementService's
+	// ListPayouts RPC.
+	SettlementServiceListPayoutsProcedure = "/filature.query.v1.SettlementService/ListPayouts"
 	// SettlementServiceListPaymentsProcedure is the fully-qualified name of the SettlementService's
 	// ListPayments RPC.
 	SettlementServiceListPaymentsProcedure = "/filature.query.v1.SettlementService/ListPayments"
@@ -60,7 +63,9 @@ type SettlementServiceClient interface {
 	ListBatchLines(context.Context, *ListBatchLinesRequest) (*ListBatchLinesResponse, error)
 	// GetPayout returns how a payee stands with the vault.
 	GetPayout(context.Context, *GetPayoutRequest) (*GetPayoutResponse, error)
-	// ListPayments returns what was paid to a payee, in the order of the chain.
+	// ListPayouts returns what a payee got in each batch, the newest first.
+	ListPayouts(context.Context, *ListPayoutsRequest) (*ListPayoutsResponse, error)
+	// ListPayments returns what was paid to a payee on chain, the newest first.
 	ListPayments(context.Context, *ListPaymentsRequest) (*ListPaymentsResponse, error)
 }
 
@@ -103,6 +108,13 @@ func NewSettlementServiceClient(httpClient connect.HTTPClient, baseURL string, o
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listPayouts: connect.NewClient[ListPayoutsRequest, ListPayoutsResponse](
+			httpClient,
+			baseURL+SettlementServiceListPayoutsProcedure,
+			connect.WithSchema(settlementServiceMethods.ByName("ListPayouts")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		listPayments: connect.NewClient[ListPaymentsRequest, ListPaymentsResponse](
 			httpClient,
 			baseURL+SettlementServiceListPaymentsProcedure,
@@ -119,6 +131,7 @@ type settlementServiceClient struct {
 	getBatch       *connect.Client[GetBatchRequest, GetBatchResponse]
 	listBatchLines *connect.Client[ListBatchLinesRequest, ListBatchLinesResponse]
 	getPayout      *connect.Client[GetPayoutRequest, GetPayoutResponse]
+	listPayouts    *connect.Client[ListPayoutsRequest, ListPayoutsResponse]
 	listPayments   *connect.Client[ListPaymentsRequest, ListPaymentsResponse]
 }
 
@@ -158,6 +171,15 @@ func (c *settlementServiceClient) GetPayout(ctx context.Context, req *GetPayoutR
 	return nil, err
 }
 
+// ListPayouts calls filature.query.v1.SettlementService.ListPayouts.
+func (c *settlementServiceClient) ListPayouts(ctx context.Context, req *ListPayoutsRequest) (*ListPayoutsResponse, error) {
+	response, err := c.listPayouts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListPayments calls filature.query.v1.SettlementService.ListPayments.
 func (c *settlementServiceClient) ListPayments(ctx context.Context, req *ListPaymentsRequest) (*ListPaymentsResponse, error) {
 	response, err := c.listPayments.CallUnary(ctx, connect.NewRequest(req))
@@ -177,7 +199,9 @@ type SettlementServiceHandler interface {
 	ListBatchLines(context.Context, *ListBatchLinesRequest) (*ListBatchLinesResponse, error)
 	// GetPayout returns how a payee stands with the vault.
 	GetPayout(context.Context, *GetPayoutRequest) (*GetPayoutResponse, error)
-	// ListPayments returns what was paid to a payee, in the order of the chain.
+	// ListPayouts returns what a payee got in each batch, the newest first.
+	ListPayouts(context.Context, *ListPayoutsRequest) (*ListPayoutsResponse, error)
+	// ListPayments returns what was paid to a payee on chain, the newest first.
 	ListPayments(context.Context, *ListPaymentsRequest) (*ListPaymentsResponse, error)
 }
 
@@ -216,6 +240,13 @@ func NewSettlementServiceHandler(svc SettlementServiceHandler, opts ...connect.H
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	settlementServiceListPayoutsHandler := connect.NewUnaryHandlerSimple(
+		SettlementServiceListPayoutsProcedure,
+		svc.ListPayouts,
+		connect.WithSchema(settlementServiceMethods.ByName("ListPayouts")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	settlementServiceListPaymentsHandler := connect.NewUnaryHandlerSimple(
 		SettlementServiceListPaymentsProcedure,
 		svc.ListPayments,
@@ -233,6 +264,8 @@ func NewSettlementServiceHandler(svc SettlementServiceHandler, opts ...connect.H
 			settlementServiceListBatchLinesHandler.ServeHTTP(w, r)
 		case SettlementServiceGetPayoutProcedure:
 			settlementServiceGetPayoutHandler.ServeHTTP(w, r)
+		case SettlementServiceListPayoutsProcedure:
+			settlementServiceListPayoutsHandler.ServeHTTP(w, r)
 		case SettlementServiceListPaymentsProcedure:
 			settlementServiceListPaymentsHandler.ServeHTTP(w, r)
 		default:
@@ -258,6 +291,10 @@ func (UnimplementedSettlementServiceHandler) ListBatchLines(context.Context, *Li
 
 func (UnimplementedSettlementServiceHandler) GetPayout(context.Context, *GetPayoutRequest) (*GetPayoutResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.SettlementService.GetPayout is not implemented"))
+}
+
+func (UnimplementedSettlementServiceHandler) ListPayouts(context.Context, *ListPayoutsRequest) (*ListPayoutsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.SettlementService.ListPayouts is not implemented"))
 }
 
 func (UnimplementedSettlementServiceHandler) ListPayments(context.Context, *ListPaymentsRequest) (*ListPaymentsResponse, error) {

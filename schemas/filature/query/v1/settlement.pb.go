@@ -848,17 +848,232 @@ func (x *Payout) GetLastPaid() *Moment {
 	return nil
 }
 
+type ListPayoutsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Payee         string                 `protobuf:"bytes,2,opt,name=payee,proto3" json:"payee,omitempty"`
+	Page          *Page                  `protobuf:"bytes,3,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPayoutsRequest) Reset() {
+	*x = ListPayoutsRequest{}
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPayoutsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPayoutsRequest) ProtoMessage() {}
+
+func (x *ListPayoutsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPayoutsRequest.ProtoReflect.Descriptor instead.
+func (*ListPayoutsRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_settlement_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListPayoutsRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *ListPayoutsRequest) GetPayee() string {
+	if x != nil {
+		return x.Payee
+	}
+	return ""
+}
+
+func (x *ListPayoutsRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+type ListPayoutsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	Payouts       []*PayoutLine          `protobuf:"bytes,2,rep,name=payouts,proto3" json:"payouts,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPayoutsResponse) Reset() {
+	*x = ListPayoutsResponse{}
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPayoutsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPayoutsResponse) ProtoMessage() {}
+
+func (x *ListPayoutsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPayoutsResponse.ProtoReflect.Descriptor instead.
+func (*ListPayoutsResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_settlement_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListPayoutsResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListPayoutsResponse) GetPayouts() []*PayoutLine {
+	if x != nil {
+		return x.Payouts
+	}
+	return nil
+}
+
+func (x *ListPayoutsResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// PayoutLine is what one batch has for a payee.
+type PayoutLine struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// state, sealed, activated and activated_tx are the batch's.
+	State          string   `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	CumulativeNano int64    `protobuf:"varint,3,opt,name=cumulative_nano,json=cumulativeNano,proto3" json:"cumulative_nano,omitempty"`
+	DeltaNano      int64    `protobuf:"varint,4,opt,name=delta_nano,json=deltaNano,proto3" json:"delta_nano,omitempty"`
+	Sealed         *Moment  `protobuf:"bytes,5,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	Activated      *Moment  `protobuf:"bytes,6,opt,name=activated,proto3" json:"activated,omitempty"`
+	ActivatedTx    *ChainTx `protobuf:"bytes,7,opt,name=activated_tx,json=activatedTx,proto3" json:"activated_tx,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PayoutLine) Reset() {
+	*x = PayoutLine{}
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PayoutLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PayoutLine) ProtoMessage() {}
+
+func (x *PayoutLine) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PayoutLine.ProtoReflect.Descriptor instead.
+func (*PayoutLine) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_settlement_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PayoutLine) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *PayoutLine) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *PayoutLine) GetCumulativeNano() int64 {
+	if x != nil {
+		return x.CumulativeNano
+	}
+	return 0
+}
+
+func (x *PayoutLine) GetDeltaNano() int64 {
+	if x != nil {
+		return x.DeltaNano
+	}
+	return 0
+}
+
+func (x *PayoutLine) GetSealed() *Moment {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *PayoutLine) GetActivated() *Moment {
+	if x != nil {
+		return x.Activated
+	}
+	return nil
+}
+
+func (x *PayoutLine) GetActivatedTx() *ChainTx {
+	if x != nil {
+		return x.ActivatedTx
+	}
+	return nil
+}
+
 type ListPaymentsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
 	Payee         string                 `protobuf:"bytes,2,opt,name=payee,proto3" json:"payee,omitempty"`
+	Page          *Page                  `protobuf:"bytes,3,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListPaymentsRequest) Reset() {
 	*x = ListPaymentsRequest{}
-	mi := &file_filature_query_v1_settlement_proto_msgTypes[12]
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1085,7 @@ func (x *ListPaymentsRequest) String() string {
 func (*ListPaymentsRequest) ProtoMessage() {}
 
 func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_settlement_proto_msgTypes[12]
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1098,7 @@ func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsRequest.ProtoReflect.Descriptor instead.
 func (*ListPaymentsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_settlement_proto_rawDescGZIP(), []int{12}
+	return file_filature_query_v1_settlement_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListPaymentsRequest) GetReading() *Reading {
@@ -900,17 +1115,25 @@ func (x *ListPaymentsRequest) GetPayee() string {
 	return ""
 }
 
+func (x *ListPaymentsRequest) GetPage() *Page {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
 type ListPaymentsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Position      *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	Payments      []*Payment             `protobuf:"bytes,2,rep,name=payments,proto3" json:"payments,omitempty"`
+	NextCursor    string                 `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListPaymentsResponse) Reset() {
 	*x = ListPaymentsResponse{}
-	mi := &file_filature_query_v1_settlement_proto_msgTypes[13]
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1145,7 @@ func (x *ListPaymentsResponse) String() string {
 func (*ListPaymentsResponse) ProtoMessage() {}
 
 func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_settlement_proto_msgTypes[13]
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1158,7 @@ func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsResponse.ProtoReflect.Descriptor instead.
 func (*ListPaymentsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_settlement_proto_rawDescGZIP(), []int{13}
+	return file_filature_query_v1_settlement_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListPaymentsResponse) GetPosition() *Position {
@@ -952,6 +1175,13 @@ func (x *ListPaymentsResponse) GetPayments() []*Payment {
 	return nil
 }
 
+func (x *ListPaymentsResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
 type Payment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tx            *ChainTx               `protobuf:"bytes,1,opt,name=tx,proto3" json:"tx,omitempty"`
@@ -963,7 +1193,7 @@ type Payment struct {
 
 func (x *Payment) Reset() {
 	*x = Payment{}
-	mi := &file_filature_query_v1_settlement_proto_msgTypes[14]
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1205,7 @@ func (x *Payment) String() string {
 func (*Payment) ProtoMessage() {}
 
 func (x *Payment) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_settlement_proto_msgTypes[14]
+	mi := &file_filature_query_v1_settlement_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1218,7 @@ func (x *Payment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payment.ProtoReflect.Descriptor instead.
 func (*Payment) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_settlement_proto_rawDescGZIP(), []int{14}
+	return file_filature_query_v1_settlement_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Payment) GetTx() *ChainTx {
@@ -1086,23 +1316,46 @@ const file_filature_query_v1_settlement_proto_rawDesc = "" +
 	"\n" +
 	"last_batch\x18\x05 \x01(\rR\tlastBatch\x123\n" +
 	"\alast_tx\x18\x06 \x01(\v2\x1a.filature.query.v1.ChainTxR\x06lastTx\x126\n" +
-	"\tlast_paid\x18\a \x01(\v2\x19.filature.query.v1.MomentR\blastPaid\"a\n" +
+	"\tlast_paid\x18\a \x01(\v2\x19.filature.query.v1.MomentR\blastPaid\"\x8d\x01\n" +
+	"\x12ListPayoutsRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x14\n" +
+	"\x05payee\x18\x02 \x01(\tR\x05payee\x12+\n" +
+	"\x04page\x18\x03 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa8\x01\n" +
+	"\x13ListPayoutsResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x127\n" +
+	"\apayouts\x18\x02 \x03(\v2\x1d.filature.query.v1.PayoutLineR\apayouts\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\xad\x02\n" +
+	"\n" +
+	"PayoutLine\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12'\n" +
+	"\x0fcumulative_nano\x18\x03 \x01(\x03R\x0ecumulativeNano\x12\x1d\n" +
+	"\n" +
+	"delta_nano\x18\x04 \x01(\x03R\tdeltaNano\x121\n" +
+	"\x06sealed\x18\x05 \x01(\v2\x19.filature.query.v1.MomentR\x06sealed\x127\n" +
+	"\tactivated\x18\x06 \x01(\v2\x19.filature.query.v1.MomentR\tactivated\x12=\n" +
+	"\factivated_tx\x18\a \x01(\v2\x1a.filature.query.v1.ChainTxR\vactivatedTx\"\x8e\x01\n" +
 	"\x13ListPaymentsRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x14\n" +
-	"\x05payee\x18\x02 \x01(\tR\x05payee\"\x87\x01\n" +
+	"\x05payee\x18\x02 \x01(\tR\x05payee\x12+\n" +
+	"\x04page\x18\x03 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa8\x01\n" +
 	"\x14ListPaymentsResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x126\n" +
-	"\bpayments\x18\x02 \x03(\v2\x1a.filature.query.v1.PaymentR\bpayments\"\x85\x01\n" +
+	"\bpayments\x18\x02 \x03(\v2\x1a.filature.query.v1.PaymentR\bpayments\x12\x1f\n" +
+	"\vnext_cursor\x18\x03 \x01(\tR\n" +
+	"nextCursor\"\x85\x01\n" +
 	"\aPayment\x12*\n" +
 	"\x02tx\x18\x01 \x01(\v2\x1a.filature.query.v1.ChainTxR\x02tx\x12\x1f\n" +
 	"\vamount_nano\x18\x02 \x01(\x03R\n" +
 	"amountNano\x12-\n" +
-	"\x04seen\x18\x03 \x01(\v2\x19.filature.query.v1.MomentR\x04seen2\xff\x03\n" +
+	"\x04seen\x18\x03 \x01(\v2\x19.filature.query.v1.MomentR\x04seen2\xe2\x04\n" +
 	"\x11SettlementService\x12a\n" +
 	"\vListBatches\x12%.filature.query.v1.ListBatchesRequest\x1a&.filature.query.v1.ListBatchesResponse\"\x03\x90\x02\x01\x12X\n" +
 	"\bGetBatch\x12\".filature.query.v1.GetBatchRequest\x1a#.filature.query.v1.GetBatchResponse\"\x03\x90\x02\x01\x12j\n" +
 	"\x0eListBatchLines\x12(.filature.query.v1.ListBatchLinesRequest\x1a).filature.query.v1.ListBatchLinesResponse\"\x03\x90\x02\x01\x12[\n" +
-	"\tGetPayout\x12#.filature.query.v1.GetPayoutRequest\x1a$.filature.query.v1.GetPayoutResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\tGetPayout\x12#.filature.query.v1.GetPayoutRequest\x1a$.filature.query.v1.GetPayoutResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\vListPayouts\x12%.filature.query.v1.ListPayoutsRequest\x1a&.filature.query.v1.ListPayoutsResponse\"\x03\x90\x02\x01\x12d\n" +
 	"\fListPayments\x12&.filature.query.v1.ListPaymentsRequest\x1a'.filature.query.v1.ListPaymentsResponse\"\x03\x90\x02\x01B@Z>github.com/filature/filature/schemas/filature/query/v1;queryv1b\x06proto3"
 
 var (
@@ -1117,7 +1370,7 @@ func file_filature_query_v1_settlement_proto_rawDescGZIP() []byte {
 	return file_filature_query_v1_settlement_proto_rawDescData
 }
 
-var file_filature_query_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_filature_query_v1_settlement_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_filature_query_v1_settlement_proto_goTypes = []any{
 	(*ListBatchesRequest)(nil),     // 0: filature.query.v1.ListBatchesRequest
 	(*ListBatchesResponse)(nil),    // 1: filature.query.v1.ListBatchesResponse
@@ -1131,60 +1384,73 @@ var file_filature_query_v1_settlement_proto_goTypes = []any{
 	(*GetPayoutRequest)(nil),       // 9: filature.query.v1.GetPayoutRequest
 	(*GetPayoutResponse)(nil),      // 10: filature.query.v1.GetPayoutResponse
 	(*Payout)(nil),                 // 11: filature.query.v1.Payout
-	(*ListPaymentsRequest)(nil),    // 12: filature.query.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),   // 13: filature.query.v1.ListPaymentsResponse
-	(*Payment)(nil),                // 14: filature.query.v1.Payment
-	(*Reading)(nil),                // 15: filature.query.v1.Reading
-	(*Page)(nil),                   // 16: filature.query.v1.Page
-	(*Position)(nil),               // 17: filature.query.v1.Position
-	(*Moment)(nil),                 // 18: filature.query.v1.Moment
-	(*ChainTx)(nil),                // 19: filature.query.v1.ChainTx
+	(*ListPayoutsRequest)(nil),     // 12: filature.query.v1.ListPayoutsRequest
+	(*ListPayoutsResponse)(nil),    // 13: filature.query.v1.ListPayoutsResponse
+	(*PayoutLine)(nil),             // 14: filature.query.v1.PayoutLine
+	(*ListPaymentsRequest)(nil),    // 15: filature.query.v1.ListPaymentsRequest
+	(*ListPaymentsResponse)(nil),   // 16: filature.query.v1.ListPaymentsResponse
+	(*Payment)(nil),                // 17: filature.query.v1.Payment
+	(*Reading)(nil),                // 18: filature.query.v1.Reading
+	(*Page)(nil),                   // 19: filature.query.v1.Page
+	(*Position)(nil),               // 20: filature.query.v1.Position
+	(*Moment)(nil),                 // 21: filature.query.v1.Moment
+	(*ChainTx)(nil),                // 22: filature.query.v1.ChainTx
 }
 var file_filature_query_v1_settlement_proto_depIdxs = []int32{
-	15, // 0: filature.query.v1.ListBatchesRequest.reading:type_name -> filature.query.v1.Reading
-	16, // 1: filature.query.v1.ListBatchesRequest.page:type_name -> filature.query.v1.Page
-	17, // 2: filature.query.v1.ListBatchesResponse.position:type_name -> filature.query.v1.Position
+	18, // 0: filature.query.v1.ListBatchesRequest.reading:type_name -> filature.query.v1.Reading
+	19, // 1: filature.query.v1.ListBatchesRequest.page:type_name -> filature.query.v1.Page
+	20, // 2: filature.query.v1.ListBatchesResponse.position:type_name -> filature.query.v1.Position
 	2,  // 3: filature.query.v1.ListBatchesResponse.batches:type_name -> filature.query.v1.Batch
-	18, // 4: filature.query.v1.Batch.sealed:type_name -> filature.query.v1.Moment
-	18, // 5: filature.query.v1.Batch.proposed:type_name -> filature.query.v1.Moment
-	18, // 6: filature.query.v1.Batch.activated:type_name -> filature.query.v1.Moment
-	18, // 7: filature.query.v1.Batch.vetoed:type_name -> filature.query.v1.Moment
-	19, // 8: filature.query.v1.Batch.proposed_tx:type_name -> filature.query.v1.ChainTx
-	19, // 9: filature.query.v1.Batch.activated_tx:type_name -> filature.query.v1.ChainTx
-	19, // 10: filature.query.v1.Batch.vetoed_tx:type_name -> filature.query.v1.ChainTx
-	15, // 11: filature.query.v1.GetBatchRequest.reading:type_name -> filature.query.v1.Reading
-	17, // 12: filature.query.v1.GetBatchResponse.position:type_name -> filature.query.v1.Position
+	21, // 4: filature.query.v1.Batch.sealed:type_name -> filature.query.v1.Moment
+	21, // 5: filature.query.v1.Batch.proposed:type_name -> filature.query.v1.Moment
+	21, // 6: filature.query.v1.Batch.activated:type_name -> filature.query.v1.Moment
+	21, // 7: filature.query.v1.Batch.vetoed:type_name -> filature.query.v1.Moment
+	22, // 8: filature.query.v1.Batch.proposed_tx:type_name -> filature.query.v1.ChainTx
+	22, // 9: filature.query.v1.Batch.activated_tx:type_name -> filature.query.v1.ChainTx
+	22, // 10: filature.query.v1.Batch.vetoed_tx:type_name -> filature.query.v1.ChainTx
+	18, // 11: filature.query.v1.GetBatchRequest.reading:type_name -> filature.query.v1.Reading
+	20, // 12: filature.query.v1.GetBatchResponse.position:type_name -> filature.query.v1.Position
 	2,  // 13: filature.query.v1.GetBatchResponse.batch:type_name -> filature.query.v1.Batch
 	5,  // 14: filature.query.v1.GetBatchResponse.cut:type_name -> filature.query.v1.BatchCut
-	15, // 15: filature.query.v1.ListBatchLinesRequest.reading:type_name -> filature.query.v1.Reading
-	16, // 16: filature.query.v1.ListBatchLinesRequest.page:type_name -> filature.query.v1.Page
-	17, // 17: filature.query.v1.ListBatchLinesResponse.position:type_name -> filature.query.v1.Position
+	18, // 15: filature.query.v1.ListBatchLinesRequest.reading:type_name -> filature.query.v1.Reading
+	19, // 16: filature.query.v1.ListBatchLinesRequest.page:type_name -> filature.query.v1.Page
+	20, // 17: filature.query.v1.ListBatchLinesResponse.position:type_name -> filature.query.v1.Position
 	8,  // 18: filature.query.v1.ListBatchLinesResponse.lines:type_name -> filature.query.v1.BatchLine
-	15, // 19: filature.query.v1.GetPayoutRequest.reading:type_name -> filature.query.v1.Reading
-	17, // 20: filature.query.v1.GetPayoutResponse.position:type_name -> filature.query.v1.Position
+	18, // 19: filature.query.v1.GetPayoutRequest.reading:type_name -> filature.query.v1.Reading
+	20, // 20: filature.query.v1.GetPayoutResponse.position:type_name -> filature.query.v1.Position
 	11, // 21: filature.query.v1.GetPayoutResponse.payout:type_name -> filature.query.v1.Payout
-	19, // 22: filature.query.v1.Payout.last_tx:type_name -> filature.query.v1.ChainTx
-	18, // 23: filature.query.v1.Payout.last_paid:type_name -> filature.query.v1.Moment
-	15, // 24: filature.query.v1.ListPaymentsRequest.reading:type_name -> filature.query.v1.Reading
-	17, // 25: filature.query.v1.ListPaymentsResponse.position:type_name -> filature.query.v1.Position
-	14, // 26: filature.query.v1.ListPaymentsResponse.payments:type_name -> filature.query.v1.Payment
-	19, // 27: filature.query.v1.Payment.tx:type_name -> filature.query.v1.ChainTx
-	18, // 28: filature.query.v1.Payment.seen:type_name -> filature.query.v1.Moment
-	0,  // 29: filature.query.v1.SettlementService.ListBatches:input_type -> filature.query.v1.ListBatchesRequest
-	3,  // 30: filature.query.v1.SettlementService.GetBatch:input_type -> filature.query.v1.GetBatchRequest
-	6,  // 31: filature.query.v1.SettlementService.ListBatchLines:input_type -> filature.query.v1.ListBatchLinesRequest
-	9,  // 32: filature.query.v1.SettlementService.GetPayout:input_type -> filature.query.v1.GetPayoutRequest
-	12, // 33: filature.query.v1.SettlementService.ListPayments:input_type -> filature.query.v1.ListPaymentsRequest
-	1,  // 34: filature.query.v1.SettlementService.ListBatches:output_type -> filature.query.v1.ListBatchesResponse
-	4,  // 35: filature.query.v1.SettlementService.GetBatch:output_type -> filature.query.v1.GetBatchResponse
-	7,  // 36: filature.query.v1.SettlementService.ListBatchLines:output_type -> filature.query.v1.ListBatchLinesResponse
-	10, // 37: filature.query.v1.SettlementService.GetPayout:output_type -> filature.query.v1.GetPayoutResponse
-	13, // 38: filature.query.v1.SettlementService.ListPayments:output_type -> filature.query.v1.ListPaymentsResponse
-	34, // [34:39] is the sub-list for method output_type
-	29, // [29:34] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	22, // 22: filature.query.v1.Payout.last_tx:type_name -> filature.query.v1.ChainTx
+	21, // 23: filature.query.v1.Payout.last_paid:type_name -> filature.query.v1.Moment
+	18, // 24: filature.query.v1.ListPayoutsRequest.reading:type_name -> filature.query.v1.Reading
+	19, // 25: filature.query.v1.ListPayoutsRequest.page:type_name -> filature.query.v1.Page
+	20, // 26: filature.query.v1.ListPayoutsResponse.position:type_name -> filature.query.v1.Position
+	14, // 27: filature.query.v1.ListPayoutsResponse.payouts:type_name -> filature.query.v1.PayoutLine
+	21, // 28: filature.query.v1.PayoutLine.sealed:type_name -> filature.query.v1.Moment
+	21, // 29: filature.query.v1.PayoutLine.activated:type_name -> filature.query.v1.Moment
+	22, // 30: filature.query.v1.PayoutLine.activated_tx:type_name -> filature.query.v1.ChainTx
+	18, // 31: filature.query.v1.ListPaymentsRequest.reading:type_name -> filature.query.v1.Reading
+	19, // 32: filature.query.v1.ListPaymentsRequest.page:type_name -> filature.query.v1.Page
+	20, // 33: filature.query.v1.ListPaymentsResponse.position:type_name -> filature.query.v1.Position
+	17, // 34: filature.query.v1.ListPaymentsResponse.payments:type_name -> filature.query.v1.Payment
+	22, // 35: filature.query.v1.Payment.tx:type_name -> filature.query.v1.ChainTx
+	21, // 36: filature.query.v1.Payment.seen:type_name -> filature.query.v1.Moment
+	0,  // 37: filature.query.v1.SettlementService.ListBatches:input_type -> filature.query.v1.ListBatchesRequest
+	3,  // 38: filature.query.v1.SettlementService.GetBatch:input_type -> filature.query.v1.GetBatchRequest
+	6,  // 39: filature.query.v1.SettlementService.ListBatchLines:input_type -> filature.query.v1.ListBatchLinesRequest
+	9,  // 40: filature.query.v1.SettlementService.GetPayout:input_type -> filature.query.v1.GetPayoutRequest
+	12, // 41: filature.query.v1.SettlementService.ListPayouts:input_type -> filature.query.v1.ListPayoutsRequest
+	15, // 42: filature.query.v1.SettlementService.ListPayments:input_type -> filature.query.v1.ListPaymentsRequest
+	1,  // 43: filature.query.v1.SettlementService.ListBatches:output_type -> filature.query.v1.ListBatchesResponse
+	4,  // 44: filature.query.v1.SettlementService.GetBatch:output_type -> filature.query.v1.GetBatchResponse
+	7,  // 45: filature.query.v1.SettlementService.ListBatchLines:output_type -> filature.query.v1.ListBatchLinesResponse
+	10, // 46: filature.query.v1.SettlementService.GetPayout:output_type -> filature.query.v1.GetPayoutResponse
+	13, // 47: filature.query.v1.SettlementService.ListPayouts:output_type -> filature.query.v1.ListPayoutsResponse
+	16, // 48: filature.query.v1.SettlementService.ListPayments:output_type -> filature.query.v1.ListPaymentsResponse
+	43, // [43:49] is the sub-list for method output_type
+	37, // [37:43] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_filature_query_v1_settlement_proto_init() }
@@ -1199,7 +1465,7 @@ func file_filature_query_v1_settlement_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filature_query_v1_settlement_proto_rawDesc), len(file_filature_query_v1_settlement_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

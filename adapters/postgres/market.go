@@ -1,0 +1,106 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/projections"
+)
+
+// Cleared sums in the store: what workers did in an hour is not for anybody else to see one by one.
+func (q reader) Cleared(ctx context.Context, which projections.MarketFilter) ([]projections.Cleared, error) {
+	of, args := "", []any{which.FromMs, which.ToMs, projections.MaxRows + 1}
+	if which.Model != (domain.ModelID{}) {
+		of, args = "model = $4 AND ", append(args, blob(which.Model))
+	}
+	return scanAll(ctx, q, "work", func(c *projections.Cleared) []any {
+		return []any{&c.HourMs, id[domain.ModelID]{&c.Model}, &c.Busy, &c.Cleared, &c.Tokens, &c.BaseUnits, &c.Adjusted, &c.Charge}
+	}, `SELECT hour_ms, model, count(*) FILTER (WHERE cleared > 0), sum(cleared)::bigint,
+		sum(tokens)::bigint, sum(base_units)::bigint, sum(adjusted_tokens)::bigint, sum(charge_nano)::bigint FROM filature.work
+		WHERE `+of+`hour_ms >= $1 AND hour_ms < $2 GROUP BY hour_ms, model ORDER BY hour_ms, model LIMIT $3`, args...)
+}
+
+// OffersUntil finds the last word before with one search for each worker and model.
+func (q reader) OffersUntil(ctx context.Context, which projections.MarketFilter) ([]projections.OfferChange, error) {
+	of, args := "", []any{which.FromMs, which.ToMs}
+	if which.Model != (domain.ModelID{}) {
+		of, args = "model = $3 AND ", append(args, blob(which.Model))
+	}
+	since, err := many(ctx, q, projections.OfferHistory, "WHERE "+of+"at_ms >= $1 AND at_ms < $2 ORDER BY ledger_offset, fact", args...)
+	if err != nil {
+		return nil, err
+	}
+	names := columnsOf("h", projections.OfferHistory.Table())
+	before, err := all(ctx, q, projections.OfferHistory, `SELECT `+strings.Join(names, ", ")+` FROM filature.offers AS o JOIN filature.offer_history AS h
+		ON h.model = o.model AND h.worker = o.worker AND h.ledger_offset = (SELECT l.ledger_offset FROM filature.offer_history AS l
+			WHERE l.model = o.model AND l.worker = o.worker AND l.at_ms < $1 ORDER BY l.ledger_offset DESC LIMIT 1)
+		AND h.fact = (SELECT max(f.fact) FROM filature.offer_history AS f
+			WHERE f.model = o.model AND f.worker = o.worker AND f.ledger_offset = h.ledger_offset)
+		WHERE `+strings.ReplaceAll(of, "model", "o.model")+`$1 < $2 ORDER BY h.ledger_offset, h.fact`, args...)
+	return append(before, since...), err
+}
+
+func (q reader) RetiredWorkers(ctx context.Context) (map[domain.WorkerID]int64, error) {
+	gone, err := many(ctx, q, projections.Workers, "WHERE retired_at_ms <> 0")
+	if err != nil {
+		return nil, err
+	}
+	retired := make(map[domain.WorkerID]int64, len(gone))
+	for _, worker := range gone {
+		retired[worker.Worker] = worker.RetiredAtMs
+	}
+	return retired, nil
+}
+
+func (q reader) ModelTotals(ctx context.Context, after domain.ModelID, limit int) ([]projections.ModelTotal, error) {
+	const offers = `(SELECT coalesce(%s, 0) FROM filature.offers AS o JOIN filature.workers AS w ON w.worker = o.worker
+		WHERE o.model = t.model AND o.withdrawn = 0 AND w.retired_at_ms = 0)`
+	models, err := widened(ctx, q, projections.Models, func(m *projections.ModelTotal) *projections.ListedModel { return &m.ListedModel },
+		func(m *projections.ModelTotal) []projections.Column {
+			return []projections.Column{{Name: "offers", Field: &m.Offers}, {Name: "lowest", Field: &m.Lowest}, {Name: "highest", Field: &m.Highest}}
+		}, limit, []string{
+			fmt.Sprintf(offers, "count(*)"), fmt.Sprintf(offers, "min(o.coefficient)"), fmt.Sprintf(offers, "max(o.coefficient)"),
+		}, "WHERE model > $1 ORDER BY model", blob(after))
+	if err != nil {
+		return nil, err
+	}
+	for i := range models {
+		card, err := one(ctx, q, projections.RateCards, "WHERE model IN ($1, ''::bytea) ORDER BY model DESC, set_offset DESC LIMIT 1", blob(models[i].Model))
+		if err != nil && !errors.Is(err, projections.ErrNotFound) {
+			return nil, err
+		}
+		models[i].Card = card
+	}
+	return models, nil
+}
+
+func (q reader) OffersLike(ctx context.Context, which, after projections.OfferKey, limit int) ([]projections.OfferTotal, error) {
+	where, args := "withdrawn = 0 AND (worker, model) > ($1, $2)", []any{blob(after.Worker), blob(after.Model)}
+	if which.Model != (domain.ModelID{}) {
+		args = append(args, blob(which.Model))
+		where += fmt.Sprintf(" AND model = $%d", len(args))
+	}
+	if which.Worker != (domain.WorkerID{}) {
+		args = append(args, blob(which.Worker))
+		where += fmt.Sprintf(" AND worker = $%d", len(args))
+	}
+	return widened(ctx, q, projections.Offers, func(o *projections.OfferTotal) *projections.Offer { return &o.Offer },
+		func(o *projections.OfferTotal) []projections.Column {
+			return []projections.Column{{Name: "provider", Field: (*[32]byte)(&o.Provider)}}
+		}, limit,
+		[]string{"coalesce((SELECT provider FROM filature.workers AS w WHERE w.worker = t.worker), ''::bytea)"}, "WHERE "+where+" ORDER BY worker, model", args...)
+}
+
+func (q reader) OfferChangesLike(
+	ctx context.Context, model domain.ModelID, worker domain.WorkerID, below projections.OfferChangeKey, limit int,
+) ([]projections.OfferChange, error) {
+	where, args := "model = $1 AND (ledger_offset, fact) < ($2, $3)", []any{blob(model), lowerThan(int64(below.Offset)), below.Fact}
+	if worker != (domain.WorkerID{}) {
+		args = append(args, blob(worker))
+		where += fmt.Sprintf(" AND worker = $%d", len(args))
+	}
+	return page(ctx, q, projections.OfferHistory, limit, "WHERE "+where+" ORDER BY ledger_offset DESC, fact DESC", args...)
+}
