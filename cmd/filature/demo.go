@@ -31,8 +31,13 @@ type demoCmd struct {
 	Production bool   `help:"Keep the logs in Kafka and the tables in PostgreSQL, which --config or the environment names; the database must be empty."`
 	Config     string `type:"existingfile" help:"With --production: config file. Without it the environment: FILATURE_KAFKA_BROKERS, FILATURE_POSTGRES_URL."`
 
+	Serve  bool   `help:"Afterwards stay up: more jobs come, and the dashboard shows them."`
+	Listen string `default:"127.0.0.1:8420" help:"With --serve: address of the dashboard and the API."`
+
 	topics string // what the names of the topics begin with, in production mode
 	JSON   bool   `help:"Print the result as JSON."`
+
+	world *world // as play has left it, for --serve
 }
 
 const (
@@ -52,7 +57,18 @@ const (
 )
 
 // Run runs the demo.
-func (c *demoCmd) Run(ctx context.Context, out *console) (err error) {
+func (c *demoCmd) Run(ctx context.Context, out *console) error {
+	if c.Serve && (c.Payees != 0 || c.Production) {
+		return usage("--serve: goes with neither --payees nor --production")
+	}
+	if err := c.perform(ctx, out); err != nil || !c.Serve {
+		return err
+	}
+	return c.stay(ctx, out)
+}
+
+// perform runs the demo to its end.
+func (c *demoCmd) perform(ctx context.Context, out *console) (err error) {
 	limit := demoLimit
 	if c.Payees != 0 {
 		limit = payeesLimit
@@ -222,6 +238,7 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 	if err != nil {
 		return nil, err
 	}
+	c.world = w
 	w.suspicious = c.Trace == ""
 	if err := w.found(ctx); err != nil {
 		return nil, fmt.Errorf("found the network: %w", err)

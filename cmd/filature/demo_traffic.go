@@ -100,13 +100,24 @@ type traffic struct {
 	world *world
 	lots  *rand.Rand
 	free  bool // jobs may go wrong; otherwise each completes, as a trace wants it
+	pace  pace
 
 	claims  int
 	refused map[string]int64 // at the gateway, by reason
 }
 
+// pace is how fast jobs come.
+type pace struct {
+	wave     int           // jobs that move together
+	mischief int           // waves between two rounds of mischief
+	rest     time.Duration // between two turns
+}
+
+// asFastAsItCan is the pace of a demo that ends.
+var asFastAsItCan = pace{wave: waveJobs, mischief: mischiefEvery}
+
 func newTraffic(w *world, lots *rand.Rand, free bool) *traffic {
-	return &traffic{world: w, lots: lots, free: free, refused: map[string]int64{}}
+	return &traffic{world: w, lots: lots, free: free, pace: asFastAsItCan, refused: map[string]int64{}}
 }
 
 func (t *traffic) refusals() []projections.ReasonTotal {
@@ -142,11 +153,11 @@ var hurried = [][]func(*traffic, *runningJob) []statement{
 // run streams jobs until the last has ended. progress is told how many have begun.
 func (t *traffic) run(ctx context.Context, plan []jobPlan, progress func(jobs int)) error {
 	var waves [][]*runningJob
-	turns := (len(plan)+waveJobs-1)/waveJobs + len(stages) - 1
+	turns := (len(plan)+t.pace.wave-1)/t.pace.wave + len(stages) - 1
 	for turn := range turns {
-		if begun := turn * waveJobs; begun < len(plan) {
+		if begun := turn * t.pace.wave; begun < len(plan) {
 			var wave []*runningJob
-			for _, p := range plan[begun:min(begun+waveJobs, len(plan))] {
+			for _, p := range plan[begun:min(begun+t.pace.wave, len(plan))] {
 				wave = append(wave, t.draw(p))
 			}
 			waves = append(waves, wave)
@@ -159,7 +170,7 @@ func (t *traffic) run(ctx context.Context, plan []jobPlan, progress func(jobs in
 				}
 			}
 		}
-		if turn%mischiefEvery == 0 {
+		if turn%t.pace.mischief == 0 {
 			statements = append(statements, t.overspending()...)
 			if err := t.forge(ctx); err != nil {
 				return err
@@ -173,7 +184,10 @@ func (t *traffic) run(ctx context.Context, plan []jobPlan, progress func(jobs in
 				return err
 			}
 		}
-		progress(min((turn+1)*waveJobs, len(plan)))
+		progress(min((turn+1)*t.pace.wave, len(plan)))
+		if err := pause(ctx, t.pace.rest); err != nil {
+			return err
+		}
 	}
 	return nil
 }

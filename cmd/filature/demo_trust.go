@@ -130,6 +130,11 @@ func (w *world) unprovenLeaves(ctx context.Context) error {
 	}}})
 }
 
+// dismissUnproven leaves out the worker that has left.
+func (w *world) dismissUnproven() {
+	w.workers = slices.DeleteFunc(w.workers, func(d *demoWorker) bool { return w.suspicious && d.name == unprovenWorker })
+}
+
 // takeTurns does what happens before a part.
 func (w *world) takeTurns(ctx context.Context, part int, out *console) error {
 	for w.suspicious && len(w.ahead) > 0 && w.ahead[0].before <= part {

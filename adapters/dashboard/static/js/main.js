@@ -10,9 +10,18 @@
 // A new one is one file and one line here, and its first part of the path in dashboard.go.
 import { start } from './shell.js';
 import overview from './pages/overview.js';
-import job from './pages/job.js';
 import jobs from './pages/jobs.js';
+import job from './pages/job.js';
+import market from './pages/market.js';
+import model from './pages/model.js';
+import providers from './pages/providers.js';
+import provider from './pages/provider.js';
+import worker from './pages/worker.js';
+import clients from './pages/clients.js';
+import client from './pages/client.js';
 import batches from './pages/batches.js';
 import batch from './pages/batch.js';
+import audit from './pages/audit.js';
+import find from './pages/find.js';
 
-start([overview, jobs, job, batches, batch]);
+start([overview, jobs, job, market, model, providers, provider, worker, clients, client, batches, batch, audit, find]);

@@ -84,7 +84,7 @@ export const dash = () => h('span', { class: 'soft' }, '–');
 // tones say how a word is meant.
 const tones = {
   paid: 'good', completed: 'good', activated: 'good', pass: 'good', attested: 'good', active: 'good', released: 'good',
-  held: 'open', pending: 'open', open: 'open', sealed: 'open', proposed: 'open', submitted: 'open', assigned: 'open', running: 'open', incomplete: 'open', busy: 'open',
+  held: 'open', pending: 'open', open: 'open', sealed: 'open', proposed: 'open', submitted: 'open', assigned: 'open', started: 'open', incomplete: 'open', busy: 'open',
   rejected: 'bad', failed: 'bad', vetoed: 'bad', fail: 'bad', suspended: 'bad', refused: 'bad', expired: 'bad', revoked: 'bad',
 };
 
@@ -130,10 +130,10 @@ export function trouble(problem, again) {
     h('p', {}, h('button', { type: 'button', onclick: again }, 'Try again'), ' ', h('a', { href: '/' }, 'Overview')));
 }
 
-// share is a row of parts of one whole, as a bar and its words: [{name, nano, tone}].
+// share is a row of parts of one whole, as a bar: [{name, nano, hue}]; what has a hue carries it beside its name, too.
 export function share(parts, { label } = {}) {
   const all = parts.reduce((sum, p) => sum + big(p.nano), 0n);
   // Widths are drawn, not read: a millionth of the whole is fine enough for them.
   const width = (nano) => (all > 0n ? Number((big(nano) * 1_000_000n) / all) / 10_000 : 0);
-  return h('div', { class: 'share' }, h('div', { class: 'bar-of', role: 'img', 'aria-label': label }, parts.map((p) => h('span', { key: p.name, class: p.tone, style: { '--width': `${width(p.nano)}%` } }))));
+  return h('div', { class: 'share' }, h('div', { class: 'bar-of', role: 'img', 'aria-label': label }, parts.filter((p) => big(p.nano) > 0n).map((p) => h('span', { key: p.name, class: `hue-${p.hue}`, style: { '--width': `${width(p.nano)}%` } }))));
 }

@@ -10,7 +10,7 @@ const height = 200;
 // value that is null is a gap. The label is its text for who can't see it.
 export function plot(spec) {
   return h('figure', { class: 'plot' },
-    h('figcaption', {}, spec.series.map((s) => h('span', { key: s.name, class: `key ${s.tone ?? 'accent'}` }, s.name)), spec.unit && h('span', { class: 'soft' }, spec.unit)),
+    h('figcaption', {}, spec.series.filter((s) => s.name).map((s) => h('span', { key: s.name, class: `key ${s.tone ?? 'accent'}` }, s.name)), spec.unit && h('span', { class: 'soft' }, spec.unit)),
     h('div', { class: 'canvas', role: 'img', 'aria-label': spec.label, widget: { make: drawn, spec } }));
 }
 
@@ -42,7 +42,8 @@ function drawn(element) {
   };
 }
 
-const columns = (spec) => [spec.times.map((ms) => ms / 1000), ...spec.series.map((s) => s.values)];
+// A bar of nothing is no bar.
+const columns = (spec) => [spec.times.map((ms) => ms / 1000), ...spec.series.map((s) => (s.bars ? s.values.map((v) => v || null) : s.values))];
 
 function options(spec, width, element) {
   const style = getComputedStyle(element);
@@ -63,9 +64,10 @@ function options(spec, width, element) {
     ],
     series: [{}, ...spec.series.map((s) => ({
       label: s.name, stroke: colour(s.tone ?? 'accent'), width: 1.5, dash: s.dash, spanGaps: false,
-      fill: s.fill ? colour(`${s.tone ?? 'accent'}-wash`) : undefined,
-      paths: s.bars ? uPlot.paths.bars({ size: [0.7, 48], radius: 0.1 }) : uPlot.paths.linear(),
-      points: { show: spec.times.length < 3 && !s.bars },
+      fill: s.bars ? colour(s.tone ?? 'accent') : s.fill ? colour(`${s.tone ?? 'accent'}-wash`) : undefined,
+      paths: s.bars ? uPlot.paths.bars({ size: [0.7, 40], radius: 0.08 }) : uPlot.paths.linear(),
+      // Few points make no line: each is shown.
+      points: { show: !s.bars && s.values.filter((v) => v !== null).length <= 24, size: 5, fill: colour(s.tone ?? 'accent') },
     }))],
     plugins: [tip(spec, format)],
   };
@@ -100,7 +102,7 @@ function tip(spec, format) {
         box.classList.toggle('shown', idx !== null && idx !== undefined && left >= 0);
         if (idx === null || idx === undefined || left < 0) return;
         const at = new Date(u.data[0][idx] * 1000).toISOString().replace('T', ' ').slice(0, 16);
-        box.textContent = [`${at} UTC`, ...spec.series.map((s, i) => `${s.name} ${(s.exact?.[idx]) ?? (u.data[i + 1][idx] === null ? '–' : format(u.data[i + 1][idx]))}`)].join('\n');
+        box.textContent = [`${at} UTC`, ...spec.series.map((s, i) => !s.name ? '' : `${s.name} ${(s.exact?.[idx]) ?? (u.data[i + 1][idx] === null ? (s.bars ? '0' : '–') : format(u.data[i + 1][idx]))}`)].filter(Boolean).join('\n');
         const x = u.valToPos(u.data[0][idx], 'x');
         box.style.setProperty('--x', `${Math.min(x, u.over.clientWidth - box.offsetWidth - 8)}px`);
       },

@@ -34,6 +34,8 @@ export function start(pages) {
   window.addEventListener('popstate', () => open({ focus: false }));
   document.addEventListener('click', follow);
   document.addEventListener('keydown', shortcuts);
+  document.addEventListener('redraw', render);
+  document.addEventListener('look', look);
   document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
   render();
   open({ focus: false });

@@ -39,8 +39,9 @@ export default {
     return [
       heading({ title: network.name, about: ['Network ', h('code', {}, network.id.slice(0, 16)), '… with ', number(network.shards), ' shards', network.vault && [', vault ', h('code', {}, friendly(network.vault, { bounceable: true }))]] }),
       part(data.overview, atAGlance),
-      section('Vault against liabilities', { note: 'by the books' }, part(data.trial, balance)),
-      section('Work by hour', { note: `UTC, the last ${hoursShown} hours` }, part(data.usage, (answer) => byHour(answer.usage ?? [], data.end))),
+      h('div', { class: 'two' },
+        section('Vault against liabilities', { note: 'by the books' }, part(data.trial, balance)),
+        section('Work by hour', { note: `UTC, up to ${hoursShown} hours` }, part(data.usage, (answer) => byHour(answer.usage ?? [], data.end)))),
       h('div', { class: 'two' },
         section('Batches', { more: ['/batches', 'All batches'] }, part(data.batches, latest)),
         section('Not accepted', { note: 'claims that the ledger answered with a reason' }, part(data.rejections, rejections))),
@@ -70,8 +71,8 @@ function atAGlance({ overview: o }) {
   ];
 }
 
-const tones = {
-  'client/available': '', 'client/reserved': 'second', 'provider/earned': 'open', 'provider/held': 'bad', 'provider/payable': 'good', 'provider/committed': 'good',
+const hues = {
+  'client/available': 1, 'client/reserved': 2, 'provider/earned': 3, 'provider/held': 4, 'provider/payable': 3, 'provider/committed': 3,
 };
 
 // balance sets what the vault holds beside whose it is. Both come to the same, or somebody made a mistake.
@@ -81,11 +82,11 @@ function balance({ totals = [] }) {
   const sum = owed.reduce((all, t) => all + big(t.amountNano), 0n);
   const rest = vault - sum;
   return [
-    share(owed.map((t) => ({ name: t.kind, nano: t.amountNano, tone: tones[t.kind] ?? 'second' })), { label: `Of ${coins(vault)} in the vault, ${owed.map((t) => `${words(t.kind)} has ${coins(t.amountNano)}`).join(', ')}` }),
+    share(owed.map((t) => ({ name: t.kind, nano: t.amountNano, hue: hues[t.kind] ?? 5 })), { label: `Of ${coins(vault)} in the vault, ${owed.map((t) => `${words(t.kind)} has ${coins(t.amountNano)}`).join(', ')}` }),
     table({
       label: 'Vault against liabilities', columns: [{ name: 'Account', grow: true }, { name: 'Owners', right: true, wide: true }, { name: 'Amount', unit: coin, right: true }],
       rows: [
-        ...owed.map((t) => ({ key: t.kind, cells: [h('span', { class: `dot ${tones[t.kind] ?? 'second'}` }, t.kind), number(t.accounts), money(t.amountNano, { unit: false })] })),
+        ...owed.map((t) => ({ key: t.kind, cells: [h('span', { class: `dot hue-${hues[t.kind] ?? 5}` }, t.kind), number(t.accounts), money(t.amountNano, { unit: false })] })),
         { key: 'sum', cells: [h('strong', {}, 'Liabilities'), '', money(sum, { unit: false })] },
         { key: 'vault', cells: [h('strong', {}, 'vault/cash'), '', money(vault, { unit: false })] },
         { key: 'rest', cells: [h('strong', {}, 'Difference'), pill(rest === 0n ? 'sums to zero' : 'does not sum to zero', rest === 0n ? 'good' : 'bad'), money(rest, { unit: false })] },
@@ -101,7 +102,7 @@ function byHour(usage, end) {
   const times = Array.from({ length: shown }, (_, i) => last - (shown - 1 - i) * hourMs);
   const at = new Map(usage.map((u) => [count(u.startMs), u]));
   const line = (name, of, tone) => ({ name, tone, bars: true, fill: true, values: times.map((t) => (at.has(t) ? of(at.get(t)) : 0)), exact: times.map((t) => (at.has(t) ? number(of(at.get(t))) : '0')) });
-  return h('div', { class: 'two' },
+  return h('div', { class: 'stack' },
     plot({ label: `Jobs completed by hour until ${time(end).slice(0, 13)}`, times, series: [line('Jobs completed', (u) => count(u.jobsCompleted))] }),
     plot({ label: `Tokens by hour until ${time(end).slice(0, 13)}`, times, series: [line('Tokens, prompt and completion', (u) => allTokens(u), 'second')] }));
 }

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"github.com/filature/filature/projections/projectionstest"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
+)
+
+// TestADemoThatStaysUpHasSomethingToClaimAndPaysIt is the newcomer's way: start it, open the address that it names, take a
+// provider, and claim.
+func TestADemoThatStaysUpHasSomethingToClaimAndPaysIt(t *testing.T) {
+	demo, url := stayingDemo(t)
+	ctx := projectionstest.Context(t)
+	claims := queryv1.NewClaimServiceClient(http.DefaultClient, url, connect.WithProtoJSON())
+	providers, err := queryv1.NewNetworkServiceClient(http.DefaultClient, url).ListProviders(ctx, &queryv1.ListProvidersRequest{})
+	if err != nil || len(providers.Providers) != len(demoProviders) {
+		t.Fatalf("%d providers: %v", len(providers.GetProviders()), err)
+	}
+	payee := providers.Providers[0].Provider
+	look := func() *queryv1.Claim {
+		if err := pause(ctx, localPoll); err != nil { // a key may ask only so often
+			t.Fatal(err)
+		}
+		found, err := claims.GetClaim(ctx, &queryv1.GetClaimRequest{Payee: payee})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.Claim
+	}
+	var due *queryv1.Claim
+	demo.until(t, func() bool {
+		due = look()
+		return due.ClaimableNano > 0
+	})
+	if !due.Sends {
+		t.Fatal("the server does not send the claim, though the chain is its own")
+	}
+	if _, err := claims.Claim(ctx, &queryv1.ClaimRequest{Payee: payee}); err != nil {
+		t.Fatal(err)
+	}
+	demo.until(t, func() bool { return look().PaidNano >= due.CumulativeNano })
+	demo.end(t)
+}
+
+// stayingDemo starts a small demo that stays up, and waits until it names its address.
+func stayingDemo(t *testing.T) (*served, string) {
+	t.Helper()
+	demo := launch(t, "demo", "--serve", "--listen", "127.0.0.1:0", "--jobs", "400", "--data", t.TempDir()+"/data")
+	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/`)
+	url := ""
+	demo.until(t, func() bool {
+		url = address.FindString(demo.log.String())
+		return url != ""
+	})
+	return demo, strings.TrimSuffix(url, "/")
+}
