@@ -43,8 +43,8 @@ test: ## all tests with the race detector (PKG=./domain/... for some)
 bench: ## all benchmarks with allocations (PKG=, BENCH=, BENCHTIME=)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -timeout 60m $(PKG)
 
-# Each parser of what strangers send, for FUZZTIME each.
-FUZZ ?= ./adapters/attestation/...
+# Each parser of what strangers send, and the API's edge, for FUZZTIME each.
+FUZZ ?= ./adapters/attestation/... ./internal/rig
 FUZZTIME ?= 60s
 
 .PHONY: fuzz
@@ -54,12 +54,15 @@ fuzz: ## the same with Go's own fuzzing, on demand (FUZZ=./pkg/..., FUZZTIME=60s
 # All parsers of evidence share the time, so a minute is a minute: a minute each would be most of what CI may take. Every
 # run has mutants of its own; the seed of one that failed is in what it says.
 MUTATE ?= 60s
+ASK ?= 10s
 SEED ?= $(shell date +%s)
 
 .PHONY: mutations
-mutations: ## spoil what parsers of evidence read, and see them stand (MUTATE=10m SEED=1)
+mutations: ## spoil what parsers of evidence and the API read, and see them stand (MUTATE=10m ASK=1m SEED=1)
 	@echo '== mutants for $(MUTATE), seed $(SEED)'
 	go test -count=1 -run '^TestEveryParserStandsWhateverItReads$$' ./adapters/attestation -args -mutate.for=$(MUTATE) -mutate.seed=$(SEED)
+	@echo '== spoiled questions for $(ASK), seed $(SEED)'
+	go test -count=1 -run '^TestTheEdgeStandsWhateverIsAsked$$' ./internal/rig -args -edge.for=$(ASK) -edge.seed=$(SEED)
 
 .PHONY: attest-mutants
 attest-mutants: ## switch off each check of an attestation, and see a test fail

@@ -9,22 +9,6 @@ import (
 
 var errNotYours = errors.New("this key may not ask for this")
 
-// mayExplain lets those ask why who see everything. Others ask queryapi's Explain, which knows what is theirs.
-func (cfg Config) mayExplain(r *http.Request) (status int, err error) {
-	if cfg.Sees == nil {
-		return 0, nil
-	}
-	_, everything, err := cfg.Sees(r.Header)
-	switch {
-	case err != nil:
-		return http.StatusUnauthorized, err
-	case !everything:
-		return http.StatusForbidden, errNotYours
-	default:
-		return 0, nil
-	}
-}
-
 // mayFollow keeps a client to its own completions: what it asks for of others is not there.
 func (cfg Config) mayFollow(r *http.Request, asked *filter) (status int, err error) {
 	if cfg.Sees == nil {

@@ -579,16 +579,15 @@ func TestAServerThatStopsEndsItsStreamsAtOnce(t *testing.T) {
 
 // Each role has the paths that it can answer.
 func TestAPathIsThereIfSomethingIsBehindIt(t *testing.T) {
-	explain := func(context.Context, string, string) (any, error) { return "", nil }
 	for _, c := range []struct {
 		name  string
 		cfg   httpapi.Config
 		paths map[string]int
 	}{
-		{"nothing", httpapi.Config{}, map[string]int{"/v1/network": 404, "/v1/why/job/07": 404, "/v1/completions?x=": 404, "/readyz": 200, "/healthz": 200}},
-		{"a gateway", httpapi.Config{Gateway: &gateway{}}, map[string]int{"/v1/network": 200, "/v1/why/job/07": 404, "/v1/completions?x=": 404}},
-		{"the tables", httpapi.Config{Explain: explain}, map[string]int{"/v1/network": 404, "/v1/why/job/07": 200, "/v1/completions?x=": 404}},
-		{"the ledger", httpapi.Config{Completions: jobsOf(t, 1)}, map[string]int{"/v1/network": 404, "/v1/why/job/07": 404, "/v1/completions?x=": 400}},
+		{"nothing", httpapi.Config{}, map[string]int{"/v1/network": 404, "/v1/completions?x=": 404, "/readyz": 200, "/healthz": 200}},
+		{"a gateway", httpapi.Config{Gateway: &gateway{}}, map[string]int{"/v1/network": 200, "/v1/completions?x=": 404}},
+		{"the books", httpapi.Config{OpenAPI: []byte("{}")}, map[string]int{"/v1/network": 404, "/openapi.json": 200, "/v1/completions?x=": 404}},
+		{"the ledger", httpapi.Config{Completions: jobsOf(t, 1)}, map[string]int{"/v1/network": 404, "/v1/completions?x=": 400}},
 	} {
 		for path, want := range c.paths {
 			if w := ask(httpapi.NewHandler(c.cfg), http.MethodGet, path, nil); w.Code != want {

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -56,10 +57,15 @@ type Gateway interface {
 // Config says what a server answers from. What is nil has no path.
 type Config struct {
 	Gateway Gateway
-	// Explain answers why a job, report or provider stands as it does; see the why subcommand.
-	Explain func(ctx context.Context, kind, id string) (any, error)
-	// Queries answer questions about the books, each below its path.
+	// Queries answer questions about the books, each below its path, and log them.
 	Queries map[string]http.Handler
+	// OpenAPI describes them.
+	OpenAPI []byte
+	// AtAddress answers only who asks for an IP address or localhost: where nobody is asked for a key, a page of a
+	// stranger must not reach us by a name of its own.
+	AtAddress bool
+	// Log gets a line for each request that is no question: at level info for what was refused, else at debug. Nil: none.
+	Log *slog.Logger
 	// Completions is the ledger, of which the ends of jobs are told. Its Shards count control.
 	Completions eventstore.Reader
 	// Attestation asks workers what they run, and takes their answers.
@@ -73,7 +79,7 @@ type Config struct {
 	Pages http.Handler
 	// Ready tells whether the others can do their work now; its error says why not.
 	Ready func(context.Context) error
-	// Status is the HTTP status for an error of Gateway, Explain or Completions; 0 is for one it does not know.
+	// Status is the HTTP status for an error of Gateway or Completions; 0 is for one it does not know.
 	Status func(error) int
 }
 
@@ -96,9 +102,8 @@ func NewServer(cfg Config) *http.Server {
 //
 //	POST /v1/reports           signed reports in, receipts out, in order    (with a Gateway)
 //	GET  /v1/network           the network's id and number of shards        (with a Gateway)
-//	GET  /v1/why/{kind}/{id}   why a job, report or provider is paid, held, rejected or pending
-//	                                                                        (with Explain)
 //	POST /filature.query.v1.…  questions about the books                    (with Queries)
+//	GET  /openapi.json         what they are                                (with OpenAPI)
 //	GET  /v1/completions       the ends of jobs, as server-sent events      (with Completions)
 //	POST /v1/attestation/answers         a worker's answer to its challenge (with Attestation)
 //	GET  /v1/workers/{worker}/challenge  the challenge that a worker is to answer now
@@ -118,9 +123,6 @@ func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
 		mux.HandleFunc("POST /v1/reports", func(w http.ResponseWriter, r *http.Request) { cfg.reports(w, r, bodies) })
 		mux.HandleFunc("GET /v1/network", cfg.network)
 	}
-	if cfg.Explain != nil {
-		mux.HandleFunc("GET /v1/why/{kind}/{id}", cfg.why)
-	}
 	for path, queries := range cfg.Queries {
 		mux.Handle(path, queries)
 	}
@@ -135,9 +137,6 @@ func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
 	if cfg.Metrics != nil {
 		mux.Handle("GET /metrics", cfg.Metrics)
 	}
-	if cfg.Pages != nil {
-		mux.Handle("/", cfg.Pages)
-	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "alive"})
 	})
@@ -150,7 +149,13 @@ func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
 		}
 		answer(w, http.StatusOK, map[string]string{"status": "ready"})
 	})
-	return mux
+	if len(cfg.OpenAPI) > 0 {
+		mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(cfg.OpenAPI)
+		})
+	}
+	return cfg.logged(cfg.guarded(cfg.besides(mux)))
 }
 
 // receipts answer a body of reports, one each, in order: v1.Receipt in its JSON form.
@@ -213,19 +218,6 @@ func (cfg Config) network(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"network": hex.EncodeToString(id[:]), "data_shards": shards})
 }
 
-func (cfg Config) why(w http.ResponseWriter, r *http.Request) {
-	if status, err := cfg.mayExplain(r); err != nil {
-		fail(w, status, err)
-		return
-	}
-	explanation, err := cfg.Explain(r.Context(), r.PathValue("kind"), r.PathValue("id"))
-	if err != nil {
-		cfg.failed(w, err)
-		return
-	}
-	answer(w, http.StatusOK, explanation)
-}
-
 func (cfg Config) failed(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	if cfg.Status != nil {
@@ -244,7 +236,7 @@ func fail(w http.ResponseWriter, status int, err error) {
 // answer writes JSON. An error of the connection has nobody left to be told.
 func answer(w http.ResponseWriter, status int, body any) {
 	raw, err := json.Marshal(body)
-	if err != nil { // an explanation that has no JSON form
+	if err != nil { // it has no JSON form
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}

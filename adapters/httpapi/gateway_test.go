@@ -49,19 +49,13 @@ func (g *gateway) Network(context.Context) (domain.NetworkID, int, error) {
 	return domain.NetworkID{0xab}, 4, g.fail
 }
 
-// handler is the API over a gateway, in which only job 07 can be explained.
+// handler is the API over a gateway.
 func handler(g httpapi.Gateway) http.Handler {
 	return httpapi.NewHandler(httpapi.Config{
 		Gateway: g,
 		Ready: func(ctx context.Context) error {
 			_, _, err := g.Network(ctx)
 			return err
-		},
-		Explain: func(_ context.Context, kind, id string) (any, error) {
-			if kind != "job" || id != "07" {
-				return nil, errLost
-			}
-			return map[string]string{"state": "paid"}, nil
 		},
 		Status: func(err error) int {
 			switch {
@@ -163,8 +157,7 @@ func TestEachTroubleHasItsStatus(t *testing.T) {
 		{"not a POST", nil, "GET", "/v1/reports", nil, 405, ""},
 		{"network", nil, "GET", "/v1/network", nil, 200, `"data_shards":4,"network":"ab00`},
 		{"network, busy", errBusy, "GET", "/v1/network", nil, 503, "busy"},
-		{"why", nil, "GET", "/v1/why/job/07", nil, 200, `{"state":"paid"}`},
-		{"why not", nil, "GET", "/v1/why/job/08", nil, 404, "no such job"},
+		{"network, lost", errLost, "GET", "/v1/network", nil, 404, "no such job"},
 		{"alive", errBusy, "GET", "/healthz", nil, 200, "alive"},
 		{"ready", nil, "GET", "/readyz", nil, 200, "ready"},
 		{"not ready", errOdd, "GET", "/readyz", nil, 503, "odd"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -119,33 +118,6 @@ var accesses = map[string]access{
 
 // everyone asks where there are no keys.
 var everyone = Asker{Name: "anyone", Role: RoleFinance}
-
-type askerKey struct{}
-
-// askerIn is who asks; guarded has put it there.
-func askerIn(ctx context.Context) Asker {
-	asker, _ := ctx.Value(askerKey{}).(Asker)
-	return asker
-}
-
-// guarded lets in who may ask a method, and leaves it to the method where that depends on what is asked for.
-func (s *server) guarded(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-		asker, known := s.Keys.asker(request.Header())
-		if !known {
-			return nil, problem(connect.CodeUnauthenticated, "authorization", "want Bearer and a key that this server knows")
-		}
-		if !s.pace.allow(asker.Name, s.Now()) {
-			return nil, problem(connect.CodeResourceExhausted, "authorization", fmt.Sprintf("a key may ask %d times a second", questionsPerSecond))
-		}
-		switch rule := accesses[request.Spec().Procedure]; {
-		case rule == open, rule == own, rule == books && asker.seesAll(), rule == act && asker.Role != RoleAuditor:
-			return next(context.WithValue(ctx, askerKey{}, asker), request)
-		default:
-			return nil, errForbidden(asker)
-		}
-	}
-}
 
 func errForbidden(asker Asker) error {
 	return problem(connect.CodePermissionDenied, "authorization", "a key of role "+string(asker.Role)+" may not ask this")

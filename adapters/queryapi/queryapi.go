@@ -3,7 +3,6 @@
 package queryapi
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -57,45 +56,15 @@ func New(cfg Config) map[string]http.Handler {
 		cfg.Wait = DefaultWait
 	}
 	s := &server{Config: cfg}
-	// The first is the outermost: also what is refused is logged.
-	options := []connect.HandlerOption{
-		connect.WithReadMaxBytes(maxRequestBytes),
-		connect.WithInterceptors(connect.UnaryInterceptorFunc(s.logged), connect.UnaryInterceptorFunc(s.bounded), connect.UnaryInterceptorFunc(s.guarded)),
-	}
+	options := append([]connect.HandlerOption{
+		connect.WithReadMaxBytes(maxRequestBytes), connect.WithRequestGate(s.gate), connect.WithInterceptors(edge{answerWithin}),
+	}, strictJSON...)
 	services := map[string]http.Handler{}
-	serve := func(path string, service http.Handler) { services[path] = service }
+	serve := func(path string, service http.Handler) { services[path] = s.logged(service) }
 	serve(queryv1.NewMoneyServiceHandler(s, options...))
 	serve(queryv1.NewJobServiceHandler(s, options...))
 	serve(queryv1.NewSettlementServiceHandler(s, options...))
 	serve(queryv1.NewNetworkServiceHandler(s, options...))
 	serve(queryv1.NewClaimServiceHandler(s, options...))
 	return services
-}
-
-// bounded ends an answer that takes too long.
-func (s *server) bounded(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-		ctx, cancel := context.WithTimeout(ctx, answerWithin)
-		defer cancel()
-		return next(ctx, request)
-	}
-}
-
-// logged writes the access log.
-func (s *server) logged(next connect.UnaryFunc) connect.UnaryFunc {
-	if s.Log == nil {
-		return next
-	}
-	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-		began := s.Now()
-		response, err := next(ctx, request)
-		code := "ok"
-		if err != nil {
-			code = connect.CodeOf(err).String()
-		}
-		asker, _ := s.Keys.asker(request.Header())
-		s.Log.InfoContext(ctx, "question", "method", request.Spec().Procedure, "protocol", request.Peer().Protocol, "from", request.Peer().Addr,
-			"key", asker.Name, "role", string(asker.Role), "code", code, "ms", s.Now().Sub(began).Milliseconds())
-		return response, err
-	}
 }

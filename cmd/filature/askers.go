@@ -41,20 +41,25 @@ var errKeysFile = errors.New("want [[keys]] with name, role, sha256, and a subje
 // askers are who may ask a server of this config. Without a file that is anyone who can reach it, if only this machine
 // can, and nobody otherwise.
 func (c *config) askers() (queryapi.Keys, error) {
-	if c.HTTP.KeysFile == "" {
-		host, _, _ := net.SplitHostPort(c.HTTP.Listen)
+	return readAskers(c.HTTP.Listen, string(c.HTTP.KeysFile), "http.keys_file")
+}
+
+// readAskers are who may ask at an address. setting is where the file's name is from.
+func readAskers(listen, file, setting string) (queryapi.Keys, error) {
+	if file == "" {
+		host, _, _ := net.SplitHostPort(listen)
 		if isLoopback(host) {
 			return nil, nil //nolint:nilnil // no keys: anyone
 		}
 		return queryapi.Keys{}, nil
 	}
-	raw, err := readBounded(string(c.HTTP.KeysFile))
+	raw, err := readBounded(file)
 	if err != nil {
-		return nil, usage("http.keys_file: %w", err)
+		return nil, usage("%s: %w", setting, err)
 	}
 	keys, err := parseAskers(raw)
 	if err != nil {
-		return nil, usage("http.keys_file %s: %w", c.HTTP.KeysFile, err)
+		return nil, usage("%s %s: %w", setting, file, err)
 	}
 	return keys, nil
 }

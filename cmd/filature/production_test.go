@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/signing"
 	"github.com/filature/filature/projections"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
@@ -200,17 +202,21 @@ func TestRolesInProcessesOfTheirOwnPayAProvider(t *testing.T) {
 	store := s.open(t).store
 	gateway.until(t, func() bool { return c.funds(t, store) > 0 }) // the coin, less its way
 	c.work(t, gateway)
-	var x explanation
 	provider := domain.ProviderID(c.providerWallet.Address().Account)
+	var pay *queryv1.ProviderTotal
 	gateway.until(t, func() bool {
-		return gateway.answers(t, "/v1/why/provider/"+provider.String(), &x) && x.Pay != nil && x.Pay.Paid > 0
+		all, err := queryv1.NewNetworkServiceClient(http.DefaultClient, gateway.url).ListProviders(t.Context(), &queryv1.ListProvidersRequest{})
+		if err == nil && len(all.Providers) == 1 {
+			pay = all.Providers[0]
+		}
+		return pay.GetPaidNano() > 0
 	})
 	// 1000 prompt tokens and 500 of completion, which count eightfold, at 19 nano.
-	if want := domain.Nano(19 * (1000 + 8*500)); x.Pay.Paid != want || x.Pay.Earned+x.Pay.Held+x.Pay.Payable+x.Pay.Committed != 0 {
-		t.Errorf("the provider was paid %+v, want %s and nothing left", x.Pay, want)
+	if want := int64(19 * (1000 + 8*500)); pay.PaidNano != want || pay.EarnedNano+pay.HeldNano+pay.PayableNano+pay.CommittedNano != 0 {
+		t.Errorf("the provider was paid %v, want %d and nothing left", pay, want)
 	}
-	if claimed, err := c.vault.Claimed(t.Context(), provider); err != nil || claimed != x.Pay.Paid {
-		t.Errorf("on chain it has %s (%v), by the books %s", claimed, err, x.Pay.Paid)
+	if claimed, err := c.vault.Claimed(t.Context(), provider); err != nil || int64(claimed) != pay.PaidNano {
+		t.Errorf("on chain it has %s (%v), by the books %d", claimed, err, pay.PaidNano)
 	}
 	for _, p := range slices.Backward(processes) {
 		p.end(t)
@@ -268,7 +274,7 @@ func TestASecondProcessTakesOverWhereTheFirstStops(t *testing.T) {
 	}
 	projected := func() bool {
 		for shard, sequence := range proxy.sequence {
-			if !gateway.answers(t, fmt.Sprintf("/v1/why/report/%s:%d:%d", signing.KeyOf(proxy.key), shard, sequence), nil) {
+			if _, err := gateway.explains(t, "report", fmt.Sprintf("%s:%d:%d", signing.KeyOf(proxy.key), shard, sequence)); err != nil {
 				return false
 			}
 		}

@@ -32,6 +32,7 @@ type serveCmd struct {
 	Role   []string `help:"With --config: roles of this process: gateway, clerk, projector, settler, watcher, relay, verifier, publisher, api. Default: all."`
 
 	Listen  string `default:"127.0.0.1:8420" help:"With --data: address to take reports at."`
+	Keys    string `type:"existingfile" help:"With --data: who may ask the books; apikey makes its lines. Without it anybody at 127.0.0.1, and elsewhere nobody."`
 	Verbose bool   `short:"v" help:"With --data: log each decision of the settlement."`
 	Publish string `type:"path" help:"With --data: publish the ledger's trees in this folder, for any web server."`
 	Policy  string `type:"existingfile" help:"With --publish: C2SP tlog-policy file: which witnesses have to cosign."`
@@ -117,10 +118,15 @@ func (c *serveCmd) openFolder(ctx context.Context, log *slog.Logger) (*engine, e
 	rules.disputes.WindowMs = c.DisputeWindow.Milliseconds()
 	rules.network.MaturityBucketMs = c.Bucket.Milliseconds()
 	rules.network.PayoutThresholdNano = int64(threshold)
+	askers, err := readAskers(c.Listen, c.Keys, "--keys")
+	if err != nil {
+		return nil, err
+	}
 	p, err := openEmbedded(ctx, c.Data, c.Shards, c.Chain, log)
 	if err != nil {
 		return nil, err
 	}
+	p.askers = askers
 	r := embeddedRoles()
 	if c.Publish != "" {
 		r[rolePublisher] = true
@@ -233,7 +239,7 @@ func (e *engine) serve(ctx context.Context, listener net.Listener) error {
 
 // server answers what the roles of this process have answers to; how it is doing, in any role.
 func (e *engine) server() *http.Server {
-	cfg := httpapi.Config{Ready: e.isReady, Status: statusOf, Metrics: e.metrics.handler()}
+	cfg := httpapi.Config{Ready: e.isReady, Status: statusOf, Metrics: e.metrics.handler(), Log: e.log, AtAddress: e.askers == nil && e.roles[roleAPI]}
 	if e.roles[roleGateway] {
 		cfg.Gateway = e.metrics.gateway(e.gateway)
 	}
@@ -241,7 +247,7 @@ func (e *engine) server() *http.Server {
 		cfg.Attestation = doorway{e.door, e.metrics}
 	}
 	if e.roles[roleAPI] {
-		cfg.Explain, cfg.Completions = e.explain, e.ledger
+		cfg.Completions = e.ledger
 		if e.askers != nil {
 			cfg.Sees = e.askers.Sees
 		}
@@ -263,7 +269,7 @@ func (e *engine) isReady(context.Context) error {
 	}
 }
 
-// statusOf gives an error of the gateway or of a query its HTTP status.
+// statusOf gives an error of the gateway or of a verifier its HTTP status.
 func statusOf(err error) int {
 	switch {
 	case errors.Is(err, gateway.ErrTooLarge):
@@ -282,10 +288,8 @@ func statusOf(err error) int {
 		return http.StatusTooManyRequests
 	case errors.Is(err, verifier.ErrUnsure):
 		return http.StatusServiceUnavailable
-	case errors.Is(err, errNoSuchThing), errors.Is(err, verifier.ErrNoWorker):
+	case errors.Is(err, verifier.ErrNoWorker):
 		return http.StatusNotFound
-	case errors.Is(err, errBadQuestion):
-		return http.StatusBadRequest
 	default:
 		return http.StatusInternalServerError
 	}

@@ -12,9 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/filature/filature/adapters/httpapi"
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/signing"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/sdk"
 )
@@ -148,6 +151,12 @@ func (s *served) ask(t *testing.T, method, path string, body []byte, into any) i
 	return response.StatusCode
 }
 
+// explains asks why something is as it is.
+func (s *served) explains(t *testing.T, kind, id string) (*queryv1.ExplainResponse, error) {
+	t.Helper()
+	return queryv1.NewJobServiceClient(http.DefaultClient, s.url).Explain(t.Context(), &queryv1.ExplainRequest{Kind: kind, Id: id})
+}
+
 // network asks for the network's id.
 func (s *served) network(t *testing.T) domain.NetworkID {
 	t.Helper()
@@ -223,19 +232,25 @@ func TestServeTakesReportsAndGoesOnAfterARestart(t *testing.T) {
 	if strange := s.report(t, forged); strange.Status != "refused" || strange.Reason != "bad_signature" {
 		t.Errorf("the forged report's receipt is %+v", strange)
 	}
-	why := fmt.Sprintf("/v1/why/report/%s:1:1", signing.KeyOf(key))
-	var x explanation
-	eventually(t, func() bool { return s.answers(t, why, &x) })
-	if x.Outcome == "" || len(x.Facts) == 0 {
-		t.Errorf("%+v says nothing", x)
+	reported := fmt.Sprintf("%s:1:1", signing.KeyOf(key))
+	var why *queryv1.ExplainResponse
+	eventually(t, func() bool {
+		why, err = s.explains(t, "report", reported)
+		return err == nil
+	})
+	if why.Outcome == "" || len(why.Evidence) == 0 {
+		t.Errorf("%v says nothing", why)
 	}
-	for path, status := range map[string]int{
-		"/v1/why/report/x": http.StatusBadRequest, "/v1/why/letter/" + job: http.StatusBadRequest,
-		"/v1/why/provider/" + job: http.StatusNotFound, "/v1/nothing": http.StatusNotFound,
-	} {
-		if have := s.ask(t, http.MethodGet, path, nil, nil); have != status {
-			t.Errorf("%s: status %d, want %d", path, have, status)
+	for _, wrong := range []struct {
+		kind, id string
+		code     connect.Code
+	}{{"report", "x", connect.CodeInvalidArgument}, {"letter", job, connect.CodeInvalidArgument}, {"provider", job, connect.CodeNotFound}} {
+		if _, err := s.explains(t, wrong.kind, wrong.id); connect.CodeOf(err) != wrong.code {
+			t.Errorf("why %s %s: %v, want %s", wrong.kind, wrong.id, err, wrong.code)
 		}
+	}
+	if have := s.ask(t, http.MethodGet, "/v1/nothing", nil, nil); have != http.StatusNotFound {
+		t.Errorf("nothing: status %d", have)
 	}
 	s.end(t)
 
@@ -246,8 +261,8 @@ func TestServeTakesReportsAndGoesOnAfterARestart(t *testing.T) {
 	if again := s.report(t, report); again.Status != "duplicate" || again.Offset != taken.Offset {
 		t.Errorf("after a restart the copy's receipt is %+v, the first was %+v", again, taken)
 	}
-	if !s.answers(t, why, nil) {
-		t.Error("after a restart it has forgotten the report")
+	if _, err := s.explains(t, "report", reported); err != nil {
+		t.Errorf("after a restart it has forgotten the report: %v", err)
 	}
 	invoke(t, "audit", "--data", folder).want(t, exitOK, "Verdict: PASS") // while it is in use
 	s.end(t)

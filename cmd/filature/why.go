@@ -75,10 +75,6 @@ type explained struct {
 	What     string    `json:"what"`
 }
 
-func (e *engine) explain(ctx context.Context, kind, id string) (any, error) {
-	return explain(ctx, e.store, e.ledger, kind, id)
-}
-
 func explain(ctx context.Context, source projections.Source, log eventstore.Reader, kind, id string) (*explanation, error) {
 	x := &explanation{Kind: kind, ID: id}
 	err := source.Read(ctx, func(r projections.Reader) error {

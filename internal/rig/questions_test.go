@@ -58,7 +58,7 @@ type shelf interface {
 }
 
 // live makes a world with a batch paid and some jobs under way, its rows in a store.
-func live(t *testing.T, store shelf) *rig.World {
+func live(t testing.TB, store shelf) *rig.World {
 	t.Helper()
 	world := rig.New(t, rig.Options{Seed: 47, Store: store, Judged: true})
 	world.Live(120)
@@ -89,7 +89,7 @@ func (desk) Send(context.Context, domain.ProviderID) error {
 }
 
 // openLibrary serves a world's books.
-func openLibrary(t *testing.T, world *rig.World, store shelf, keys queryapi.Keys) *library {
+func openLibrary(t testing.TB, world *rig.World, store shelf, keys queryapi.Keys) *library {
 	t.Helper()
 	l := &library{world: world}
 	ctx := projectionstest.Context(t)
@@ -270,7 +270,7 @@ func methods() []string {
 	return names
 }
 
-func openSQLite(t *testing.T) *sqlite.Store {
+func openSQLite(t testing.TB) *sqlite.Store {
 	t.Helper()
 	store, err := sqlite.Open(projectionstest.Context(t), filepath.Join(t.TempDir(), "rows.db"))
 	if err != nil {
