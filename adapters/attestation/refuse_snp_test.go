@@ -334,6 +334,9 @@ func TestAForeignKeyIsRefused(t *testing.T) {
 		}), chain},
 		{"a chip's certificate that makes it an authority", vcek(func(c *x509.Certificate) { c.IsCA = true; c.KeyUsage = x509.KeyUsageCertSign }), chain},
 		{"a certificate signed with another algorithm", vcek(func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA256WithRSA }), chain},
+		{"a certificate that says another salt than it is signed with", key(func(t *testing.T, w *attestationtest.World) []byte {
+			return w.AMD["Genoa"].MissaltedVCEK(t)
+		}), chain},
 		{"a certificate that says it is another line's", vcek(func(c *x509.Certificate) {
 			c.ExtraExtensions[1].Value = append([]byte{0x16, 8}, "Milan-B1"...)
 		}), chain},

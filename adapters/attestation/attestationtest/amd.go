@@ -1,6 +1,8 @@
 package attestationtest
 
 import (
+	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -113,6 +115,24 @@ func (l *Line) MisnamedVCEK(t testing.TB) []byte {
 	other := *l
 	other.ask = l.ask.renamed("SEV-Naples")
 	return other.VCEK(t, l.TCB)
+}
+
+// MissaltedVCEK is a VCEK that says 32 bytes of salt, and is signed with 48 all the same.
+func (l *Line) MissaltedVCEK(t testing.TB) []byte {
+	t.Helper()
+	saltOf48, saltOf32 := []byte{0xa2, 3, 2, 1, 48}, []byte{0xa2, 3, 2, 1, 32} // [2] INTEGER, in RSASSA-PSS-params
+	raw := bytes.ReplaceAll(l.VCEK(t, l.TCB), saltOf48, saltOf32)
+	certificate, err := x509.ParseCertificate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha512.Sum384(certificate.RawTBSCertificate)
+	signature, err := rsa.SignPSS(rand.Reader, l.Keys.Ask, crypto.SHA384, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(raw[len(raw)-len(signature):], signature) // the last that is in it
+	return raw
 }
 
 // VLEK certifies a cloud provider's key.

@@ -2,6 +2,7 @@ package sevsnp
 
 import (
 	"bytes"
+	"crypto/sha512"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/filature/filature/adapters/attestation/internal/anchors"
 	"github.com/filature/filature/adapters/attestation/internal/p384"
+	"github.com/filature/filature/adapters/attestation/internal/pss"
 )
 
 // EndorsementKey is the certificate of the key that signs reports, with what AMD says of the key in it.
@@ -70,7 +72,7 @@ func ParseEndorsementKey(der []byte) (*EndorsementKey, error) {
 	if key.public, err = p384.NewKey(certificate.PublicKey); err != nil {
 		return nil, err
 	}
-	if certificate.SignatureAlgorithm != x509.SHA384WithRSAPSS {
+	if certificate.SignatureAlgorithm != x509.SHA384WithRSAPSS { // VerifySignedBy knows no other
 		return nil, fmt.Errorf("is signed with %s, want %s", certificate.SignatureAlgorithm, x509.SHA384WithRSAPSS)
 	}
 	if certificate.IsCA {
@@ -162,7 +164,14 @@ func (k *EndorsementKey) VerifySignedBy(amd anchors.AMD) error {
 	if !bytes.Equal(k.Certificate.RawIssuer, issuer.RawSubject) {
 		return fmt.Errorf("names an issuer that is not %s", issuer.Subject.CommonName)
 	}
-	if err := k.Certificate.CheckSignatureFrom(issuer); err != nil {
+	if !issuer.IsCA || issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageCertSign == 0 {
+		return fmt.Errorf("%s may sign no certificates", issuer.Subject.CommonName)
+	}
+	authority, err := pss.NewKey(issuer.PublicKey)
+	if err != nil {
+		return fmt.Errorf("%s: %w", issuer.Subject.CommonName, err)
+	}
+	if !authority.Verify(sha512.Sum384(k.Certificate.RawTBSCertificate), k.Certificate.Signature) {
 		return fmt.Errorf("is not signed by %s", issuer.Subject.CommonName)
 	}
 	return nil

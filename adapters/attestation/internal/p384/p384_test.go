@@ -46,9 +46,28 @@ func agree(t interface {
 	t.Helper()
 	want := ecdsa.Verify(public, digest[:], r, s)
 	if have := key.Verify(digest, r, s); have != want {
-		t.Errorf("the table says %t, the standard library %t: key %v, digest %x, r %x, s %x", have, want, public, digest, r, s)
+		t.Errorf("we say %t, the standard library %t: key %v, digest %x, r %x, s %x", have, want, public, digest, r, s)
+	}
+	if inRange := r.Sign() > 0 && s.Sign() > 0 && r.Cmp(order) < 0 && s.Cmp(order) < 0; inRange {
+		ofG, ofKey := multiples(digest, r, s)
+		each(t, key, ofG, ofKey, r, want)
 	}
 	return want
+}
+
+// each asks both ways to add two multiples, of which Verify asks one or the other.
+func each(t interface {
+	Helper()
+	Errorf(format string, args ...any)
+}, key *Key, ofG, ofKey, r *big.Int, want bool,
+) {
+	t.Helper()
+	if have := key.isByTable(ofG, ofKey, r); have != want {
+		t.Errorf("the table says %t, want %t: key (%x, %x), multiples %x and %x, r %x", have, want, key.x, key.y, ofG, ofKey, r)
+	}
+	if have := key.isByCIRCL(ofG, ofKey, r); have != want {
+		t.Errorf("CIRCL says %t, want %t: key (%x, %x), multiples %x and %x, r %x", have, want, key.x, key.y, ofG, ofKey, r)
+	}
 }
 
 // times multiplies a point, or the generator, as the standard library does.
@@ -145,6 +164,104 @@ func TestASumThatIsInfiniteHoldsForNothing(t *testing.T) {
 	}
 }
 
+// TestBothWaysToAddAreRightWhereFormulasHaveExceptions: small multiples of a key that is itself a small multiple of the generator
+// or of its inverse, so that on the way points meet themselves, their inverses, and infinity. CIRCL fails here before v1.6.3.
+func TestBothWaysToAddAreRightWhereFormulasHaveExceptions(t *testing.T) {
+	const most = 8
+	secrets := []int64{1, 2, 3, 4, 5, 7, 16, -1, -2, -3, -4, -16}
+	xs := map[int64]*big.Int{} // of n times the generator
+	for n := int64(1); n <= most+16*most; n++ {
+		x, err := times(nil, big.NewInt(n)).BytesX()
+		if err != nil {
+			t.Fatal(err)
+		}
+		xs[n] = new(big.Int).SetBytes(x)
+	}
+	for _, secret := range secrets {
+		_, key := keyOf(t, new(big.Int).Mod(big.NewInt(secret), params.N))
+		check := func(ofG, ofKey int64) {
+			m, n := new(big.Int).Mod(big.NewInt(ofG), params.N), new(big.Int).Mod(big.NewInt(ofKey), params.N)
+			if sum := ofG + ofKey*secret; sum == 0 {
+				each(t, key, m, n, big.NewInt(1), false)
+			} else {
+				each(t, key, m, n, xs[max(sum, -sum)], true) // a point and its inverse have one x
+			}
+		}
+		for ofG := range int64(most + 1) {
+			for ofKey := range int64(most + 1) {
+				check(ofG, ofKey)
+			}
+		}
+		for ofG := range int64(3) { // fewer, since what is just below the order is long
+			for ofKey := range int64(3) {
+				check(-ofG, -ofKey)
+				check(-ofG, ofKey)
+			}
+		}
+	}
+}
+
+// TestBothWaysToAddAgreeOnAnyMultiples of any key, with those at the borders often.
+func TestBothWaysToAddAgreeOnAnyMultiples(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		secret := new(big.Int).Add(big.NewInt(1), new(big.Int).Mod(number(t, "secret"), big.NewInt(0).Sub(params.N, big.NewInt(1))))
+		_, key := keyOf(t, secret)
+		ofG, ofKey := new(big.Int).Mod(number(t, "of the generator"), params.N), new(big.Int).Mod(number(t, "of the key"), params.N)
+		sum := new(big.Int).Mul(ofKey, secret)
+		sum.Mod(sum.Add(sum, ofG), params.N)
+		if sum.Sign() == 0 {
+			each(t, key, ofG, ofKey, big.NewInt(1), false)
+			return
+		}
+		x, err := times(nil, sum).BytesX()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := new(big.Int).SetBytes(x)
+		r.Mod(r, params.N)
+		each(t, key, ofG, ofKey, r, true)
+		each(t, key, ofG, ofKey, r.Xor(r, big.NewInt(1)), false)
+	})
+}
+
+// TestEverySignatureIsVerifiedAlike: a key's first, its second, for which it gets its table, and the third.
+func TestEverySignatureIsVerifiedAlike(t *testing.T) {
+	secret, digest := big.NewInt(12345), [48]byte{1}
+	r, s := signature(secret, big.NewInt(678), digest)
+	for _, genuine := range [][]bool{{true, true, true}, {false, true, false}, {true, false, true}, {false, false, true}} {
+		_, key := keyOf(t, secret)
+		for i, want := range genuine {
+			signed := digest
+			if !want {
+				signed[7] ^= 1
+			}
+			if key.Verify(signed, r, s) != want {
+				t.Errorf("genuine are %v, and signature %d is not found so", genuine, i)
+			}
+		}
+	}
+}
+
+// TestATableIsMadeWithTheSecondSignature, or with the first if CIRCL refuses it: its no is never the last word.
+func TestATableIsMadeWithTheSecondSignature(t *testing.T) {
+	secret, digest := big.NewInt(12345), [48]byte{1}
+	r, s := signature(secret, big.NewInt(678), digest)
+	for _, mistaken := range []bool{false, true} {
+		_, key := keyOf(t, secret)
+		made, table := false, key.table
+		key.table = func() *comb { made = true; return table() }
+		if mistaken {
+			key.y = new(big.Int).Sub(params.P, key.y) // of the inverse point; CIRCL alone reads it
+		}
+		if !key.Verify(digest, r, s) || made != mistaken {
+			t.Errorf("CIRCL mistaken: %t, and with the first signature a table is made: %t, or it does not hold", mistaken, made)
+		}
+		if !key.Verify(digest, r, s) || !made {
+			t.Errorf("CIRCL mistaken: %t, and with the second signature a table is made: %t, or it does not hold", mistaken, made)
+		}
+	}
+}
+
 func TestAKeyOnAnotherCurveIsRefused(t *testing.T) {
 	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), big.NewInt(9).FillBytes(make([]byte, 32)))
 	if err != nil {
@@ -154,5 +271,29 @@ func TestAKeyOnAnotherCurveIsRefused(t *testing.T) {
 		if _, err := NewKey(public); err == nil {
 			t.Errorf("%T is taken", public)
 		}
+	}
+}
+
+// BenchmarkVerify verifies a key's first signature, one of a key that has its table, and either with the standard library.
+func BenchmarkVerify(b *testing.B) {
+	secret, digest := big.NewInt(0).Sub(params.N, big.NewInt(12345)), [48]byte{1}
+	private, key := keyOf(b, secret)
+	r, s := signature(secret, new(big.Int).Rsh(params.N, 1), digest)
+	for name, verify := range map[string]func() bool{
+		"first": func() bool {
+			fresh, err := NewKey(&private.PublicKey)
+			return err == nil && fresh.Verify(digest, r, s)
+		},
+		"known":        func() bool { return key.Verify(digest, r, s) },
+		"crypto/ecdsa": func() bool { return ecdsa.Verify(&private.PublicKey, digest[:], r, s) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if !verify() {
+					b.Fatal("it does not hold")
+				}
+			}
+		})
 	}
 }
