@@ -39,6 +39,7 @@ type Reader interface {
 	StandingReader
 	AttestationReader
 	MarketReader
+	PeriodReader
 
 	// At returns where in the log the answers are from. It is ErrNotTogether while a model is being
 	// rebuilt, as then different answers are from different places.

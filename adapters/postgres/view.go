@@ -55,10 +55,14 @@ func (v *view) Rows(ctx context.Context, table projections.Table) iter.Seq2[proj
 }
 
 func (v *view) eachRow(ctx context.Context, table projections.Table, yield func(projections.Row) bool) error {
+	return v.eachOf(ctx, table, selectStatement(table, tableName(table), inKeyOrder(table)), yield)
+}
+
+// eachOf yields the rows of a model that a query selects, some at a time.
+func (v *view) eachOf(ctx context.Context, table projections.Table, query string, yield func(projections.Row) bool) error {
 	v.cursors++
 	cursor := fmt.Sprintf("rows_%d", v.cursors)
 	conn := v.tx.Conn().PgConn()
-	query := selectStatement(table, tableName(table), inKeyOrder(table))
 	if _, err := conn.Exec(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR FOR "+query).ReadAll(); err != nil {
 		return err
 	}

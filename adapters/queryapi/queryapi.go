@@ -4,6 +4,7 @@ package queryapi
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/projections"
+	"github.com/filature/filature/projections/documents"
 	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 )
 
@@ -37,6 +39,8 @@ type Config struct {
 	Claims Claims
 	// Keys say who may ask. Without keys anyone may ask anything, as finance.
 	Keys Keys
+	// Prices turn coins into currencies in documents; nil: there are none.
+	Prices *documents.Prices
 	// Wait is how long a question waits for a position; 0 is DefaultWait.
 	Wait time.Duration
 	// Log gets one line for each question: who asked, what, how it ended and how long it took. Nil: none.
@@ -66,5 +70,7 @@ func New(cfg Config) map[string]http.Handler {
 	serve(queryv1.NewSettlementServiceHandler(s, options...))
 	serve(queryv1.NewNetworkServiceHandler(s, options...))
 	serve(queryv1.NewClaimServiceHandler(s, options...))
+	serve(queryv1.NewDocumentServiceHandler(s, options...))
+	maps.Copy(services, s.papers())
 	return services
 }

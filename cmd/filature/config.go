@@ -24,6 +24,7 @@ type config struct {
 	TON          tonConfig          `toml:"ton"`
 	Keys         keysConfig         `toml:"keys"`
 	HTTP         httpConfig         `toml:"http"`
+	Documents    documentsConfig    `toml:"documents"`
 	Settlement   settlementConfig   `toml:"settlement"`
 	Verifier     verifierConfig     `toml:"verifier"`
 	Transparency transparencyConfig `toml:"transparency"`
@@ -72,6 +73,10 @@ type tonConfig struct {
 
 type keysConfig struct {
 	Dir filePath `toml:"dir"`
+}
+
+type documentsConfig struct {
+	PricesFile filePath `toml:"prices_file"` // see documents.ReadPrices
 }
 
 type httpConfig struct {

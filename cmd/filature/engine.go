@@ -22,6 +22,7 @@ import (
 	"github.com/filature/filature/domain/signing"
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/projections"
+	"github.com/filature/filature/projections/documents"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/clerk"
 	"github.com/filature/filature/workers/gateway"
@@ -45,6 +46,8 @@ type parts struct {
 	keys   *keys
 	// askers may ask the books; nil: anyone may.
 	askers queryapi.Keys
+	// prices turn coins into currencies in documents; nil where nobody gave any.
+	prices *documents.Prices
 	// certificate is who the HTTP server is; nil where it speaks no TLS.
 	certificate *tls.Certificate
 	// streams is where a relay publishes; nil where there is none.

@@ -29,6 +29,7 @@ import (
 type exportCmd struct {
 	Archive exportArchiveCmd `cmd:"" help:"Write both logs as an archive that anybody can audit."`
 	Table   exportTableCmd   `cmd:"" help:"Write a table as CSV or Parquet."`
+	Journal exportJournalCmd `cmd:"" help:"Write the general ledger for hledger, or as CSV for accountants' programs."`
 }
 
 // where is a data folder, or production servers.

@@ -33,7 +33,10 @@ type program struct {
 	Init      initCmd      `cmd:"" help:"Found a network on Kafka, PostgreSQL and TON."`
 	Emit      emitCmd      `cmd:"" help:"Sign claims, one a line, and deliver them; what is not taken waits on disk."`
 	Audit     auditCmd     `cmd:"" help:"Replay the logs, trust nothing, and compare all with the chain."`
-	Export    exportCmd    `cmd:"" help:"Hand out what the ledger holds: export archive, export table."`
+	Export    exportCmd    `cmd:"" help:"Hand out what the ledger holds: export archive, export table, export journal."`
+	Statement statementCmd `cmd:"" help:"Print what a provider earned and was paid in a month."`
+	Invoice   invoiceCmd   `cmd:"" help:"Print what a client paid in and used in a month."`
+	Balance   balanceCmd   `cmd:"" help:"Print the trial balance: what all accounts hold, by kind, now or at a past moment."`
 	Prove     proveCmd     `cmd:"" help:"Prove to strangers what a payee is owed, or what the ledger says of a job."`
 	Verify    verifyCmd    `cmd:"" help:"Check a proof, with nothing but public keys or a lite-server."`
 	Publish   publishCmd   `cmd:"" help:"Publish the ledger's Merkle trees: signed checkpoints, and tiles for any web server."`

@@ -18,9 +18,6 @@ import (
 var update = flag.Bool("update", false, "write the goldens anew")
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-	}
 	m.Run()
 	sharedDemo.remove()
 }

@@ -61,6 +61,11 @@ func openProduction(ctx context.Context, c *config, r roles) (p parts, err error
 		if p.askers, err = c.askers(); err != nil {
 			return p, err
 		}
+		if name := string(c.Documents.PricesFile); name != "" {
+			if p.prices, err = readPrices(name); err != nil {
+				return p, fmt.Errorf("documents.prices_file: %w", err)
+			}
+		}
 	}
 	if r[rolePublisher] {
 		if err := p.publishes(c.Transparency); err != nil {

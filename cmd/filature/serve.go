@@ -253,7 +253,7 @@ func (e *engine) server() *http.Server {
 		}
 		cfg.Pages = dashboard.Handler()
 		cfg.Queries = queryapi.New(queryapi.Config{
-			Source: e.store, Ledger: e.ledger, Claims: e.claims(), Keys: e.askers, Now: time.Now, Log: e.log,
+			Source: e.store, Ledger: e.ledger, Claims: e.claims(), Keys: e.askers, Prices: e.prices, Now: time.Now, Log: e.log,
 		})
 	}
 	return httpapi.NewServer(cfg)

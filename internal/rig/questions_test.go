@@ -35,6 +35,7 @@ type clients struct {
 	queryv1.JobServiceClient
 	queryv1.SettlementServiceClient
 	queryv1.NetworkServiceClient
+	queryv1.DocumentServiceClient
 	queryv1.ClaimServiceClient
 }
 
@@ -138,6 +139,7 @@ func (l *library) clients(way connect.ClientOption, key string) clients {
 	return clients{
 		queryv1.NewMoneyServiceClient(l.http, l.url, options...), queryv1.NewJobServiceClient(l.http, l.url, options...),
 		queryv1.NewSettlementServiceClient(l.http, l.url, options...), queryv1.NewNetworkServiceClient(l.http, l.url, options...),
+		queryv1.NewDocumentServiceClient(l.http, l.url, options...),
 		queryv1.NewClaimServiceClient(l.http, l.url, options...),
 	}
 }
@@ -247,6 +249,15 @@ func (l *library) questions() map[string]question {
 		},
 		"NetworkService.ListHoldbacks": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.ListHoldbacks(ctx, &queryv1.ListHoldbacksRequest{Provider: provider})
+		},
+		"DocumentService.GetStatement": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetStatement(ctx, &queryv1.GetStatementRequest{Provider: provider, Month: "2026-01"})
+		},
+		"DocumentService.GetInvoice": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetInvoice(ctx, &queryv1.GetInvoiceRequest{Client: client, Month: "2026-01"})
+		},
+		"DocumentService.GetTrialBalanceAt": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetTrialBalanceAt(ctx, &queryv1.GetTrialBalanceAtRequest{})
 		},
 		"NetworkService.ListHolds": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.ListHolds(ctx, &queryv1.ListHoldsRequest{})
@@ -358,6 +369,7 @@ func TestEachRoleSeesItsOwnAndNoMore(t *testing.T) {
 		"SettlementService.ListBatches": everybody, "SettlementService.GetBatch": everybody, "SettlementService.ListBatchLines": {},
 		"SettlementService.GetPayout": {"the provider"}, "SettlementService.ListPayments": {"the provider"},
 		"ClaimService.GetClaim": {"the provider"}, "ClaimService.Claim": {"the provider"},
+		"DocumentService.GetStatement": {"the provider"}, "DocumentService.GetInvoice": {"the client"}, "DocumentService.GetTrialBalanceAt": {},
 		"NetworkService.GetNetwork": everybody, "NetworkService.ListProviders": {}, "NetworkService.ListAccounts": {"the client"},
 		"NetworkService.ListStandings": everybody, "NetworkService.ListMarketHours": everybody, "NetworkService.ListHolds": {},
 	}

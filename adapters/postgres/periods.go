@@ -1,0 +1,99 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/projections"
+)
+
+func (q reader) Client(ctx context.Context, client domain.ClientID) (projections.Client, error) {
+	return one(ctx, q, projections.Clients, "WHERE client = $1", blob(client))
+}
+
+func (q reader) MonthsBegun(ctx context.Context, fromMs int64) ([]projections.Month, error) {
+	return many(ctx, q, projections.Months, `WHERE month_ms = (
+		SELECT min(next.month_ms) FROM filature.months AS next WHERE next.shard = months.shard AND next.month_ms >= $1 AND next.month_ms > 0)
+		ORDER BY shard`, fromMs)
+}
+
+// heldBy picks the accounts of a holder, so that they are found by their key.
+func heldBy(whose projections.Holder) (where string, arg any) {
+	if whose.Client != (domain.ClientID{}) {
+		return `kind IN ('client/available', 'client/reserved') AND owner IN (SELECT account FROM filature.accounts WHERE client = $1)`, blob(whose.Client)
+	}
+	return `kind IN ('provider/earned', 'provider/held', 'provider/payable', 'provider/committed') AND owner = $1`, blob(whose.Provider)
+}
+
+func (q reader) FlowsOf(ctx context.Context, whose projections.Holder, fromMs, toMs int64) ([]projections.Flow, error) {
+	where, arg := heldBy(whose)
+	return scanAll(ctx, q, "what moved", func(m *projections.Flow) []any { return []any{&m.Kind, &m.What, &m.Postings, &m.In, &m.Out} },
+		`SELECT kind, what, count(*), sum(greatest(amount_nano, 0))::bigint, sum(greatest(-amount_nano, 0))::bigint FROM filature.journal
+		WHERE `+where+` AND at_ms >= $2 AND at_ms < $3 GROUP BY kind, what ORDER BY kind COLLATE "C", what COLLATE "C"`, arg, fromMs, toMs)
+}
+
+func (q reader) HeldBefore(ctx context.Context, whose projections.Holder, fromMs int64) ([]projections.KindTotal, error) {
+	where, arg := heldBy(whose)
+	return scanAll(ctx, q, "what was held", func(t *projections.KindTotal) []any { return []any{&t.Kind, &t.Accounts, &t.Amount} },
+		`SELECT kind, count(DISTINCT owner), sum(in_nano - out_nano)::bigint FROM filature.movements
+		WHERE `+where+` AND hour_ms < $2 GROUP BY kind ORDER BY kind COLLATE "C"`, arg, fromMs)
+}
+
+func (q reader) WorkerDaysOf(ctx context.Context, provider domain.ProviderID, fromMs, toMs int64) ([]projections.WorkerDay, error) {
+	return all(ctx, q, projections.WorkerDays, `SELECT provider, 0::bigint, worker,
+		sum(jobs_completed)::bigint, sum(jobs_failed)::bigint, sum(jobs_cancelled)::bigint, sum(jobs_expired)::bigint,
+		sum(prompt_tokens)::bigint, sum(cached_tokens)::bigint, sum(completion_tokens)::bigint, sum(reasoning_tokens)::bigint, sum(adjusted_tokens)::bigint,
+		sum(charge_nano)::bigint, sum(worker_nano)::bigint, sum(commission_nano)::bigint, sum(refunded_nano)::bigint, sum(slashed_nano)::bigint
+		FROM filature.worker_days WHERE provider = $1 AND day_ms >= $2 AND day_ms < $3 GROUP BY provider, worker ORDER BY worker`, blob(provider), fromMs, toMs)
+}
+
+func (q reader) ClientDaysOf(ctx context.Context, client domain.ClientID, fromMs, toMs int64) ([]projections.ClientDay, error) {
+	return many(ctx, q, projections.ClientDays,
+		"WHERE client = $1 AND day_ms >= $2 AND day_ms < $3 ORDER BY day_ms, model, rate_card", blob(client), fromMs, toMs)
+}
+
+func (q reader) DepositsIn(ctx context.Context, client domain.ClientID, fromMs, toMs int64) ([]projections.Deposit, error) {
+	return many(ctx, q, projections.Deposits, `WHERE account IN (SELECT account FROM filature.accounts WHERE client = $1)
+		AND booked_at_ms >= $2 AND booked_at_ms < $3 ORDER BY booked_at_ms, shard, lt`, blob(client), fromMs, toMs)
+}
+
+func (q reader) LinesTo(ctx context.Context, payee domain.ProviderID) ([]projections.BatchLine, error) {
+	return many(ctx, q, projections.BatchLines, "WHERE payee = $1 ORDER BY batch", blob(payee))
+}
+
+func (q reader) PaymentsBefore(ctx context.Context, payee domain.ProviderID, toMs int64) ([]projections.Payment, error) {
+	return many(ctx, q, projections.Payments, "WHERE payee = $1 AND seen_at_ms < $2 ORDER BY lt", blob(payee), toMs)
+}
+
+// TrialBalanceAt goes from account to account, and in each by its hours and the rest of the last one.
+func (q reader) TrialBalanceAt(ctx context.Context, atMs int64) ([]projections.TrialLine, error) {
+	hour := atMs - atMs%projections.HourMs
+	return scanAll(ctx, q, "trial balance", func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Accounts, &t.Debit, &t.Credit} }, `
+		WITH held AS (
+			SELECT b.kind AS kind,
+				(SELECT coalesce(sum(m.in_nano - m.out_nano), 0) FROM filature.movements AS m WHERE m.kind = b.kind AND m.owner = b.owner AND m.hour_ms < $1) +
+				(SELECT coalesce(sum(j.amount_nano), 0) FROM filature.journal AS j WHERE j.kind = b.kind AND j.owner = b.owner AND j.at_ms BETWEEN $1 AND $2) AS amount
+			FROM filature.balances AS b)
+		SELECT kind, count(*) FILTER (WHERE amount <> 0), sum(greatest(-amount, 0))::bigint, sum(greatest(amount, 0))::bigint
+		FROM held GROUP BY kind ORDER BY kind COLLATE "C"`, hour, atMs)
+}
+
+func (q reader) Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[projections.JournalLine, error] {
+	return func(yield func(projections.JournalLine, error) bool) {
+		table := projections.Journal.Table()
+		query := selectStatement(table, viewName(table), fmt.Sprintf(
+			"WHERE at_ms >= %d AND at_ms < %d ORDER BY at_ms, shard, ledger_offset, fact, posting", fromMs, toMs))
+		err := q.eachOf(ctx, table, query, func(row projections.Row) bool {
+			line, ok := row.(*projections.JournalLine)
+			if !ok {
+				panic(fmt.Sprintf("postgres: a row of %s is a %T", table, row))
+			}
+			return yield(*line, nil)
+		})
+		if err != nil {
+			yield(projections.JournalLine{}, fmt.Errorf("read postings: %w", explain(err)))
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package projections
+
+import (
+	"context"
+	"iter"
+
+	"github.com/filature/filature/domain"
+)
+
+// PeriodReader answers questions about spans of log time: what statements, invoices and exports are made of. A span begins
+// at fromMs and ends before toMs, both at a full hour.
+type PeriodReader interface {
+	Client(ctx context.Context, client domain.ClientID) (Client, error)
+	// MonthsBegun returns, by shard, the first month that begins at fromMs or later. Shards in which none has begun are
+	// missing: more can still happen in them before fromMs.
+	MonthsBegun(ctx context.Context, fromMs int64) ([]Month, error)
+	// FlowsOf sums what was posted to accounts in a span, by kind and by the fact that moved it.
+	FlowsOf(ctx context.Context, whose Holder, fromMs, toMs int64) ([]Flow, error)
+	// HeldBefore sums what accounts held when a span began, by kind. Kinds that nothing was posted to are missing.
+	HeldBefore(ctx context.Context, whose Holder, fromMs int64) ([]KindTotal, error)
+	// WorkerDaysOf sums the days of each worker of a provider, by worker.
+	WorkerDaysOf(ctx context.Context, provider domain.ProviderID, fromMs, toMs int64) ([]WorkerDay, error)
+	// ClientDaysOf returns what a client used in each day.
+	ClientDaysOf(ctx context.Context, client domain.ClientID, fromMs, toMs int64) ([]ClientDay, error)
+	// DepositsIn returns the deposits into a client's accounts, by the time at which they were booked.
+	DepositsIn(ctx context.Context, client domain.ClientID, fromMs, toMs int64) ([]Deposit, error)
+	// LinesTo returns a payee's lines in all batches, those of vetoed ones too, by batch.
+	LinesTo(ctx context.Context, payee domain.ProviderID) ([]BatchLine, error)
+	// PaymentsBefore returns the payments to a payee that were seen before toMs, in the order of the chain.
+	PaymentsBefore(ctx context.Context, payee domain.ProviderID, toMs int64) ([]Payment, error)
+	// TrialBalanceAt returns what all accounts of each kind held when log time was atMs, that moment included; kinds by name.
+	TrialBalanceAt(ctx context.Context, atMs int64) ([]TrialLine, error)
+	// Postings yields every posting of a span, whole facts, in the order of log time and place in the ledger.
+	Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[JournalLine, error]
+}
+
+// Holder says whose accounts are meant: a provider's provider/* or the client/* of all accounts of a client. One of them is zero.
+type Holder struct {
+	Provider domain.ProviderID
+	Client   domain.ClientID
+}
+
+// Flow sums postings.
+type Flow struct {
+	Kind     string // KindName
+	What     string // FactName
+	Postings int64
+	In, Out  domain.Nano // both positive
+}
+
+// TrialLine is one line of a trial balance at a moment.
+type TrialLine struct {
+	Kind     string // KindName
+	Accounts int64  // that hold something
+	// Debit is the sum of the accounts below zero, without the sign, Credit of those above.
+	Debit, Credit domain.Nano
+}
