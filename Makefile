@@ -80,6 +80,14 @@ crash: ## kill -9 the program at random under load, and look for what it lost
 chaos: ## disturb production mode on three real brokers in every way, and look for what it lost
 	scripts/chaos.sh
 
+# Makes the ledger first, in TMPDIR: about 130 bytes a fact.
+FACTS ?= 5000000
+CLAIMS ?= 64
+
+.PHONY: audit-scale
+audit-scale: ## audit FACTS=5000000 facts in files, and see how much memory that takes (CLAIMS=64 to a report)
+	go test -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x -timeout 60m ./workers/auditor -args -audit.facts=$(FACTS) -audit.claims=$(CLAIMS)
+
 # A whole trace takes about twenty seconds; make test runs a small one.
 TRACE ?= ../shared/data/AzureLLMInferenceTrace_conv.csv
 

@@ -31,6 +31,7 @@ type auditCmd struct {
 	Logs   string     `required:"true" xor:"where" type:"path" help:"Archive of both logs that export made: a folder or a .tar file."`
 	HTML   string     `name:"html" type:"path" help:"Also write the report to this file, as one page for a browser."`
 	JSON   bool       `help:"Print the report as JSON."`
+	Resume string     `type:"path" placeholder:"FOLDER" help:"Keep in this folder how far the audit has come, so that the same command goes on from there."`
 	Chain  chainFlags `embed:""`
 
 	headFlags
@@ -51,21 +52,24 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 		return usage("--attestations: goes with --data or --config; an archive of logs has no evidence")
 	}
 	meter := newMeter(out, time.Now)
+	kept, err := keepAudit(c.Resume)
+	if err != nil {
+		return err
+	}
 	var report *auditor.Report
-	var err error
 	switch {
 	case c.Config != "":
-		report, err = c.servers(ctx, &run, meter.progress)
+		report, err = c.servers(ctx, &run, meter.progress, kept)
 	case c.Logs != "":
 		if run.Transaction, err = explorerOf(c.Chain.TonConfig); err == nil {
-			report, err = auditArchive(ctx, c.Logs, c.headFlags, c.Chain, meter.progress)
+			report, err = auditArchive(ctx, c.Logs, c.headFlags, c.Chain, meter.progress, kept)
 		}
 	default:
 		if run.Transaction, err = explorerOf(c.Chain.TonConfig); err == nil {
-			report, err = auditFolder(ctx, c.Data, c.headFlags, c.Chain, meter.progress)
+			report, err = auditFolder(ctx, c.Data, c.headFlags, c.Chain, meter.progress, kept)
 		}
 	}
-	if err != nil {
+	if err = kept.over(report, err); err != nil {
 		return err
 	}
 	attested, err := c.attested(ctx, out)
@@ -92,7 +96,7 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 }
 
 // servers audits what a config file names.
-func (c *auditCmd) servers(ctx context.Context, run *auditor.Run, progress func(done, total int64, what string)) (*auditor.Report, error) {
+func (c *auditCmd) servers(ctx context.Context, run *auditor.Run, progress func(done, total int64, what string), kept *keptAudit) (*auditor.Report, error) {
 	cfg, err := loadConfig(c.Config, os.Environ())
 	if err != nil {
 		return nil, err
@@ -104,7 +108,7 @@ func (c *auditCmd) servers(ctx context.Context, run *auditor.Run, progress func(
 	if run.Transaction, err = explorerOf(flags.TonConfig); err != nil {
 		return nil, err
 	}
-	return auditServers(ctx, cfg, "", c.headFlags, flags, progress)
+	return auditServers(ctx, cfg, "", c.headFlags, flags, progress, kept)
 }
 
 // again is the command that makes the same audit.
@@ -149,7 +153,8 @@ func writePage(name string, report auditor.Report, run auditor.Run) error {
 
 // auditFolder audits a data folder and changes nothing in it. What can't be opened is in the report.
 func auditFolder(
-	ctx context.Context, dir string, heads headFlags, flags chainFlags, progress func(done, total int64, what string),
+	ctx context.Context, dir string, heads headFlags, flags chainFlags,
+	progress func(done, total int64, what string), kept *keptAudit,
 ) (_ *auditor.Report, err error) {
 	var closers []func() error
 	defer func() {
@@ -178,7 +183,7 @@ func auditFolder(
 		cfg.Store = store
 		closers = append(closers, store.Close)
 	}
-	return auditWithChain(ctx, cfg, dir, flags)
+	return auditWithChain(ctx, cfg, dir, flags, kept)
 }
 
 // readLogs opens the two logs in a folder. Both are nil where one is so damaged that it does not open: the files step says
@@ -207,7 +212,8 @@ func readLogs(flag, dir string) (intake, ledgerLog eventstore.Reader, closers []
 
 // auditArchive audits an archive. A tar file is taken apart into a folder of its own first.
 func auditArchive(
-	ctx context.Context, path string, heads headFlags, flags chainFlags, progress func(done, total int64, what string),
+	ctx context.Context, path string, heads headFlags, flags chainFlags,
+	progress func(done, total int64, what string), kept *keptAudit,
 ) (_ *auditor.Report, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -246,7 +252,7 @@ func auditArchive(
 		}
 	}
 	flags.zeroState = manifest.ZeroState
-	return auditWithChain(ctx, cfg, dir, flags)
+	return auditWithChain(ctx, cfg, dir, flags, kept)
 }
 
 // readArchive opens the two logs of an archive, intake first. There are none where one is so damaged that it does not open:
@@ -323,7 +329,7 @@ func verifyArchive(ctx context.Context, dir string, manifest archive.Manifest) (
 }
 
 // auditWithChain audits logs against the chain that the flags name, or else the folder's own.
-func auditWithChain(ctx context.Context, cfg auditor.Config, dir string, flags chainFlags) (_ *auditor.Report, failed error) {
+func auditWithChain(ctx context.Context, cfg auditor.Config, dir string, flags chainFlags, kept *keptAudit) (_ *auditor.Report, failed error) {
 	if cfg.Ledger != nil {
 		chain, closeChain, err := openChain(ctx, dir, flags, cfg.Ledger)
 		if err != nil {
@@ -334,7 +340,7 @@ func auditWithChain(ctx context.Context, cfg auditor.Config, dir string, flags c
 			defer func() { failed = errors.Join(failed, closeChain()) }()
 		}
 	}
-	cfg.Scratch = scratchStore
+	kept.attach(&cfg)
 	report, err := auditor.Audit(ctx, cfg)
 	return &report, err
 }
@@ -355,7 +361,8 @@ func scratchStore(ctx context.Context) (projections.Store, func() error, error) 
 // auditServers audits logs in Kafka, and tables in PostgreSQL if the config names them, over connections of its own that
 // only read. The chain is the one that the flags name, or else that of a folder, if there is one.
 func auditServers(
-	ctx context.Context, c *config, dir string, heads headFlags, flags chainFlags, progress func(done, total int64, what string),
+	ctx context.Context, c *config, dir string, heads headFlags, flags chainFlags,
+	progress func(done, total int64, what string), kept *keptAudit,
 ) (_ *auditor.Report, err error) {
 	found, err := readServers(ctx, c)
 	if err != nil {
@@ -371,7 +378,7 @@ func auditServers(
 	if cfg.Published, err = heads.published(ctx, cfg.Ledger, found.tiles, found.keys); err != nil {
 		return nil, err
 	}
-	return auditWithChain(ctx, cfg, dir, flags)
+	return auditWithChain(ctx, cfg, dir, flags, kept)
 }
 
 // verifyFolders reads every byte of both logs of a data folder.

@@ -76,7 +76,7 @@ func TestAFolderSettlesOnTheNetworkThatAGlobalConfigNames(t *testing.T) {
 	if err := e.close(); err != nil {
 		t.Error(err)
 	}
-	report, err := auditFolder(ctx, dir, headFlags{}, flags, nil)
+	report, err := auditFolder(ctx, dir, headFlags{}, flags, nil, nil)
 	if err != nil || report.Verdict != auditor.Pass {
 		t.Errorf("audit with the network named: %v, %v", report, err)
 	}

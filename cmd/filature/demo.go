@@ -170,7 +170,7 @@ func (c *demoCmd) open(ctx context.Context, log *slog.Logger) (parts, freshLook,
 	if !c.Production {
 		p, err := openEmbedded(ctx, c.Data, c.Shards, chainFlags{}, log)
 		return p, func(ctx context.Context, progress func(done, total int64, what string)) (*auditor.Report, error) {
-			return auditFolder(ctx, c.Data, headFlags{}, chainFlags{}, progress)
+			return auditFolder(ctx, c.Data, headFlags{}, chainFlags{}, progress, nil)
 		}, err
 	}
 	file := c.Config
@@ -185,7 +185,7 @@ func (c *demoCmd) open(ctx context.Context, log *slog.Logger) (parts, freshLook,
 	cfg.Kafka.Topics, cfg.Kafka.DataShards = c.topics, c.Shards
 	p, err := openServersAndFolder(ctx, cfg, c.Data)
 	return p, func(ctx context.Context, progress func(done, total int64, what string)) (*auditor.Report, error) {
-		return auditServers(ctx, cfg, c.Data, headFlags{}, chainFlags{}, progress)
+		return auditServers(ctx, cfg, c.Data, headFlags{}, chainFlags{}, progress, nil)
 	}, err
 }
 

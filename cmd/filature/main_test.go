@@ -18,6 +18,9 @@ import (
 var update = flag.Bool("update", false, "write the goldens anew")
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	m.Run()
 	sharedDemo.remove()
 }

@@ -79,17 +79,20 @@ type Config struct {
 	// Store has the read models that people look at. It is nil where there are none to compare.
 	Store projections.Store
 	// Scratch makes an empty store to fold read models into again, and returns what ends it and throws it away. What it holds
-	// in memory is bounded, however many rows there are. Nil is a store in memory, for small ledgers.
+	// in memory is bounded, however many rows there are. Nil is a store in memory, for small ledgers. With Saved it may be a
+	// store that an earlier run of this audit folded into, and that is kept.
 	Scratch func(ctx context.Context) (store projections.Store, discard func() error, err error)
 	// Chain is nil where the chain is out of reach. Then nobody vouches that the log was not rewritten
 	// as a whole, and the report says so.
 	Chain Chain
+	// Saved keeps how far this audit has come, so that another run goes on from there. Nil keeps nothing.
+	Saved *Saved
 	// Progress is told now and then how much is done, by one goroutine at a time. It may be nil.
 	Progress func(done, total int64, what string)
 }
 
-// Audit does it all and returns what it found. An error means that the context ended: whatever else
-// goes wrong is in the report.
+// Audit does it all and returns what it found. An error means that the context ended, that what was saved does not fit
+// (ErrOtherState), or that nothing could be saved: whatever else goes wrong is in the report.
 func Audit(ctx context.Context, cfg Config) (Report, error) {
 	a := &audit{cfg: cfg}
 	steps := []func(context.Context) Step{
@@ -101,7 +104,10 @@ func Audit(ctx context.Context, cfg Config) (Report, error) {
 	}
 	for _, step := range steps {
 		a.report.Steps = append(a.report.Steps, step(ctx))
-		if err := ctx.Err(); err != nil {
+		if a.failed != nil {
+			return Report{}, fmt.Errorf("audit: %w", a.failed)
+		}
+		if err := errors.Join(ctx.Err(), a.cfg.Saved.flush()); err != nil {
 			return Report{}, fmt.Errorf("audit: %w", err)
 		}
 	}
@@ -114,6 +120,7 @@ type audit struct {
 	report   Report
 	offences offences
 	progress progress
+	failed   error // what ends the audit
 
 	shards []*replay
 	// vault is what the chain says; nil where it was not looked at or did not answer.
@@ -165,12 +172,22 @@ func (a *audit) remakeEntries(ctx context.Context) Step {
 		return step.stop(errShards)
 	}
 	total, err := a.cut(ctx)
+	if err == nil {
+		err = a.compareSaved(ctx)
+	}
+	if errors.Is(err, ErrOtherState) {
+		a.failed = err
+	}
 	if err != nil {
 		return step.stop(err)
 	}
 	a.progress.begin(a.cfg.Progress, total, "making the ledger again")
 	control := a.shards[domain.Control]
 	control.run(ctx)
+	if control.failed != nil {
+		a.failed = control.failed
+		return step.stop(control.failed)
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, shard := range a.shards[domain.Control+1:] {
@@ -181,6 +198,13 @@ func (a *audit) remakeEntries(ctx context.Context) Step {
 		})
 	}
 	_ = group.Wait() // run has no way to fail: what it meets is in its shard
+	for _, shard := range a.shards {
+		if shard.failed != nil {
+			a.failed = shard.failed
+			return step.stop(shard.failed)
+		}
+	}
+	a.sayResumed()
 	var entries, facts, signatures, postings int64
 	for _, shard := range a.shards {
 		entries += int64(shard.summary.Checked)
@@ -205,22 +229,28 @@ var errShards = errors.New("the logs have different numbers of shards")
 
 // cut decides up to where this audit looks. Control's end is taken first: then a batch that it holds
 // was cut within the ends of the other shards, and a pin beyond it is younger than this audit. Intake
-// is taken last, as whatever was answered was said before.
+// is taken last, as whatever was answered was said before. An audit that goes on goes to where it began to go.
 func (a *audit) cut(ctx context.Context) (total int64, err error) {
-	ends := make([]domain.Offset, a.cfg.Ledger.Shards())
-	for shard := range ends {
-		if ends[shard], err = a.cfg.Ledger.End(ctx, domain.Shard(shard)); err != nil {
+	cut := make([]savedShard, a.cfg.Ledger.Shards())
+	for shard := range cut {
+		if cut[shard].LedgerEnd, err = a.cfg.Ledger.End(ctx, domain.Shard(shard)); err != nil {
 			return 0, fmt.Errorf("end of ledger %d: %w", shard, err)
 		}
-		total += int64(ends[shard])
 	}
-	shards := make([]*replay, len(ends))
-	for shard, end := range ends {
-		said, err := a.cfg.Intake.End(ctx, domain.Shard(shard))
-		if err != nil {
+	for shard := range cut {
+		if cut[shard].IntakeEnd, err = a.cfg.Intake.End(ctx, domain.Shard(shard)); err != nil {
 			return 0, fmt.Errorf("end of intake %d: %w", shard, err)
 		}
-		shards[shard] = newReplay(a.cfg, domain.Shard(shard), end, said, &a.progress)
+	}
+	if a.cfg.Saved != nil {
+		if cut, err = a.cfg.Saved.begin(a.cfg.Genesis, cut); err != nil {
+			return 0, err
+		}
+	}
+	shards := make([]*replay, len(cut))
+	for shard := range cut {
+		shards[shard] = newReplay(a.cfg, domain.Shard(shard), cut[shard], &a.progress)
+		total += int64(cut[shard].LedgerEnd)
 	}
 	a.shards = shards
 	return total, nil

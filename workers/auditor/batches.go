@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/filature/filature/domain"
@@ -15,6 +16,9 @@ import (
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
+// foldEntries are folded at a time to make a batch: a few MB, decoded.
+const foldEntries = 1000
+
 // remakeBatches makes each sealed batch again, out of the ledger up to the batch's cut and nothing
 // else. Cuts never go back, so one pass over the ledger serves them all.
 func (a *audit) remakeBatches(ctx context.Context) Step {
@@ -23,40 +27,95 @@ func (a *audit) remakeBatches(ctx context.Context) Step {
 		return step.skip("the ledger was not made again")
 	}
 	sealed := a.shards[domain.Control].books.sealed
+	if saved := a.cfg.Saved.batches(); saved != nil && a.allTaken() {
+		a.report.Resumed.Batches = true
+		a.report.Batches = slices.Clone(saved.Rows)
+		a.offences.join(saved.Offences, saved.Totals)
+		return saved.Step
+	}
+	var found offences
 	a.progress.begin(a.cfg.Progress, int64(len(sealed)), "making batches again")
 	store := projections.NewMemStore()
 	var made, lines int64
 	for _, batch := range sealed {
 		row := a.rowOf(batch)
-		again, err := a.remakeBatch(ctx, store, batch.fact)
+		again, err := a.remakeBatch(ctx, store, batch)
 		switch {
 		case err == nil:
 			made++
 			lines += int64(len(again.Lines))
 			row.LogRoot = hex.EncodeToString(again.PayoutRoot)
-			a.compareBatch(batch, again)
+			if err := a.compareBatch(ctx, &found, batch, again); err != nil {
+				step = step.stop(fmt.Errorf("batch %d: %w", batch.number, err))
+			}
 		case ctx.Err() != nil:
 			return step.stop(ctx.Err())
-		case a.unsureBelow(batch.fact.Cut) || !isEvidence(err):
-			step = step.stop(fmt.Errorf("batch %d: %w", batch.fact.Number, err))
+		case a.unsureBelow(batch.cut) || !isEvidence(err):
+			step = step.stop(fmt.Errorf("batch %d: %w", batch.number, err))
 		default:
-			a.offences.add(Offence{
-				Kind: ChangedBatch, Log: Ledger, At: placeOf(domain.Control, batch.offset), Batch: batch.fact.Number,
-				Stored: show(batch.fact), Why: "the log makes no such batch: " + err.Error(),
+			found.add(Offence{
+				Kind: ChangedBatch, Log: Ledger, At: placeOf(domain.Control, batch.offset), Batch: batch.number,
+				Stored: a.showSealed(ctx, batch), Why: "the log makes no such batch: " + err.Error(),
 			})
 		}
 		a.report.Batches = append(a.report.Batches, row)
 		a.progress.add(1)
 	}
-	return step.done(count(made, "batches"), count(lines, "payout lines"))
+	step = step.done(count(made, "batches"), count(lines, "payout lines"))
+	a.offences.join(found.list, found.totals)
+	if a.cfg.Saved != nil && step.State == StepDone && a.believed() {
+		rows := slices.Clone(a.report.Batches) // the chain's part comes later
+		a.failed = a.cfg.Saved.noteBatches(savedBatches{Step: step, Rows: rows, Offences: found.list, Totals: found.totals})
+	}
+	return step
+}
+
+// believed tells whether all shards were made again to their ends.
+func (a *audit) believed() bool {
+	return !slices.ContainsFunc(a.shards, func(r *replay) bool { return r.summary.Why != "" })
+}
+
+// allTaken tells whether an earlier run had made all shards again to their ends, and this one found nothing else there.
+func (a *audit) allTaken() bool {
+	return a.report.Resumed != nil && a.believed() &&
+		!slices.ContainsFunc(a.shards, func(r *replay) bool { return r.summary.Checked != r.taken.Ledger })
+}
+
+// sealedFact reads a sealed batch again, with its lines.
+func (a *audit) sealedFact(ctx context.Context, batch sealedBatch) (*v1.SealBatch, error) {
+	records, err := a.cfg.Ledger.Read(ctx, domain.Control, batch.offset, 1)
+	if err != nil {
+		return nil, fmt.Errorf("read it again: %w", err)
+	}
+	if len(records) == 0 {
+		return nil, fmt.Errorf("read it again: %w", eventstore.ErrGap)
+	}
+	entry, err := eventstore.DecodeEntry(domain.Control, records[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, fact := range entry.GetAnswer().GetFacts() {
+		if sealed := fact.GetBatchSealed(); sealed.GetNumber() == batch.number {
+			return sealed, nil
+		}
+	}
+	return nil, fmt.Errorf("entry %d: %w", batch.offset, errNoSuchBatch)
+}
+
+// showSealed is a sealed batch as an offence shows it; empty where it can't be had any more.
+func (a *audit) showSealed(ctx context.Context, batch sealedBatch) string {
+	sealed, err := a.sealedFact(ctx, batch)
+	if err != nil {
+		return ""
+	}
+	return show(sealed)
 }
 
 func (a *audit) rowOf(batch sealedBatch) Batch {
-	state := a.shards[domain.Control].books.states[batch.fact.Number]
+	state := a.shards[domain.Control].books.states[batch.number]
 	row := Batch{
-		Number: batch.fact.Number, Cut: batch.fact.Cut, Sealed: *placeOf(domain.Control, batch.offset),
-		Root: hex.EncodeToString(batch.fact.PayoutRoot), TotalNano: domain.Nano(batch.fact.TotalNano),
-		Payees: batch.fact.Payees, State: state.state,
+		Number: batch.number, Cut: batch.cut, Sealed: *placeOf(domain.Control, batch.offset),
+		Root: batch.root.Root.String(), TotalNano: batch.root.Total, Payees: batch.payees, State: state.state,
 	}
 	if state.tx != (domain.Digest{}) {
 		row.Tx = state.tx.String()
@@ -81,12 +140,12 @@ func isEvidence(err error) bool {
 		errors.Is(err, eventstore.ErrNoShard) || errors.Is(err, settlement.ErrNothingOwed) || errors.Is(err, errNoSuchBatch)
 }
 
-func (a *audit) remakeBatch(ctx context.Context, store projections.Store, sealed *v1.SealBatch) (*v1.SealBatch, error) {
-	cut := make([]domain.Offset, len(sealed.Cut))
-	for shard, offset := range sealed.Cut {
+func (a *audit) remakeBatch(ctx context.Context, store projections.Store, sealed sealedBatch) (*v1.SealBatch, error) {
+	cut := make([]domain.Offset, len(sealed.cut))
+	for shard, offset := range sealed.cut {
 		cut[shard] = domain.Offset(offset)
 	}
-	if err := projections.FoldTo(ctx, a.cfg.Ledger, store, cut, projections.SettlementModels()...); err != nil {
+	if err := projections.FoldInBatches(ctx, a.cfg.Ledger, store, cut, foldEntries, projections.SettlementModels()...); err != nil {
 		return nil, err
 	}
 	var again *v1.SealBatch
@@ -95,10 +154,10 @@ func (a *audit) remakeBatch(ctx context.Context, store projections.Store, sealed
 		if err != nil {
 			return err
 		}
-		if s.Last.Number+1 != sealed.Number {
+		if s.Last.Number+1 != sealed.number {
 			return fmt.Errorf("at its cut the last batch is %d: %w", s.Last.Number, errNoSuchBatch)
 		}
-		again, err = settlement.Seal(sealed.Number, s.Cut, s.Owed, s.Policy)
+		again, err = settlement.Seal(sealed.number, s.Cut, s.Owed, s.Policy)
 		return err
 	})
 	return again, err
@@ -107,19 +166,24 @@ func (a *audit) remakeBatch(ctx context.Context, store projections.Store, sealed
 var errNoSuchBatch = errors.New("no such batch")
 
 // compareBatch compares a batch with what the log makes of it, down to the byte.
-func (a *audit) compareBatch(batch sealedBatch, again *v1.SealBatch) {
-	have, errHave := v1.Encode(batch.fact)
+func (a *audit) compareBatch(ctx context.Context, found *offences, batch sealedBatch, again *v1.SealBatch) error {
+	sealed, err := a.sealedFact(ctx, batch)
+	if err != nil {
+		return err
+	}
+	have, errHave := v1.Encode(sealed)
 	want, errWant := v1.Encode(again)
 	if errHave == nil && errWant == nil && bytes.Equal(have, want) {
-		return
+		return nil
 	}
 	o := Offence{
-		Kind: ChangedBatch, Log: Ledger, At: placeOf(domain.Control, batch.offset), Batch: batch.fact.Number,
-		Stored: show(batch.fact), Follows: show(again), Why: "is not what the ledger owed at its cut",
+		Kind: ChangedBatch, Log: Ledger, At: placeOf(domain.Control, batch.offset), Batch: batch.number,
+		Stored: show(sealed), Follows: show(again), Why: "is not what the ledger owed at its cut",
 	}
-	o.Field, o.Have, o.Want = firstDifference(batch.fact.ProtoReflect(), again.ProtoReflect())
+	o.Field, o.Have, o.Want = firstDifference(sealed.ProtoReflect(), again.ProtoReflect())
 	if strings.HasPrefix(o.Field, "log_roots") {
 		o.Why = "the ledger below its cut is not the one that was sealed, though all that it owed is"
 	}
-	a.offences.add(o)
+	found.add(o)
+	return nil
 }

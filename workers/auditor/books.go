@@ -8,6 +8,7 @@ import (
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/ledger"
+	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/projections"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
@@ -37,9 +38,13 @@ type bookedEvent struct {
 	onChain bool
 }
 
+// sealedBatch is a batch without its lines: there may be thousands, and whoever needs them reads them again.
 type sealedBatch struct {
-	fact   *v1.SealBatch
+	number uint32
 	offset domain.Offset
+	cut    []int64
+	root   settlement.OnChain
+	payees int64
 }
 
 // batchState is how a batch stands in the books, and the vault's transaction that made it so.
@@ -81,7 +86,9 @@ func isClients(kind v1.AccountKind) bool {
 // note remembers what a fact says of the chain and of batches.
 func (b *books) note(at domain.Offset, fact *v1.Fact, said *ledger.Said) {
 	if sealed := fact.GetBatchSealed(); sealed != nil {
-		b.sealed = append(b.sealed, sealedBatch{sealed, at})
+		b.sealed = append(b.sealed, sealedBatch{
+			number: sealed.Number, offset: at, cut: sealed.Cut, root: settlement.OnChainOf(sealed), payees: sealed.Payees,
+		})
 		b.states[sealed.Number] = batchState{state: projections.BatchSealed}
 	}
 	if claim := bookedClaim(fact); claim != nil {

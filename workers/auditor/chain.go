@@ -244,7 +244,7 @@ func (a *audit) compareRoots(ctx context.Context) error {
 	v := a.vault
 	sealed := map[uint32]sealedBatch{}
 	for _, batch := range a.shards[domain.Control].books.sealed {
-		sealed[batch.fact.Number] = batch
+		sealed[batch.number] = batch
 	}
 	for i := range a.report.Batches {
 		row := &a.report.Batches[i]
@@ -255,11 +255,11 @@ func (a *audit) compareRoots(ctx context.Context) error {
 		row.ChainRoot = hex.EncodeToString(proposal.PayoutRoot)
 		row.Equal = row.LogRoot == row.Root && row.ChainRoot == row.Root
 		if row.Root != row.ChainRoot && row.State != projections.BatchVetoed {
-			a.onChain(sealed[row.Number], "payout_root", row.ChainRoot, row.Root)
+			a.onChain(ctx, sealed, row.Number, "payout_root", row.ChainRoot, row.Root)
 		}
 	}
 	if v.active != nil && v.active.Number != v.seen.Active.Epoch {
-		a.onChain(sealed[v.active.Number], "number", fmt.Sprint(v.seen.Active.Epoch), fmt.Sprint(v.active.Number))
+		a.onChain(ctx, sealed, v.active.Number, "number", fmt.Sprint(v.seen.Active.Epoch), fmt.Sprint(v.active.Number))
 	}
 	if err := a.compareRoot(ctx, sealed, v.seen.Active); err != nil {
 		return err
@@ -295,14 +295,14 @@ func (a *audit) compareRoot(ctx context.Context, sealed map[uint32]sealedBatch, 
 		})
 		return nil
 	}
-	want := settlement.OnChainOf(batch.fact)
+	want := batch.root
 	switch {
 	case have.Root != want.Root:
-		a.onChain(batch, "payout_root", have.Root.String(), want.Root.String())
+		a.onChain(ctx, sealed, batch.number, "payout_root", have.Root.String(), want.Root.String())
 	case have.Total != want.Total:
-		a.onChain(batch, "total_nano", fmt.Sprint(int64(have.Total)), fmt.Sprint(int64(want.Total)))
+		a.onChain(ctx, sealed, batch.number, "total_nano", fmt.Sprint(int64(have.Total)), fmt.Sprint(int64(want.Total)))
 	case have.Commitment != want.Commitment:
-		a.onChain(batch, "commitment", have.Commitment.String(), want.Commitment.String())
+		a.onChain(ctx, sealed, batch.number, "commitment", have.Commitment.String(), want.Commitment.String())
 	}
 	return nil
 }
@@ -329,21 +329,19 @@ func (a *audit) sealedSince(ctx context.Context, number uint32) (found bool, err
 }
 
 // onChain notes once for each batch that the vault has another one than was sealed.
-func (a *audit) onChain(batch sealedBatch, field, have, want string) {
-	if batch.fact == nil {
+func (a *audit) onChain(ctx context.Context, sealed map[uint32]sealedBatch, number uint32, field, have, want string) {
+	batch, is := sealed[number]
+	if !is || a.vault.otherwise[number] {
 		return
 	}
-	if a.vault.otherwise[batch.fact.Number] {
-		return
-	}
-	a.vault.otherwise[batch.fact.Number] = true
+	a.vault.otherwise[number] = true
 	for i := range a.report.Batches {
-		if row := &a.report.Batches[i]; row.Number == batch.fact.Number {
+		if row := &a.report.Batches[i]; row.Number == number {
 			row.Equal = false
 		}
 	}
 	a.offences.add(Offence{
-		Kind: BatchOnChain, Log: Ledger, At: placeOf(domain.Control, batch.offset), Batch: batch.fact.Number,
-		Field: field, Have: have, Want: want, Stored: show(batch.fact), Why: "the vault took another batch than was sealed",
+		Kind: BatchOnChain, Log: Ledger, At: placeOf(domain.Control, batch.offset), Batch: number,
+		Field: field, Have: have, Want: want, Stored: a.showSealed(ctx, batch), Why: "the vault took another batch than was sealed",
 	})
 }

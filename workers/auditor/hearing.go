@@ -21,11 +21,12 @@ type hearing struct {
 	batch   *signing.Batch
 	entropy io.Reader
 
-	first  domain.Offset // of said
-	said   []ledger.Said
-	signed []int // scratch: which of said are in the batch
+	first   domain.Offset // of the window
+	records []eventstore.Record
+	said    []ledger.Said // of all records, once they were listened to; else of none
+	signed  []int         // scratch: which of said are in the batch
 
-	signatures int64
+	signatures int64 // of the records that were asked for
 }
 
 func newHearing(cfg Config, shard domain.Shard, end domain.Offset) *hearing {
@@ -35,22 +36,39 @@ func newHearing(cfg Config, shard domain.Shard, end domain.Offset) *hearing {
 // errSilent says that nothing was said at an offset.
 var errSilent = errors.New("no such intake record")
 
-// next returns the record at an offset, which is the one after the last, or errSilent.
-func (h *hearing) next(ctx context.Context, at domain.Offset) (*ledger.Said, error) {
+// next returns what was said at an offset, which is the one after the last, and the record, or errSilent.
+func (h *hearing) next(ctx context.Context, at domain.Offset) (*ledger.Said, eventstore.Record, error) {
 	if at >= h.end {
-		return nil, errSilent
+		return nil, eventstore.Record{}, errSilent
 	}
 	if at >= h.first+domain.Offset(len(h.said)) {
 		if err := h.listen(ctx, at); err != nil {
-			return nil, err
+			return nil, eventstore.Record{}, err
 		}
 	}
-	return &h.said[at-h.first], nil
+	said := &h.said[at-h.first]
+	if said.Report != nil {
+		h.signatures++
+	}
+	return said, h.records[at-h.first], nil
 }
 
-// listen reads the window that begins at an offset. Signatures of keys that are not known yet are
-// checked, too: a record before theirs may register them.
-func (h *hearing) listen(ctx context.Context, at domain.Offset) error {
+// record returns the record at an offset, which is the one after the last, as it is, or errSilent.
+func (h *hearing) record(ctx context.Context, at domain.Offset) (eventstore.Record, error) {
+	if at >= h.end {
+		return eventstore.Record{}, errSilent
+	}
+	if at >= h.first+domain.Offset(len(h.records)) {
+		if err := h.read(ctx, at); err != nil {
+			return eventstore.Record{}, err
+		}
+	}
+	return h.records[at-h.first], nil
+}
+
+// read reads the window that begins at an offset.
+func (h *hearing) read(ctx context.Context, at domain.Offset) error {
+	h.first, h.records, h.said, h.signed = at, nil, h.said[:0], h.signed[:0]
 	records, err := h.log.Read(ctx, h.shard, at, int(min(readRecords, h.end-at)))
 	if err != nil {
 		return err
@@ -58,11 +76,22 @@ func (h *hearing) listen(ctx context.Context, at domain.Offset) error {
 	if len(records) == 0 {
 		return fmt.Errorf("nothing at %d: %w", at, eventstore.ErrGap)
 	}
-	h.first, h.said, h.signed = at, h.said[:0], h.signed[:0]
 	for i, record := range records {
 		if want := at + domain.Offset(i); record.Offset != want {
 			return fmt.Errorf("gives record %d for %d: %w", record.Offset, want, eventstore.ErrGap)
 		}
+	}
+	h.records = records
+	return nil
+}
+
+// listen reads the window that begins at an offset, and checks its signatures. Those of keys that are not known yet are
+// checked, too: a record before theirs may register them.
+func (h *hearing) listen(ctx context.Context, at domain.Offset) error {
+	if err := h.read(ctx, at); err != nil {
+		return err
+	}
+	for i, record := range h.records {
 		said, signed := ledger.Read(record.Offset, record.Time.UnixMilli(), record.Value)
 		if said.Report != nil {
 			h.batch.Add(domain.KeyID(said.Report.Signer), signed.Report, signed.Signature)
@@ -77,6 +106,5 @@ func (h *hearing) listen(ctx context.Context, at domain.Offset) error {
 	for n, i := range h.signed {
 		h.said[i].Signed = verdicts[n]
 	}
-	h.signatures += int64(len(verdicts))
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/ledger"
 	"github.com/filature/filature/eventstore"
@@ -33,6 +35,10 @@ type replay struct {
 	encoded  []byte
 	progress *progress
 
+	heads  *heads     // nil where nothing is saved
+	taken  savedPoint // up to where an earlier run has checked
+	failed error      // what ends the whole audit
+
 	void     []voidEntry // unanswered so far, in the order of the log
 	voidPin  *voidEntry  // the entry before, if it was one
 	pin      *Place      // the last that counts
@@ -47,13 +53,17 @@ type voidEntry struct {
 	meant  domain.Offset
 }
 
-func newReplay(cfg Config, shard domain.Shard, end, said domain.Offset, p *progress) *replay {
-	return &replay{
-		cfg: cfg, shard: shard, end: end, state: ledger.New(shard), progress: p,
-		intake:  newHearing(cfg, shard, said),
+func newReplay(cfg Config, shard domain.Shard, cut savedShard, p *progress) *replay {
+	r := &replay{
+		cfg: cfg, shard: shard, end: cut.LedgerEnd, state: ledger.New(shard), progress: p, taken: cut.Checked,
+		intake:  newHearing(cfg, shard, cut.IntakeEnd),
 		books:   newBooks(shard),
-		summary: Shard{Shard: shard, End: end},
+		summary: Shard{Shard: shard, End: cut.LedgerEnd},
 	}
+	if cfg.Saved != nil {
+		r.heads = newHeads()
+	}
+	return r
 }
 
 // errOffence ends a shard; the offence is noted.
@@ -62,6 +72,10 @@ var errOffence = errors.New("offence")
 // run makes the shard again up to its end, or to where it can't be believed or followed any more.
 func (r *replay) run(ctx context.Context) {
 	err := r.entries(ctx)
+	if errors.Is(err, ErrOtherState) || errors.Is(err, errNotSaved) {
+		r.failed = err
+		return
+	}
 	if errors.Is(err, errYoung) {
 		r.end, err = r.state.NextEntry(), nil
 		r.summary.End = r.end
@@ -95,14 +109,19 @@ func (r *replay) offend(o Offence) error {
 }
 
 func (r *replay) entries(ctx context.Context) error {
-	for next := domain.Offset(0); next < r.end; {
-		records, err := r.cfg.Ledger.Read(ctx, r.shard, next, int(min(readRecords, r.end-next)))
+	for next := r.state.NextEntry(); next < r.end; {
+		limit := min(readRecords, r.end-next)
+		if next < r.taken.Ledger {
+			limit = min(limit, r.taken.Ledger-next)
+		}
+		records, err := r.cfg.Ledger.Read(ctx, r.shard, next, int(limit))
 		if err == nil && len(records) == 0 {
 			err = fmt.Errorf("nothing at %d: %w", next, eventstore.ErrGap)
 		}
 		if err != nil {
 			return r.unreadable(Ledger, next, err)
 		}
+		facts := r.summary.Facts
 		for _, record := range records {
 			if record.Offset != next {
 				return r.unreadable(Ledger, next, fmt.Errorf("gives record %d: %w", record.Offset, eventstore.ErrGap))
@@ -110,7 +129,13 @@ func (r *replay) entries(ctx context.Context) error {
 			if err := r.entry(ctx, record); err != nil {
 				return err
 			}
+			if err := r.heads.entry(record); err != nil {
+				return err
+			}
 			next++
+		}
+		if err := r.mark(int64(len(records)) + r.summary.Facts - facts); err != nil {
+			return err
 		}
 		r.progress.add(int64(len(records)))
 	}
@@ -130,6 +155,15 @@ func (r *replay) unreadable(log LogName, at domain.Offset, err error) error {
 }
 
 func (r *replay) entry(ctx context.Context, record eventstore.Record) error {
+	if record.Offset >= r.taken.Ledger && r.voidPin == nil && seemsAnswer(record) {
+		said, heard, err := r.intake.next(ctx, r.state.NextIntake())
+		switch {
+		case err == nil:
+			return r.answer(record, said, heard)
+		case !errors.Is(err, errSilent):
+			return r.unreadable(Intake, r.state.NextIntake(), err)
+		}
+	}
 	stored, err := eventstore.DecodeEntry(r.shard, record)
 	if err != nil {
 		return r.offend(Offence{Kind: UnreadableEntry, Log: Ledger, At: placeOf(r.shard, record.Offset), Why: err.Error()})
@@ -139,6 +173,13 @@ func (r *replay) entry(ctx context.Context, record eventstore.Record) error {
 	}
 	if r.voidPin != nil {
 		return r.lonelyPin()
+	}
+	if record.Offset < r.taken.Ledger {
+		said, err := r.recall(ctx, record.Offset, stored)
+		if err != nil {
+			return err
+		}
+		return r.accept(record.Offset, stored, said)
 	}
 	follows, said, err := r.follow(ctx, record.Offset, stored)
 	if err != nil {
@@ -151,6 +192,48 @@ func (r *replay) entry(ctx context.Context, record eventstore.Record) error {
 		return r.offend(r.explain(record.Offset, stored, follows, said))
 	}
 	return r.accept(record.Offset, follows, said)
+}
+
+// answer makes the answer that has to stand in a record. As a rule it does, and then nobody has to decode the record: there
+// is one encoding per value.
+func (r *replay) answer(record eventstore.Record, said *ledger.Said, heard eventstore.Record) error {
+	if err := r.heads.answered(heard); err != nil {
+		return err
+	}
+	follows, err := r.state.Step(*said)
+	if err != nil {
+		return err
+	}
+	if r.encoded, err = v1.AppendEncoded(r.encoded[:0], follows); err != nil {
+		return fmt.Errorf("entry %d: %w", record.Offset, err)
+	}
+	if bytes.Equal(r.encoded, record.Value) {
+		return r.accept(record.Offset, follows, said)
+	}
+	stored, err := eventstore.DecodeEntry(r.shard, record)
+	if err != nil {
+		return r.offend(Offence{Kind: UnreadableEntry, Log: Ledger, At: placeOf(r.shard, record.Offset), Why: err.Error()})
+	}
+	return r.offend(r.explain(record.Offset, stored, follows, said))
+}
+
+// seemsAnswer tells whether a record begins as an answer that stands at its place does: log time, place, answer. One that
+// does not may be one all the same.
+func seemsAnswer(record eventstore.Record) bool {
+	rest, value := record.Value, uint64(0)
+	for _, field := range []protowire.Number{1, 2} { // at_ms, offset
+		number, kind, tag := protowire.ConsumeTag(rest)
+		if tag < 0 || number != field || kind != protowire.VarintType {
+			return false
+		}
+		var length int
+		if value, length = protowire.ConsumeVarint(rest[tag:]); length < 0 {
+			return false
+		}
+		rest = rest[tag+length:]
+	}
+	number, _, tag := protowire.ConsumeTag(rest)
+	return tag > 0 && number == 4 && value == uint64(record.Offset) // 4 is answer
 }
 
 // passOver judges an entry that does not count. A clerk that woke up too late leaves some that stand
@@ -238,7 +321,7 @@ func (r *replay) follow(ctx context.Context, at domain.Offset, stored *v1.Entry)
 		follows, err := r.state.Pin()
 		return follows, nil, err
 	}
-	said, err := r.intake.next(ctx, r.state.NextIntake())
+	said, record, err := r.intake.next(ctx, r.state.NextIntake())
 	if errors.Is(err, errSilent) {
 		next := placeOf(r.shard, r.state.NextIntake())
 		return nil, nil, r.offend(Offence{
@@ -248,6 +331,9 @@ func (r *replay) follow(ctx context.Context, at domain.Offset, stored *v1.Entry)
 	}
 	if err != nil {
 		return nil, nil, r.unreadable(Intake, r.state.NextIntake(), err)
+	}
+	if err := r.heads.answered(record); err != nil {
+		return nil, nil, err
 	}
 	follows, err := r.state.Step(*said)
 	return follows, said, err
@@ -307,12 +393,12 @@ func (r *replay) accept(at domain.Offset, entry *v1.Entry, said *ledger.Said) er
 		if fact.GetRejection() != nil {
 			r.summary.Rejections++
 		}
-		field := fmt.Sprintf("answer.facts[%d].postings", i)
+		field := func() string { return fmt.Sprintf("answer.facts[%d].postings", i) }
 		if err := ledger.SumsToZero(fact); err != nil {
-			return r.offend(Offence{Kind: UnbalancedFact, Log: Ledger, At: placeOf(r.shard, at), Field: field, Stored: show(fact), Why: err.Error()})
+			return r.offend(Offence{Kind: UnbalancedFact, Log: Ledger, At: placeOf(r.shard, at), Field: field(), Stored: show(fact), Why: err.Error()})
 		}
 		if why := r.books.post(fact); why != "" {
-			return r.offend(Offence{Kind: Overdrawn, Log: Ledger, At: placeOf(r.shard, at), Field: field, Stored: show(fact), Why: why})
+			return r.offend(Offence{Kind: Overdrawn, Log: Ledger, At: placeOf(r.shard, at), Field: field(), Stored: show(fact), Why: why})
 		}
 		r.books.note(at, fact, said)
 	}

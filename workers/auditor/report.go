@@ -165,6 +165,22 @@ func (o *offences) add(offence Offence) {
 	}
 }
 
+// join takes in what was found apart, in its order.
+func (o *offences) join(list []Offence, totals []KindTotal) {
+	for _, offence := range list {
+		o.add(offence)
+	}
+	for _, total := range totals {
+		listed := int64(0)
+		for _, offence := range list {
+			if offence.Kind == total.Kind {
+				listed++
+			}
+		}
+		o.unlisted(total.Kind, total.Total-listed)
+	}
+}
+
 // unlisted counts offences of a kind that somebody found and did not keep.
 func (o *offences) unlisted(kind Kind, n int64) {
 	for i := range o.totals {
@@ -301,6 +317,8 @@ type Report struct {
 	Money    *Money      `json:"money,omitempty"`
 	Offences []Offence   `json:"offences"`
 	Totals   []KindTotal `json:"totals"`
+	// Resumed is what was not done in this run, but in an earlier one; nil where that is nothing.
+	Resumed *Resumed `json:"resumed,omitempty"`
 	// Decoded is the record that the first offence is about, field by field; nil where it is about none.
 	Decoded *Decoded `json:"decoded,omitempty"`
 }

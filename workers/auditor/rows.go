@@ -101,7 +101,7 @@ func (a *audit) compareRows(ctx context.Context, live projections.View, at proje
 	}
 	defer func() { err = errors.Join(err, discard()) }()
 	cut := append(at.Cut(), make([]domain.Offset, len(a.shards)-len(at))...)
-	if err := projections.FoldTo(ctx, a.cfg.Ledger, again, cut, models...); err != nil {
+	if err := a.foldAgain(ctx, again, cut, models); err != nil {
 		return 0, err
 	}
 	err = again.View(ctx, func(want projections.View) error {
@@ -133,6 +133,32 @@ func (a *audit) compareRows(ctx context.Context, live projections.View, at proje
 		return nil
 	})
 	return rows, err
+}
+
+// foldAgain folds models to a cut, on from where an earlier run of this audit may have come.
+func (a *audit) foldAgain(ctx context.Context, again projections.Store, cut []domain.Offset, models []projections.Model) error {
+	err := again.View(ctx, func(view projections.View) error {
+		at, err := view.Checkpoint(ctx, models[0].Table())
+		for _, offset := range at.Cut() {
+			if a.report.Resumed != nil {
+				a.report.Resumed.Folded += int64(offset)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = projections.FoldTo(ctx, a.cfg.Ledger, again, cut, models...)
+	if !errors.Is(err, projections.ErrBeyondCut) {
+		return err
+	}
+	for _, model := range models { // the live ones were put back since
+		if err := again.Forget(ctx, model.Table()); err != nil {
+			return err
+		}
+	}
+	return projections.FoldTo(ctx, a.cfg.Ledger, again, cut, models...)
 }
 
 func (a *audit) scratch(ctx context.Context) (projections.Store, func() error, error) {

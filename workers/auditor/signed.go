@@ -174,7 +174,10 @@ func (a *audit) makeTrees(ctx context.Context, heads [][]claimed) (under int64, 
 // compareTree compares one shard's tree with heads of it, the smallest first.
 func (a *audit) compareTree(ctx context.Context, shard domain.Shard, heads []claimed) (offences []Offence, err error) {
 	tree := tlog.NewGrowing()
-	end := a.shards[shard].end
+	end, err := a.cfg.Ledger.End(ctx, shard) // a head may be younger than the audit's cut
+	if err != nil {
+		return nil, fmt.Errorf("end of ledger %d: %w", shard, err)
+	}
 	for _, want := range heads {
 		offence := Offence{
 			Kind: RewrittenLog, Log: Ledger, Field: fmt.Sprintf("root of the first %d entries of shard %d", want.Size, shard), Want: want.Root.String(),

@@ -20,6 +20,7 @@ func WriteText(w io.Writer, r Report) error {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "Audit of network %s\n\n", orDash(r.Network))
 	writeSteps(&out, r)
+	writeResumed(&out, r.Resumed)
 	writeShards(&out, r.Shards)
 	writeBatches(&out, r.Batches)
 	writeMoney(&out, r.Money)
@@ -50,6 +51,24 @@ func writeSteps(out *bytes.Buffer, r Report) {
 			fmt.Fprintf(w, "  %s\t%s\t%s\n", step.Name, step.State, strings.Join(parts, ", "))
 		}
 	})
+}
+
+// writeResumed says what an earlier run checked.
+func writeResumed(out *bytes.Buffer, r *Resumed) {
+	if r == nil {
+		return
+	}
+	out.WriteString("  Taken from an earlier run of this audit, over the same records:\n")
+	for _, s := range r.Shards {
+		fmt.Fprintf(out, "    the signatures and decisions of the first %s entries of shard %d, head %s\n", thousands(int64(s.Entries)), s.Shard, s.Head)
+	}
+	if r.Batches {
+		out.WriteString("    all batches\n")
+	}
+	if r.Folded > 0 {
+		fmt.Fprintf(out, "    %s entries, folded into tables\n", thousands(r.Folded))
+	}
+	out.WriteByte('\n')
 }
 
 func writeShards(out *bytes.Buffer, shards []Shard) {
