@@ -96,7 +96,7 @@ trace: ## the demo on a whole trace, checked to the token and the nanoton (TRACE
 	FILATURE_TRACE=$(abspath $(TRACE)) go test -count=1 -v -run TestATraceIsOneJobARowAndNoTokenMore ./cmd/filature
 
 .PHONY: generate
-generate: tools contracts/node_modules ## Go from the schemas, code from the contracts
+generate: tools contracts/node_modules ## Go and OpenAPI from the schemas, code from the contracts
 	buf generate
 	buf generate --template buf.gen.query.yaml
 	node contracts/compile.mjs
@@ -141,7 +141,7 @@ schemas: tools
 
 .PHONY: generated
 generated: tools
-	@echo '== generated Go is current'
+	@echo '== generated Go and OpenAPI are current'
 	@.ci/generated
 
 .PHONY: contracts

@@ -20,6 +20,7 @@ import (
 	"github.com/filature/filature/adapters/httpapi"
 	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/domain"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/gateway"
 	"github.com/filature/filature/workers/verifier"
@@ -247,7 +248,7 @@ func (e *engine) server() *http.Server {
 		cfg.Attestation = doorway{e.door, e.metrics}
 	}
 	if e.roles[roleAPI] {
-		cfg.Completions = e.ledger
+		cfg.Completions, cfg.OpenAPI = e.ledger, queryv1.OpenAPI
 		if e.askers != nil {
 			cfg.Sees = e.askers.Sees
 		}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"google.golang.org/protobuf/compiler/protogen"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// objectOf is a message as protobuf's JSON has it.
+func objectOf(message *protogen.Message) (schema, error) {
+	closed := false
+	object := schema{Type: "object", Description: words(message.Comments), Properties: map[string]schema{}, Additional: &closed}
+	for _, field := range message.Fields {
+		value, err := valueOf(field)
+		if err != nil {
+			return object, err
+		}
+		if field.Desc.IsList() {
+			inner := value
+			value = schema{Type: "array", Items: &inner}
+		}
+		value.Description = words(field.Comments)
+		object.Properties[field.Desc.JSONName()] = value
+	}
+	return object, nil
+}
+
+// valueOf is one value of a field.
+func valueOf(field *protogen.Field) (schema, error) {
+	if field.Desc.IsMap() || field.Oneof != nil {
+		return schema{}, fmt.Errorf("%s: neither maps nor oneofs are known here", field.Desc.FullName())
+	}
+	switch kind := field.Desc.Kind(); kind {
+	case protoreflect.StringKind:
+		return schema{Type: "string"}, nil
+	case protoreflect.BoolKind:
+		return schema{Type: "boolean"}, nil
+	case protoreflect.Int64Kind:
+		return schema{Type: []string{"string", "integer"}, Format: "int64", Pattern: "^-?[0-9]+$"}, nil
+	case protoreflect.Uint64Kind:
+		return schema{Type: []string{"string", "integer"}, Format: "uint64", Pattern: "^[0-9]+$"}, nil
+	case protoreflect.Uint32Kind:
+		return schema{Type: "integer", Minimum: number(0), Maximum: number(math.MaxUint32)}, nil
+	case protoreflect.Int32Kind:
+		return schema{Type: "integer", Minimum: number(math.MinInt32), Maximum: number(math.MaxInt32)}, nil
+	case protoreflect.EnumKind:
+		return refTo(string(field.Enum.Desc.Name())), nil
+	case protoreflect.MessageKind:
+		return refTo(string(field.Message.Desc.Name())), nil
+	default:
+		return schema{}, fmt.Errorf("%s: %s is not known here", field.Desc.FullName(), kind)
+	}
+}
+
+func number(n int64) *int64 { return &n }
+
+func enumOf(enum *protogen.Enum) schema {
+	s := schema{Type: "string", Description: words(enum.Comments)}
+	for _, value := range enum.Values {
+		s.Enum = append(s.Enum, string(value.Desc.Name()))
+	}
+	return s
+}
