@@ -7,13 +7,22 @@ import (
 	"github.com/filature/filature/domain"
 )
 
-// PeriodReader answers questions about spans of log time: what statements, invoices and exports are made of. A span begins
-// at fromMs and ends before toMs, both at a full hour.
+// PeriodReader answers questions about spans of log time. A span begins at fromMs and ends before toMs, both at a full hour.
 type PeriodReader interface {
-	Client(ctx context.Context, client domain.ClientID) (Client, error)
+	StatementReader
+
 	// MonthsBegun returns, by shard, the first month that begins at fromMs or later. Shards in which none has begun are
 	// missing: more can still happen in them before fromMs.
 	MonthsBegun(ctx context.Context, fromMs int64) ([]Month, error)
+	// TrialBalanceAt returns what all accounts of each kind held when log time was atMs, that moment included; kinds by name.
+	TrialBalanceAt(ctx context.Context, atMs int64) ([]TrialLine, error)
+	// Postings yields every posting of a span, whole facts, in the order of log time and place in the ledger.
+	Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[JournalLine, error]
+}
+
+// StatementReader has what statements and invoices are made of.
+type StatementReader interface {
+	Client(ctx context.Context, client domain.ClientID) (Client, error)
 	// FlowsOf sums what was posted to accounts in a span, by kind and by the fact that moved it.
 	FlowsOf(ctx context.Context, whose Holder, fromMs, toMs int64) ([]Flow, error)
 	// HeldBefore sums what accounts held when a span began, by kind. Kinds that nothing was posted to are missing.
@@ -28,10 +37,6 @@ type PeriodReader interface {
 	LinesTo(ctx context.Context, payee domain.ProviderID) ([]BatchLine, error)
 	// PaymentsBefore returns the payments to a payee that were seen before toMs, in the order of the chain.
 	PaymentsBefore(ctx context.Context, payee domain.ProviderID, toMs int64) ([]Payment, error)
-	// TrialBalanceAt returns what all accounts of each kind held when log time was atMs, that moment included; kinds by name.
-	TrialBalanceAt(ctx context.Context, atMs int64) ([]TrialLine, error)
-	// Postings yields every posting of a span, whole facts, in the order of log time and place in the ledger.
-	Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[JournalLine, error]
 }
 
 // Holder says whose accounts are meant: a provider's provider/* or the client/* of all accounts of a client. One of them is zero.

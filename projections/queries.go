@@ -39,7 +39,6 @@ type Reader interface {
 	StandingReader
 	AttestationReader
 	MarketReader
-	PeriodReader
 
 	// At returns where in the log the answers are from. It is ErrNotTogether while a model is being
 	// rebuilt, as then different answers are from different places.
@@ -48,6 +47,8 @@ type Reader interface {
 
 // BookReader answers questions about money.
 type BookReader interface {
+	PeriodReader
+
 	// Balance returns what an account holds. An account that nothing was ever posted to is unknown.
 	Balance(ctx context.Context, kind v1.AccountKind, owner [32]byte) (Balance, error)
 	// BalanceAt returns what an account held when log time was atMs, that moment included.
