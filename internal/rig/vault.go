@@ -26,12 +26,13 @@ type Vault struct {
 	lt      uint64
 	seen    settlement.Seen
 	claimed map[domain.ProviderID]domain.Nano
-	events  []*v1.Claim // all that happened, as a watcher tells it
+	roots   map[uint32]settlement.OnChain // all that were ever activated
+	events  []*v1.Claim                   // all that happened, as a watcher tells it
 }
 
 // NewVault returns an empty vault with a clock and a delay between proposal and activation.
 func NewVault(now func() time.Time, delay time.Duration) *Vault {
-	return &Vault{now: now, delay: delay, claimed: map[domain.ProviderID]domain.Nano{}}
+	return &Vault{now: now, delay: delay, claimed: map[domain.ProviderID]domain.Nano{}, roots: map[uint32]settlement.OnChain{}}
 }
 
 // Refusals of the vault.
@@ -120,10 +121,22 @@ func (v *Vault) Activate(context.Context) error {
 	lt, tx := v.transaction()
 	v.seen.Active, v.seen.Pending = *v.seen.Pending, nil
 	root := v.seen.Active.Root
+	v.roots[v.seen.Active.Epoch] = v.seen.Active
 	v.events = append(v.events, &v1.Claim{Body: &v1.Claim_ObserveActivation{ObserveActivation: &v1.ObserveActivation{
 		Number: v.seen.Active.Epoch, PayoutRoot: root[:], TxHash: tx, Lt: lt,
 	}}})
 	return nil
+}
+
+// Activated returns a root that was activated.
+func (v *Vault) Activated(_ context.Context, number uint32) (settlement.OnChain, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	root, was := v.roots[number]
+	if !was {
+		return root, fmt.Errorf("root %d: %w", number, ErrNothingPending)
+	}
+	return root, nil
 }
 
 // Veto is the guardian's.

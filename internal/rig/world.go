@@ -132,6 +132,20 @@ type World struct {
 	challenges, images int // so many there were
 }
 
+// Keys are the keys of all who speak, by their public halves.
+func (w *World) Keys() map[domain.KeyID]ed25519.PrivateKey {
+	actors := []*Actor{w.Admin, w.Proxy, w.Verifier, w.Watcher, w.Settler, w.Arbiter, w.Treasurer, w.Clock}
+	actors = append(append(actors, w.Clients...), w.Providers...)
+	for _, worker := range w.Workers {
+		actors = append(actors, worker.Actor)
+	}
+	keys := map[domain.KeyID]ed25519.PrivateKey{}
+	for _, actor := range actors {
+		keys[actor.KeyID()] = actor.Key
+	}
+	return keys
+}
+
 // birth is when every world begins: 2026-01-01, in Unix milliseconds.
 const birth = 1_767_225_600_000
 

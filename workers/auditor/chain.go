@@ -30,6 +30,8 @@ type vault struct {
 	pending               int64
 	pendingIn, pendingOut domain.Nano
 	readTo                uint64 // logical time
+	// offences are those of events. They come after those of batches, which say the most.
+	offences offences
 }
 
 // readChain compares the vault's history with what is booked of it, event by event and both ways, and
@@ -47,14 +49,15 @@ func (a *audit) readChain(ctx context.Context) Step {
 		slices.SortStableFunc(shard.books.booked, func(a, b bookedEvent) int { return a.compare(b.event) })
 	}
 	v := &vault{proposals: map[uint32]*v1.ObserveProposal{}, otherwise: map[uint32]bool{}}
+	defer func() { a.offences.join(v.offences.list, v.offences.totals) }()
 	if err := a.lookAtVault(ctx, v); err != nil {
 		return step.stop(err)
 	}
 	a.vault = v
-	a.findInvented(ctx)
 	if err := a.compareRoots(ctx); err != nil {
 		step = step.stop(err)
 	}
+	a.findInvented(ctx)
 	booked := v.events - v.pending
 	return step.done(count(booked, "events booked"), count(v.pending, "events not booked yet"))
 }
@@ -126,7 +129,7 @@ func (a *audit) match(ctx context.Context, v *vault, claim *v1.Claim) error {
 	case booked == nil && e.kind == proposal && r.books.vetoed(claim.GetObserveProposal().Number):
 		// Not the ledger's root, and it came to nothing.
 	case booked == nil:
-		a.offences.add(Offence{
+		v.offences.add(Offence{
 			Kind: UnbookedEvent, Log: OnChain, LT: e.lt, Tx: e.tx.String(), Follows: show(claim),
 			Why: fmt.Sprintf("a %s that the ledger of shard %d passed over: later ones were brought to it", e.kind, shard),
 		})
@@ -135,7 +138,7 @@ func (a *audit) match(ctx context.Context, v *vault, claim *v1.Claim) error {
 	default:
 		booked.onChain = true
 		if booked.digest != e.digest {
-			a.offences.add(a.otherwise(ctx, shard, booked, claim))
+			v.offences.add(a.otherwise(ctx, shard, booked, claim))
 		}
 	}
 	return nil
@@ -222,7 +225,7 @@ func (a *audit) findInvented(ctx context.Context) {
 				o.Kind = BookedTwice
 				o.Why = fmt.Sprintf("books a %s again: entry %d/%d has its transaction", booked.kind, r.shard, other.offset)
 			}
-			a.offences.add(o)
+			a.vault.offences.add(o)
 		}
 	}
 }
@@ -275,7 +278,7 @@ func (a *audit) compareRoots(ctx context.Context) error {
 			Why: "the vault counts another sum of payouts than its history has",
 		})
 	}
-	return nil
+	return a.findDivergence(ctx, sealed)
 }
 
 // compareRoot compares a root as the vault keeps it with the sealed batch.

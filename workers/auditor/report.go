@@ -319,6 +319,8 @@ type Report struct {
 	Totals   []KindTotal `json:"totals"`
 	// Resumed is what was not done in this run, but in an earlier one; nil where that is nothing.
 	Resumed *Resumed `json:"resumed,omitempty"`
+	// Diverges is where the ledger and the chain part; nil where they do not.
+	Diverges *Divergence `json:"diverges,omitempty"`
 	// Decoded is the record that the first offence is about, field by field; nil where it is about none.
 	Decoded *Decoded `json:"decoded,omitempty"`
 }

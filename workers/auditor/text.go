@@ -195,6 +195,9 @@ func verdictSentence(r Report) string {
 		} else {
 			fmt.Fprintf(&out, "There are %s offences; begin with the first one.", thousands(total))
 		}
+		if r.Diverges != nil {
+			out.WriteString(" " + r.Diverges.String())
+		}
 	}
 	for _, some := range []struct {
 		state StepState
