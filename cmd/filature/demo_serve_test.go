@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -8,12 +9,13 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/filature/filature/internal/browser"
 	"github.com/filature/filature/projections/projectionstest"
 	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 )
 
 // TestADemoThatStaysUpHasSomethingToClaimAndPaysIt is the newcomer's way: start it, open the address that it names, take a
-// provider, and claim.
+// provider, and click Claim.
 func TestADemoThatStaysUpHasSomethingToClaimAndPaysIt(t *testing.T) {
 	demo, url := stayingDemo(t)
 	ctx := projectionstest.Context(t)
@@ -41,8 +43,20 @@ func TestADemoThatStaysUpHasSomethingToClaimAndPaysIt(t *testing.T) {
 	if !due.Sends {
 		t.Fatal("the server does not send the claim, though the chain is its own")
 	}
-	if _, err := claims.Claim(ctx, &queryv1.ClaimRequest{Payee: payee}); err != nil {
-		t.Fatal(err)
+	b := browser.Open(t)
+	b.Show(url+"/", browser.Screen{Width: 1280, Scheme: "light"})
+	click := func(what string) {
+		button := fmt.Sprintf(`[...document.querySelectorAll("a, button")].find((e) => e.innerText === %q && !e.disabled)`, what)
+		b.Until(button)
+		b.Ask(button+".click()", nil)
+	}
+	click("Providers")
+	click(providers.Providers[0].Name)
+	b.Until(`document.querySelector(".code svg path")`) // for a wallet's camera
+	click("Claim")
+	b.Until(`document.querySelector("main").innerText.includes("The vault has paid, and the books have seen it.")`)
+	if len(b.Console) > 0 {
+		t.Errorf("the console says %s", b.Console)
 	}
 	demo.until(t, func() bool { return look().PaidNano >= due.CumulativeNano })
 	demo.end(t)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filature/filature/internal/browser"
 	"github.com/filature/filature/internal/rig"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/auditor"
@@ -45,18 +46,18 @@ func failed(t *testing.T) auditor.Report {
 // TestThePageShowsItsVerdictInABrowserAndAsksForNothing opens the report in Chromium: wide and narrow, light and dark.
 func TestThePageShowsItsVerdictInABrowserAndAsksForNothing(t *testing.T) {
 	passed := audit(t, config(lived(t, rig.Options{Seed: 1, DataShards: 4}, 40)))
-	b := openBrowser(t)
+	b := browser.Open(t)
 	for name, report := range map[string]auditor.Report{"pass": passed, "fail": failed(t), "incomplete": {Verdict: auditor.Incomplete}} {
 		for _, width := range []int{1280, 390} {
 			for _, scheme := range []string{"light", "dark"} {
-				b.open(htmlOf(t, report), width, scheme)
+				b.ShowHTML(htmlOf(t, report), browser.Screen{Width: width, Scheme: scheme})
 				var seen struct {
 					Text             string
 					Left, Right, Top float64
 					Overflow         bool
 					Paper, Ink       string
 				}
-				b.ask(`(() => {
+				b.Ask(`(() => {
 					const v = document.getElementById("verdict"), r = v.getBoundingClientRect(), body = getComputedStyle(document.body);
 					const hidden = !v.checkVisibility({opacityProperty: true, visibilityProperty: true});
 					return {Text: hidden ? "" : v.innerText, Left: r.left, Right: r.right, Top: r.top,
@@ -72,16 +73,16 @@ func TestThePageShowsItsVerdictInABrowserAndAsksForNothing(t *testing.T) {
 				if dark := seen.Paper == "rgb(17, 20, 24)"; dark != (scheme == "dark") {
 					t.Errorf("%s: the paper is %s", where, seen.Paper)
 				}
-				if len(b.console) > 0 {
-					t.Errorf("%s: the console says %s", where, b.console)
+				if len(b.Console) > 0 {
+					t.Errorf("%s: the console says %s", where, b.Console)
 				}
-				for _, url := range b.requests {
+				for _, url := range b.Requests {
 					if !strings.HasPrefix(url, "file:///") && url != "data:," {
 						t.Errorf("%s: the page asks for %s", where, url)
 					}
 				}
 				if *shots != "" {
-					if err := b.shoot(filepath.Join(*shots, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))); err != nil {
+					if err := b.Shoot(filepath.Join(*shots, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -89,9 +90,10 @@ func TestThePageShowsItsVerdictInABrowserAndAsksForNothing(t *testing.T) {
 		}
 	}
 	// A page that asks, or complains, is noticed.
-	b.open([]byte(`<!doctype html><p id="verdict">pass</p><img src="http://192.0.2.1/x.png"><script>console.error("no")</script>`), 1280, "light")
-	if len(b.requests) < 2 || len(b.console) == 0 {
-		t.Errorf("requests %s and console %s of a page that asks and complains", b.requests, b.console)
+	const asking = `<!doctype html><p id="verdict">pass</p><img src="http://192.0.2.1/x.png"><script>console.error("no")</script>`
+	b.ShowHTML([]byte(asking), browser.Screen{Width: 1280, Scheme: "light"})
+	if len(b.Requests) < 2 || len(b.Console) == 0 {
+		t.Errorf("requests %s and console %s of a page that asks and complains", b.Requests, b.Console)
 	}
 }
 

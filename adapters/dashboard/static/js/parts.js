@@ -14,7 +14,7 @@ export function heading({ above = [], title, mono = false, state, about, actions
 
 // section is a part of a page under its own heading.
 export function section(title, { note, more, key = title } = {}, ...content) {
-  return h('section', { key, 'aria-label': title },
+  return h('section', { key },
     h('div', { class: 'over' }, h('h2', {}, title), note && h('p', { class: 'soft' }, note), more && h('a', { href: more[0] }, more[1])), content);
 }
 
@@ -95,6 +95,9 @@ export const when = (moment, { shard } = {}) => !moment?.atMs ? dash()
   : h('time', { datetime: new Date(count(moment.atMs)).toISOString(), title: `${time(moment.atMs)} UTC${moment.offset ? `, ledger ${shard ?? 0}/${moment.offset}` : ''}` }, time(moment.atMs).slice(0, 19));
 
 export const onDay = (ms) => h('time', { datetime: new Date(count(ms)).toISOString() }, day(ms));
+
+// commands are lines for a terminal.
+export const commands = (...lines) => h('pre', { tabindex: '0' }, h('code', {}, lines.filter(Boolean).join('\n')));
 
 // timeline is what happened, one under the other: [{key, at, title, detail, amount, place, tone, future}].
 export function timeline(steps) {

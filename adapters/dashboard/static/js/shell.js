@@ -42,10 +42,10 @@ export function start(pages) {
 }
 
 // go shows another page.
-export function go(url, { replace = false } = {}) {
+export function go(url, { replace = false, focus = !replace } = {}) {
   if (replace) history.replaceState(null, '', url);
   else history.pushState(null, '', url);
-  open({ focus: !replace });
+  open({ focus });
 }
 
 // follow takes clicks on our own links, unless the person wants the browser to.
@@ -95,7 +95,7 @@ async function load({ first = false, focus = false } = {}) {
     const data = await page.load(books, params, query, state.network);
     if (signal.aborted) return;
     if (data?.redirect) {
-      go(data.redirect, { replace: true });
+      go(data.redirect, { replace: true, focus });
       return;
     }
     Object.assign(state, { data, books, problem: undefined, stale: false });

@@ -10,12 +10,12 @@ export function standings(some) {
   return [
     table({
       label: 'Reputation',
-      columns: [{ name: 'Shard' }, { name: 'Score', right: true }, ...dimensions.map((d) => ({ name: words(d), right: true, wide: true })), { name: 'Held back', right: true }, { name: '', grow: true, wide: true }],
+      columns: [{ name: 'Shard' }, { name: 'Score', right: true }, ...dimensions.map((d) => ({ name: words(d), right: true, wide: true })), { name: 'Held back', right: true }, { name: 'Suspended', grow: true, wide: true }],
       rows: some.map((s) => ({
         key: s.shard ?? 0,
         cells: [s.shard, [h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', { style: { '--width': `${count(s.scorePpm) / 10000}%` } })), ' ', percent(s.scorePpm)],
           ...dimensions.map((d) => mean((s.inputs ?? []).find((i) => i.dimension === d))),
-          `${count(s.holdbackPermille) / 10} %`, count(s.suspendedUntilMs) > 0 ? pill(`suspended until ${time(s.suspendedUntilMs).slice(0, 16)}`, 'bad') : ''],
+          `${count(s.holdbackPermille) / 10} %`, count(s.suspendedUntilMs) > 0 ? pill(`until ${time(s.suspendedUntilMs).slice(0, 16)}`, 'bad') : 'no'],
       })),
     }),
     h('p', { class: 'soft after' }, 'Counted: ', counted(some).map(([kind, n], i) => [i > 0 && ', ', `${number(n)} ${words(kind)}`])),

@@ -1,7 +1,7 @@
 // What can be checked: what this server says of its own books, and how somebody who does not believe it finds out.
 import { h } from '../dom.js';
 import { got } from '../api.js';
-import { facts, figures, heading, id, money, part, pill, section, table, when } from '../parts.js';
+import { commands, facts, figures, heading, id, money, part, pill, section, table, when } from '../parts.js';
 import { friendly } from '../address.js';
 import { big, coin, number } from '../words.js';
 
@@ -34,13 +34,13 @@ export default {
       ], { label: 'Audit' }),
       section('What the chain holds the operator to', { note: 'each batch commits to its root, to the cut, and to the tree heads of all logs there' }, part(batches, commitments)),
       section('Check all of it', { note: 'with a copy of the logs; it ends with PASS, or names the first offence by log, shard and offset' },
-        h('pre', {}, h('code', {}, 'filature audit --data FOLDER\nfilature audit --data FOLDER --html report.html')),
+        commands('filature audit --data FOLDER', 'filature audit --data FOLDER --html report.html'),
         h('div', { class: 'after' }, facts([
           ['Network', id(network.id)],
           ['Vault to compare with', network.vault ? h('code', {}, friendly(network.vault, { bounceable: true })) : '–'],
         ]))),
       section('Check one thing', { note: 'each makes a file that a stranger can verify' },
-        h('pre', {}, h('code', {}, 'filature prove payout ADDRESS --data FOLDER --proof payout.proof\nfilature prove job JOB --data FOLDER --out job.proof\nfilature verify job.proof'))),
+        commands('filature prove payout ADDRESS --data FOLDER --proof payout.proof', 'filature prove job JOB --data FOLDER --out job.proof', 'filature verify job.proof')),
       section('Trial balance', { note: 'the sum of each kind of account' }, part(trial, () => table({
         label: 'Trial balance', columns: [{ name: 'Account', grow: true }, { name: 'Owners', right: true }, { name: 'Balance', unit: coin, right: true }],
         rows: [...totals.map((t) => ({ key: t.kind, cells: [t.kind, number(t.accounts), money(t.amountNano, { unit: false })] })),

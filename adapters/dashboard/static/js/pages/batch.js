@@ -1,7 +1,7 @@
 // One batch, from its seal to the last claim: where the log was cut, what root that gives, and who gets what.
 import { h } from '../dom.js';
 import { got } from '../api.js';
-import { copyable, facts, figures, heading, money, pages, part, pill, section, table, timeline } from '../parts.js';
+import { commands, copyable, facts, figures, heading, money, pages, part, pill, section, table, timeline } from '../parts.js';
 import { names, theProvider } from '../names.js';
 import { big, coin, count, number, span } from '../words.js';
 
@@ -49,7 +49,7 @@ export default {
         label: 'Cut', columns: [{ name: 'Shard' }, { name: 'Offset', right: true }, { name: 'Root of the log', grow: true }],
         rows: cut.map((c) => ({ key: c.shard ?? 0, cells: [c.shard ? number(c.shard) : 'control', c.ledgerOffset ?? '0', h('code', {}, c.logRoot)] })),
       })),
-      section('Check it', { note: 'with a copy of the logs, trusting nobody' }, h('pre', {}, h('code', {}, 'filature audit --data FOLDER'))),
+      section('Check it', { note: 'with a copy of the logs, trusting nobody' }, commands('filature audit --data FOLDER')),
     ];
   },
 };

@@ -1,7 +1,7 @@
 // One job, from its submission to the transaction that paid for it, and why it stands as it does.
 import { h } from '../dom.js';
 import { got } from '../api.js';
-import { copyable, facts, figures, heading, id, money, part, pill, section, timeline } from '../parts.js';
+import { commands, copyable, facts, figures, heading, id, money, part, pill, section, timeline } from '../parts.js';
 import { names, theClient, theModel, theProvider } from '../names.js';
 import { big, coin, count, factor, number, short, span, words } from '../words.js';
 
@@ -45,7 +45,7 @@ export default {
         ]))),
       job && dispute(job),
       section('Prove it', { note: 'each command needs a copy of the folder, and no trust in this page' },
-        h('pre', {}, h('code', {}, proofs(params.job, got(why)))),
+        commands(...proofs(params.job, got(why))),
         h('p', { class: 'soft' }, 'The whole id is ', copyable(params.job))),
     ];
   },
@@ -90,4 +90,4 @@ function dispute(job) {
 const proofs = (job, why) => [
   `filature why job ${job} --data FOLDER`,
   why && why.evidence && `filature prove job ${job} --data FOLDER --out job.proof`,
-].filter(Boolean).join('\n');
+];

@@ -89,7 +89,7 @@ function balance({ totals = [] }) {
         ...owed.map((t) => ({ key: t.kind, cells: [h('span', { class: `dot hue-${hues[t.kind] ?? 5}` }, t.kind), number(t.accounts), money(t.amountNano, { unit: false })] })),
         { key: 'sum', cells: [h('strong', {}, 'Liabilities'), '', money(sum, { unit: false })] },
         { key: 'vault', cells: [h('strong', {}, 'vault/cash'), '', money(vault, { unit: false })] },
-        { key: 'rest', cells: [h('strong', {}, 'Difference'), pill(rest === 0n ? 'sums to zero' : 'does not sum to zero', rest === 0n ? 'good' : 'bad'), money(rest, { unit: false })] },
+        { key: 'rest', cells: [[h('strong', {}, 'Difference'), ' ', pill(rest === 0n ? 'sums to zero' : 'does not sum to zero', rest === 0n ? 'good' : 'bad')], '', money(rest, { unit: false })] },
       ],
     }),
   ];
