@@ -14,6 +14,12 @@ func KindName(kind v1.AccountKind) string { return kindNames[kind] }
 // ReasonName is what a reason is called in tables: "insufficient_funds".
 func ReasonName(reason v1.Reason) string { return reasonNames[reason] }
 
+// FailureName is the word for why a job failed; "" if it did not.
+func FailureName(reason v1.FailureReason) string { return failureNames[reason] }
+
+// OutcomeName is the word for how a job ended: "completed", "failed", "cancelled", "expired".
+func OutcomeName(outcome v1.Outcome) string { return outcomeNames[outcome] }
+
 // SubjectName is what a kind of subject is called in tables: "worker".
 func SubjectName(kind v1.SubjectKind) string { return subjectNames[kind] }
 
@@ -22,6 +28,7 @@ var (
 	kindNames          = shortNames(v1.AccountKind_name, "ACCOUNT_KIND_", "/")
 	reasonNames        = shortNames(v1.Reason_name, "REASON_", "_")
 	failureNames       = shortNames(v1.FailureReason_name, "FAILURE_REASON_", "_")
+	outcomeNames       = shortNames(v1.Outcome_name, "OUTCOME_", "_")
 	disputeReasonNames = shortNames(v1.DisputeReason_name, "DISPUTE_REASON_", "_")
 	roleNames          = shortNames(v1.Role_name, "ROLE_", "_")
 	rateRuleNames      = shortNames(v1.RateRule_name, "RATE_RULE_", "/")

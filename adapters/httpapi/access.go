@@ -20,10 +20,10 @@ func (cfg Config) mayFollow(r *http.Request, asked *filter) (status int, err err
 		return http.StatusUnauthorized, err
 	case everything:
 		return 0, nil
-	case client == (domain.ClientID{}), asked.client != (domain.ClientID{}) && asked.client != client:
+	case client == (domain.ClientID{}), asked.Client != (domain.ClientID{}) && asked.Client != client:
 		return http.StatusForbidden, errNotYours
 	default:
-		asked.client = client
+		asked.Client = client
 		return 0, nil
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/filature/filature/adapters/httpapi"
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/eventstore/completions"
 )
 
 // TestAClientsKeyFollowsItsOwnCompletionsAlone: whatever it asks for, nobody else's come.
@@ -19,7 +20,7 @@ func TestAClientsKeyFollowsItsOwnCompletionsAlone(t *testing.T) {
 	errStranger := errors.New("who is that")
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = httpapi.NewServer(httpapi.Config{
-		Completions: ledger,
+		Completions: completions.New(ledger),
 		Sees: func(header http.Header) (client domain.ClientID, everything bool, err error) {
 			switch header.Get("Authorization") {
 			case "tg":

@@ -21,6 +21,7 @@ import (
 	"github.com/filature/filature/adapters/httpapi"
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/eventstore/completions"
 	"github.com/filature/filature/projections/projectionstest"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
@@ -31,7 +32,7 @@ func TestAReaderWhoResumesGetsEachCompletionOnceAndInOrder(t *testing.T) {
 		const shards = 3
 		ledger := jobsOf(rt, shards)
 		server := httptest.NewUnstartedServer(nil)
-		server.Config = httpapi.NewServer(httpapi.Config{Completions: ledger})
+		server.Config = httpapi.NewServer(httpapi.Config{Completions: completions.New(ledger)})
 		server.Start()
 		defer server.Close()
 
@@ -192,11 +193,11 @@ func TestAQueryThatIsWrongIsToldTheFieldAndTheRule(t *testing.T) {
 		return base64.RawURLEncoding.EncodeToString(change(slices.Clone(raw)))
 	}
 	account := hexOf(accountIn(1, 3, 0))
-	many := make([]string, 0, 2*httpapi.MaxAccounts+2)
-	for range httpapi.MaxAccounts + 1 {
+	many := make([]string, 0, 2*completions.MaxAccounts+2)
+	for range completions.MaxAccounts + 1 {
 		many = append(many, "account", account)
 	}
-	const noCursor = `want the id of an event of this stream, or \"start\"`
+	const noCursor = `want the cursor of a completion of this stream, or \"start\"`
 	for _, c := range []struct {
 		name, ask, header string
 		status            int
@@ -234,7 +235,7 @@ func TestAQueryThatIsWrongIsToldTheFieldAndTheRule(t *testing.T) {
 				request.Header.Set("Last-Event-ID", c.header)
 			}
 			w := httptest.NewRecorder()
-			httpapi.NewHandler(httpapi.Config{Completions: ledger}).ServeHTTP(w, request)
+			httpapi.NewHandler(httpapi.Config{Completions: completions.New(ledger)}).ServeHTTP(w, request)
 			if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {
 				t.Errorf("status %d, %s; want %d and %s", w.Code, w.Body, c.status, c.says)
 			}
@@ -260,10 +261,10 @@ func TestAQuietStreamBeatsAndMovesTheCursor(t *testing.T) {
 		ledger := jobsOf(t, 2)
 		ctx, leave := context.WithCancel(t.Context())
 		p := newPage()
-		over := follow(ctx, httpapi.NewHandler(httpapi.Config{Completions: ledger}), p, "account="+hexOf(accountIn(1, 2, 0)))
+		over := follow(ctx, httpapi.NewHandler(httpapi.Config{Completions: completions.New(ledger)}), p, "account="+hexOf(accountIn(1, 2, 0)))
 		synctest.Wait()
 		opened := p.take()
-		time.Sleep(httpapi.Heartbeat - time.Second) //nolint:forbidigo // in a bubble it is a condition
+		time.Sleep(completions.Heartbeat - time.Second) //nolint:forbidigo // in a bubble it is a condition
 		synctest.Wait()
 		if text := p.take(); text != "" {
 			t.Errorf("before its time: %q", text)
@@ -284,7 +285,7 @@ func TestWhoReadsTooSlowlyIsLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ledger := jobsOf(t, 1)
 		p := newPage()
-		over := follow(t.Context(), httpapi.NewHandler(httpapi.Config{Completions: ledger}), p, "")
+		over := follow(t.Context(), httpapi.NewHandler(httpapi.Config{Completions: completions.New(ledger)}), p, "")
 		synctest.Wait()
 		p.mu.Lock()
 		p.stuck = true
@@ -301,11 +302,11 @@ func TestWhoReadsTooSlowlyIsLeftBehind(t *testing.T) {
 func TestStreamsAreBoundedAndTheirPlacesComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ledger := jobsOf(t, 2)
-		h := httpapi.NewHandler(httpapi.Config{Completions: ledger})
+		h := httpapi.NewHandler(httpapi.Config{Completions: completions.New(ledger)})
 		for range 2 {
 			ctx, leave := context.WithCancel(t.Context())
 			var over []chan struct{}
-			for i := range httpapi.MaxFollowers {
+			for i := range completions.MaxFollowers {
 				p := newPage()
 				over = append(over, follow(ctx, h, p, ""))
 				if synctest.Wait(); p.status != http.StatusOK {
@@ -343,7 +344,7 @@ func TestManyReadersWaitForAShardAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ledger := jobsOf(t, 2)
 		log := &watched{Reader: ledger}
-		h := httpapi.NewHandler(httpapi.Config{Completions: log})
+		h := httpapi.NewHandler(httpapi.Config{Completions: completions.New(log)})
 		ctx, leave := context.WithCancel(t.Context())
 		var pages []*page
 		var over []chan struct{}
@@ -415,7 +416,7 @@ func TestTroubleWithTheLedgerEndsStreamsAndNotTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ledger := jobsOf(t, 2)
 		log := &away{Reader: ledger}
-		h := httpapi.NewHandler(httpapi.Config{Completions: log, Status: func(err error) int {
+		h := httpapi.NewHandler(httpapi.Config{Completions: completions.New(log), Status: func(err error) int {
 			if errors.Is(err, errLog) {
 				return http.StatusServiceUnavailable
 			}
@@ -468,7 +469,7 @@ func TestWhoComesAfterTroubleDoesNotInheritIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ledger := jobsOf(t, 1)
 		log := &away{Reader: ledger}
-		h := httpapi.NewHandler(httpapi.Config{Completions: log})
+		h := httpapi.NewHandler(httpapi.Config{Completions: completions.New(log)})
 		ctx, leave := context.WithCancel(t.Context())
 		busy := newPage()
 		first := follow(ctx, h, busy, "")
@@ -513,7 +514,7 @@ func TestALongHistoryIsReadToItsEnd(t *testing.T) {
 
 func TestBeforeTheNetworkBeginsThereIsNoStream(t *testing.T) {
 	ledger := projectionstest.NewLedger(t, 2)
-	h := httpapi.NewHandler(httpapi.Config{Completions: ledger})
+	h := httpapi.NewHandler(httpapi.Config{Completions: completions.New(ledger)})
 	if w := ask(h, http.MethodGet, "/v1/completions", nil); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("status %d, %s", w.Code, w.Body)
 	}
@@ -532,7 +533,7 @@ func TestBeforeTheNetworkBeginsThereIsNoStream(t *testing.T) {
 func TestAStreamOutlivesTheTimesOfARequest(t *testing.T) {
 	ledger := jobsOf(t, 1)
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = httpapi.NewServer(httpapi.Config{Completions: ledger})
+	server.Config = httpapi.NewServer(httpapi.Config{Completions: completions.New(ledger)})
 	server.Config.ReadTimeout, server.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
 	server.Start()
 	defer server.Close()
@@ -549,7 +550,7 @@ func TestAStreamOutlivesTheTimesOfARequest(t *testing.T) {
 func TestAServerThatStopsEndsItsStreamsAtOnce(t *testing.T) {
 	ledger := jobsOf(t, 1)
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = httpapi.NewServer(httpapi.Config{Completions: ledger})
+	server.Config = httpapi.NewServer(httpapi.Config{Completions: completions.New(ledger)})
 	server.Start()
 	defer server.Close()
 	r := connect(t, server.URL, "", "")
@@ -587,7 +588,7 @@ func TestAPathIsThereIfSomethingIsBehindIt(t *testing.T) {
 		{"nothing", httpapi.Config{}, map[string]int{"/v1/network": 404, "/v1/completions?x=": 404, "/readyz": 200, "/healthz": 200}},
 		{"a gateway", httpapi.Config{Gateway: &gateway{}}, map[string]int{"/v1/network": 200, "/v1/completions?x=": 404}},
 		{"the books", httpapi.Config{OpenAPI: []byte("{}")}, map[string]int{"/v1/network": 404, "/openapi.json": 200, "/v1/completions?x=": 404}},
-		{"the ledger", httpapi.Config{Completions: jobsOf(t, 1)}, map[string]int{"/v1/network": 404, "/v1/completions?x=": 400}},
+		{"the ledger", httpapi.Config{Completions: completions.New(jobsOf(t, 1))}, map[string]int{"/v1/network": 404, "/v1/completions?x=": 400}},
 	} {
 		for path, want := range c.paths {
 			if w := ask(httpapi.NewHandler(c.cfg), http.MethodGet, path, nil); w.Code != want {

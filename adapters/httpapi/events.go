@@ -1,28 +1,25 @@
 package httpapi
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/filature/filature/domain"
+	"github.com/filature/filature/eventstore/completions"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
-// events writes server-sent events to one reader.
+// events writes server-sent events to one reader. It is a completions.Sink.
 type events struct {
 	to      http.ResponseWriter
 	control *http.ResponseController
-	network domain.NetworkID
-	at      cursor // behind what was written
 	block   []byte
 }
 
 // open begins the answer with an id, so that a reader whose connection breaks before the first event
 // misses none. It fails where the connection can't be bounded in time; nothing was written then.
-func (e *events) open() error {
+func (e *events) open(cursor string) error {
 	// Reading was over with the request. A deadline that passes would look like a reader who left.
 	if err := e.control.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("begin a stream: %w", err)
@@ -32,51 +29,49 @@ func (e *events) open() error {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // what nginx would do
 	e.to.WriteHeader(http.StatusOK)
-	e.id()
+	e.id(cursor)
 	e.block = append(e.block, '\n')
 	return nil
 }
 
-func (e *events) id() {
+func (e *events) id(cursor string) {
 	e.block = append(e.block, "id: "...)
-	e.block = append(e.block, e.at.encode(e.network)...)
+	e.block = append(e.block, cursor...)
 	e.block = append(e.block, '\n')
 }
 
-// write adds an event, behind which e.at is.
-func (e *events) write(completion *v1.Completion) error {
-	e.id()
+// Completion implements completions.Sink.
+func (e *events) Completion(completion *v1.Completion, cursor string) error {
+	e.id(cursor)
 	e.block = append(e.block, "event: completion\ndata: "...)
 	e.block = v1.AppendJSON(e.block, completion)
 	e.block = append(e.block, "\n\n"...)
 	if len(e.block) < blockBytes {
 		return nil
 	}
-	return e.flush()
+	return e.Flush()
 }
 
-// heartbeat adds what shows that we live, and how far we have looked.
-func (e *events) heartbeat() {
+// Beat implements completions.Sink.
+func (e *events) Beat(cursor string) error {
 	e.block = append(e.block, ":\n"...)
-	e.id()
+	e.id(cursor)
 	e.block = append(e.block, '\n')
+	return nil
 }
 
 // comment says why the stream ends. Whoever is not there any more does not hear it.
 func (e *events) comment(why error) {
 	e.block = fmt.Appendf(e.block, ": %s\n\n", strings.ReplaceAll(why.Error(), "\n", " "))
-	_ = e.flush()
+	_ = e.Flush()
 }
 
-// errGone: the reader has left, or takes too long.
-var errGone = errors.New("the reader is gone")
-
-// flush sends what was written. A reader who does not take it in time is disconnected.
-func (e *events) flush() error {
+// Flush implements completions.Sink. A reader who does not take it in time is disconnected.
+func (e *events) Flush() error {
 	if len(e.block) == 0 {
 		return nil
 	}
-	err := e.control.SetWriteDeadline(time.Now().Add(slowest))
+	err := e.control.SetWriteDeadline(time.Now().Add(completions.Slowest))
 	if err == nil {
 		_, err = e.to.Write(e.block)
 	}
@@ -87,7 +82,7 @@ func (e *events) flush() error {
 		err = e.control.SetWriteDeadline(time.Time{})
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errGone, err)
+		return fmt.Errorf("%w: %w", completions.ErrGone, err)
 	}
 	e.block = e.block[:0]
 	return nil

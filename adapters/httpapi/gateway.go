@@ -11,13 +11,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/filature/filature/domain"
-	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/eventstore/completions"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
@@ -66,8 +65,8 @@ type Config struct {
 	AtAddress bool
 	// Log gets a line for each request that is no question: at level info for what was refused, else at debug. Nil: none.
 	Log *slog.Logger
-	// Completions is the ledger, of which the ends of jobs are told. Its Shards count control.
-	Completions eventstore.Reader
+	// Completions are the ends of jobs. NewServer's Shutdown stops them.
+	Completions *completions.Stream
 	// Attestation asks workers what they run, and takes their answers.
 	Attestation Attestation
 	// Sees says which client's completions a caller may follow, or that it may see everything; an error that it is nobody.
@@ -86,15 +85,16 @@ type Config struct {
 // NewServer returns an HTTP server with bounded bodies, headers and times. The caller runs it. Its Shutdown ends
 // the streams at once and waits for all other requests.
 func NewServer(cfg Config) *http.Server {
-	stopping := make(chan struct{})
 	server := &http.Server{
-		Handler: newHandler(cfg, stopping), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		Handler: NewHandler(cfg), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes, Protocols: new(http.Protocols),
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true) // gRPC behind a proxy that ends TLS
-	server.RegisterOnShutdown(sync.OnceFunc(func() { close(stopping) }))
+	if cfg.Completions != nil {
+		server.RegisterOnShutdown(cfg.Completions.Stop)
+	}
 	return server
 }
 
@@ -112,11 +112,8 @@ func NewServer(cfg Config) *http.Server {
 //	GET  /healthz, /readyz     the process lives; it can do its work
 //	GET  /…                    the dashboard                                (with Pages)
 //
-// Streams of a handler without NewServer end with their requests.
-func NewHandler(cfg Config) http.Handler { return newHandler(cfg, nil) }
-
-// newHandler is NewHandler, and streams end when stopping is closed.
-func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
+// Streams of a handler without NewServer end with their requests, or when Completions is stopped.
+func NewHandler(cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	if cfg.Gateway != nil {
 		bodies := semaphore.NewWeighted(MaxBodiesBytes)
@@ -127,7 +124,7 @@ func newHandler(cfg Config, stopping <-chan struct{}) http.Handler {
 		mux.Handle(path, queries)
 	}
 	if cfg.Completions != nil {
-		mux.Handle("GET /v1/completions", newCompletions(cfg, stopping))
+		mux.HandleFunc("GET /v1/completions", cfg.completions)
 	}
 	if cfg.Attestation != nil {
 		slots := make(chan struct{}, MaxAnswers)

@@ -17,6 +17,7 @@ import (
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/stream"
 	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/eventstore/completions"
 	"github.com/filature/filature/projections/projectionstest"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
@@ -108,7 +109,7 @@ func (r *reader) event(t projectionstest.Fataler) told {
 func serve(t testing.TB, ledger eventstore.Reader) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = httpapi.NewServer(httpapi.Config{Completions: ledger})
+	server.Config = httpapi.NewServer(httpapi.Config{Completions: completions.New(ledger)})
 	server.Start()
 	t.Cleanup(server.Close)
 	return server.URL

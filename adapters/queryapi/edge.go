@@ -21,6 +21,7 @@ type heard struct {
 	method, protocol string
 	asker            Asker
 	code             string
+	control          *http.ResponseController // for streams, which outlive the times of a request
 }
 
 type heardKey struct{}
@@ -45,14 +46,14 @@ func (h *heard) ended(err error) {
 
 // logged writes the access log: a line for each question, however it ends.
 func (s *server) logged(next http.Handler) http.Handler {
-	if s.Log == nil {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := s.Now()
-		line := &heard{code: unread}
+		line := &heard{code: unread, control: http.NewResponseController(w)}
 		ctx := context.WithValue(r.Context(), heardKey{}, line)
 		next.ServeHTTP(w, r.WithContext(ctx))
+		if s.Log == nil {
+			return
+		}
 		s.Log.InfoContext(ctx, "question", "method", line.method, "protocol", line.protocol, "from", r.RemoteAddr,
 			"key", line.asker.Name, "role", string(line.asker.Role), "code", line.code, "ms", s.Now().Sub(began).Milliseconds())
 	})

@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/eventstore/completions"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/projections/documents"
 	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
@@ -35,6 +36,8 @@ type Config struct {
 	Source projections.Source
 	// Ledger is what Explain looks reports up in.
 	Ledger eventstore.Reader
+	// Completions are the ends of jobs; nil where the ledger is not here.
+	Completions *completions.Stream
 	// Claims makes claims on the vault; nil where nobody here knows it.
 	Claims Claims
 	// Keys say who may ask. Without keys anyone may ask anything, as finance.
@@ -71,6 +74,7 @@ func New(cfg Config) map[string]http.Handler {
 	serve(queryv1.NewNetworkServiceHandler(s, options...))
 	serve(queryv1.NewClaimServiceHandler(s, options...))
 	serve(queryv1.NewDocumentServiceHandler(s, options...))
+	serve(queryv1.NewCompletionServiceHandler(s, options...))
 	maps.Copy(services, s.papers())
 	return services
 }

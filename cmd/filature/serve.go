@@ -20,6 +20,7 @@ import (
 	"github.com/filature/filature/adapters/httpapi"
 	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/eventstore/completions"
 	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/gateway"
@@ -248,13 +249,13 @@ func (e *engine) server() *http.Server {
 		cfg.Attestation = doorway{e.door, e.metrics}
 	}
 	if e.roles[roleAPI] {
-		cfg.Completions, cfg.OpenAPI = e.ledger, queryv1.OpenAPI
+		cfg.Completions, cfg.OpenAPI = completions.New(e.ledger), queryv1.OpenAPI
 		if e.askers != nil {
 			cfg.Sees = e.askers.Sees
 		}
 		cfg.Pages = dashboard.Handler()
 		cfg.Queries = queryapi.New(queryapi.Config{
-			Source: e.store, Ledger: e.ledger, Claims: e.claims(), Keys: e.askers, Prices: e.prices, Now: time.Now, Log: e.log,
+			Source: e.store, Ledger: e.ledger, Completions: cfg.Completions, Claims: e.claims(), Keys: e.askers, Prices: e.prices, Now: time.Now, Log: e.log,
 		})
 	}
 	return httpapi.NewServer(cfg)

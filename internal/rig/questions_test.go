@@ -22,6 +22,7 @@ import (
 	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/adapters/sqlite"
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/eventstore/completions"
 	"github.com/filature/filature/internal/rig"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/projections/projectionstest"
@@ -50,6 +51,8 @@ type library struct {
 	job   projections.Job // one that is done
 	url   string
 	http  *http.Client
+
+	completions *completions.Stream
 }
 
 // shelf is a store that is asked, too.
@@ -109,8 +112,9 @@ func openLibrary(t testing.TB, world *rig.World, store shelf, keys queryapi.Keys
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
+	l.completions = completions.New(world.Ledger)
 	for path, service := range queryapi.New(queryapi.Config{
-		Source: store, Ledger: world.Ledger, Claims: desk{store}, Keys: keys, Wait: 50 * time.Millisecond, Now: time.Now,
+		Source: store, Ledger: world.Ledger, Completions: l.completions, Claims: desk{store}, Keys: keys, Wait: 50 * time.Millisecond, Now: time.Now,
 	}) {
 		mux.Handle(path, service)
 	}
@@ -265,14 +269,16 @@ func (l *library) questions() map[string]question {
 	}
 }
 
-// methods lists what the schema has.
+// methods lists what the schema has; streams have tests of their own.
 func methods() []string {
 	var names []string
 	protoregistry.GlobalFiles.RangeFilesByPackage("filature.query.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
 			service := file.Services().Get(i)
 			for j := range service.Methods().Len() {
-				names = append(names, string(service.Name()+"."+service.Methods().Get(j).Name()))
+				if method := service.Methods().Get(j); !method.IsStreamingServer() {
+					names = append(names, string(service.Name()+"."+method.Name()))
+				}
 			}
 		}
 		return true

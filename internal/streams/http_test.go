@@ -13,6 +13,7 @@ import (
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/stream"
 	"github.com/filature/filature/eventstore"
+	"github.com/filature/filature/eventstore/completions"
 	"github.com/filature/filature/eventstore/seglog"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/sdk"
@@ -44,7 +45,7 @@ func TestAFollowerGetsTheSameFromEitherEngine(t *testing.T) {
 
 			// The address stays, and what is behind it changes: each time a server as production has it.
 			var current atomic.Pointer[http.Server]
-			restart := func() { current.Store(httpapi.NewServer(httpapi.Config{Completions: log})) }
+			restart := func() { current.Store(httpapi.NewServer(httpapi.Config{Completions: completions.New(log)})) }
 			restart()
 			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { current.Load().Handler.ServeHTTP(w, r) }))
 			defer front.Close()

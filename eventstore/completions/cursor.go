@@ -1,10 +1,9 @@
-package httpapi
+package completions
 
 import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/filature/filature/domain"
@@ -46,16 +45,13 @@ func (c cursor) encode(network domain.NetworkID) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-var (
-	errNoCursor     = errors.New(`want the id of an event of this stream, or "start"`)
-	errOtherNetwork = errors.New("it is a cursor of another network")
-)
+var errOtherNetwork = &CursorError{"it is a cursor of another network"}
 
 // decodeCursor reads a cursor that must be for exactly these shards, in ascending order.
 func decodeCursor(text string, network domain.NetworkID, shards []domain.Shard) (cursor, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) < 1+tagBytes || raw[0] != cursorVersion {
-		return nil, errNoCursor
+		return nil, ErrNoCursor
 	}
 	if !bytes.Equal(raw[1:1+tagBytes], network[:tagBytes]) {
 		return nil, errOtherNetwork
@@ -64,7 +60,7 @@ func decodeCursor(text string, network domain.NetworkID, shards []domain.Shard) 
 	number := func() uint64 {
 		n, size := binary.Uvarint(raw)
 		if size <= 0 {
-			err = errNoCursor
+			err = ErrNoCursor
 			return 0
 		}
 		raw = raw[size:]
@@ -87,15 +83,15 @@ func decodeCursor(text string, network domain.NetworkID, shards []domain.Shard) 
 			return nil, otherFilter(shards)
 		}
 		if p.offset < 0 || p.facts < 0 {
-			return nil, errNoCursor
+			return nil, ErrNoCursor
 		}
 	}
 	if c.encode(network) != text { // a number in more bytes than it needs
-		return nil, errNoCursor
+		return nil, ErrNoCursor
 	}
 	return c, nil
 }
 
 func otherFilter(shards []domain.Shard) error {
-	return fmt.Errorf("it was given to a stream with another filter; this one follows %d shards, and not the same", len(shards))
+	return &CursorError{fmt.Sprintf("it was given to a stream with another filter; this one follows %d shards, and not the same", len(shards))}
 }
