@@ -1,22 +1,8 @@
 package projections
 
 import (
-	"time"
-
 	"github.com/filature/filature/domain"
 )
-
-// MonthStart is when the month of a moment begins, in UTC. Both are Unix milliseconds.
-func MonthStart(atMs int64) int64 {
-	at := time.UnixMilli(atMs).UTC()
-	return time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC).UnixMilli()
-}
-
-// NextMonth is when the month of a moment ends.
-func NextMonth(atMs int64) int64 {
-	at := time.UnixMilli(atMs).UTC()
-	return time.Date(at.Year(), at.Month()+1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
-}
 
 // runningMonth is the key of a shard's row that goes with the log. No network began in January 1970.
 const runningMonth int64 = 0
@@ -61,7 +47,7 @@ var Months = &Definition[MonthKey, Month, *Month]{
 	Fold: func(e *Entry, row func(MonthKey) *Month) error {
 		running := row(MonthKey{e.Shard, runningMonth})
 		if !e.Void { // whoever wrote a void entry may have been late, so its time says nothing
-			month := MonthStart(e.AtMs)
+			month := domain.MonthStart(e.AtMs)
 			if begun := row(MonthKey{e.Shard, month}); begun.ReachedMs == 0 && month > runningMonth {
 				begun.ReachedMs, begun.Size, begun.Nodes = e.AtMs, running.Size, running.Nodes
 			}

@@ -311,6 +311,9 @@ func (s *State) evolve(fact *v1.Fact) {
 // Network is the id of the network, once control's genesis is known.
 func (s *State) Network() domain.NetworkID { return s.control.network }
 
+// NowMs is the shard's log time: that of its newest entry, 0 before the first.
+func (s *State) NowMs() int64 { return s.nowMs }
+
 // NextDueMs is the log time at which something will happen by itself, if anything will.
 func (s *State) NextDueMs() (atMs int64, due bool) {
 	if len(s.timers) == 0 {

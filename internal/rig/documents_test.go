@@ -49,7 +49,7 @@ func liveAMonth(world *rig.World) {
 
 // nextMonth lets the next month begin, in every shard.
 func nextMonth(world *rig.World) {
-	world.Pass(time.UnixMilli(projections.NextMonth(world.Now().UnixMilli())).Sub(world.Now()) + time.Second)
+	world.Pass(time.UnixMilli(domain.NextMonth(world.Now().UnixMilli())).Sub(world.Now()) + time.Second)
 	world.Tick()
 	world.Work()
 }

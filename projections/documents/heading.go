@@ -49,15 +49,15 @@ func ParseMonth(text string) (Month, error) {
 	if err != nil || at.UnixMilli() < 0 {
 		return Month{}, fmt.Errorf("month %q: want a year and a month, as 2026-11: %w", text, errNoMonth)
 	}
-	return Month{at.UnixMilli(), projections.NextMonth(at.UnixMilli())}, nil
+	return Month{at.UnixMilli(), domain.NextMonth(at.UnixMilli())}, nil
 }
 
 var errNoMonth = errors.New("is no month")
 
 // MonthOf is the month that a moment is in.
 func MonthOf(at time.Time) Month {
-	from := projections.MonthStart(at.UnixMilli())
-	return Month{from, projections.NextMonth(from)}
+	from := domain.MonthStart(at.UnixMilli())
+	return Month{from, domain.NextMonth(from)}
 }
 
 func (m Month) String() string { return time.UnixMilli(m.FromMs).UTC().Format(monthLayout) }

@@ -202,11 +202,21 @@ func (c *Clerk) begin(ctx context.Context) error {
 	return c.append(ctx, []*v1.Entry{entry})
 }
 
+// nextDueMs is when log time has something to do in the shard: what the state says, or the end of a month, so that months
+// end in shards where nobody speaks, too, and their documents are final.
+func (c *Clerk) nextDueMs() int64 {
+	monthMs := domain.NextMonth(max(c.state.NowMs(), c.cfg.Genesis.GetCreatedAtMs()))
+	if dueMs, ok := c.state.NextDueMs(); ok {
+		return min(dueMs, monthMs)
+	}
+	return monthMs
+}
+
 // idle waits for the next record. Where something is due before one comes, it asks the clock to speak.
 func (c *Clerk) idle(ctx context.Context) error {
 	wait := ctx
-	if dueMs, ok := c.state.NextDueMs(); ok && c.cfg.Clock != nil {
-		now := c.cfg.Now()
+	if c.cfg.Clock != nil {
+		dueMs, now := c.nextDueMs(), c.cfg.Now()
 		left := max(time.UnixMilli(dueMs).Sub(now), c.ticked.Add(tickEvery).Sub(now))
 		if left <= 0 {
 			if err := c.cfg.Clock.Tick(ctx, c.cfg.Shard); err != nil {

@@ -83,6 +83,42 @@ func TestWhatIsDueHappensThoughNobodySpeaks(t *testing.T) {
 	})
 }
 
+// TestAMonthEndsThoughNobodySpeaks: once, in a shard that has seen nothing yet, too. Else its documents would stay drafts.
+func TestAMonthEndsThoughNobodySpeaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.moving = time.Now()
+		w.found()
+		log := w.newLog()
+		var clocks [2]ticking
+		var clerks [2]*running
+		for shard := range clocks {
+			clocks[shard].world = w
+			cfg := w.config(domain.Shard(shard), log)
+			cfg.Clock, cfg.Now = &clocks[shard], w.now
+			clerks[shard] = start(cfg)
+		}
+		end := time.UnixMilli(domain.NextMonth(w.now().UnixMilli()))
+		<-time.After(end.Sub(w.now()) - time.Millisecond) // of the bubble's time
+		synctest.Wait()
+		for shard := range clocks {
+			if n := clocks[shard].ticks.Load(); n != 0 {
+				t.Errorf("shard %d: %d ticks before the month ends", shard, n)
+			}
+		}
+		<-time.After(24 * time.Hour)
+		for shard, c := range clerks {
+			if err := c.stop(); err != nil || clocks[shard].ticks.Load() != 1 {
+				t.Errorf("shard %d: %d ticks in all, want 1; %v", shard, clocks[shard].ticks.Load(), err)
+			}
+			entries := w.entries(log, domain.Shard(shard))
+			if last := entries[len(entries)-1].AtMs; last != end.UnixMilli() {
+				t.Errorf("shard %d: log time came to %d, want %d", shard, last, end.UnixMilli())
+			}
+		}
+	})
+}
+
 func TestALogWhoseClockIsBehindGetsFewTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const span, behind = time.Minute, 2 * time.Second
