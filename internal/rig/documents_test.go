@@ -480,7 +480,8 @@ func TestFinanceSeesTheFlowsOfAMonthAsDocumentsDo(t *testing.T) {
 		same("refunded", said.Invoice.Refunded, -sum("SELECT sum(amount)"+lines+" AND line = 'refund'", id))
 		same("net", said.Invoice.Net, sum("SELECT sum(amount)"+lines, id))
 		same("deposited", said.Invoice.Deposited, sum(`SELECT sum(amount) FROM finance.journal AS j
-			JOIN filature.accounts AS a ON encode(a.account, 'hex') = j.owner WHERE encode(a.client, 'hex') = $1 AND j.kind = 'client/available' AND j.what = 'account_funded' AND j.posted_at < '2026-02-01Z'`, id))
+			JOIN filature.accounts AS a ON encode(a.account, 'hex') = j.owner
+			WHERE encode(a.client, 'hex') = $1 AND j.kind = 'client/available' AND j.what = 'account_funded' AND j.posted_at < '2026-02-01Z'`, id))
 		if said.Invoice.Refunded.Nano == 0 || len(said.Invoice.Prices) == 0 {
 			t.Errorf("refunded %v, prices %v", said.Invoice.Refunded, said.Invoice.Prices)
 		}
