@@ -24,7 +24,10 @@ type document struct {
 }
 
 // fence is a block of code. Its first line is "```language of/which/file".
-type fence struct{ language, of, text string }
+type fence struct {
+	language, of, text string
+	line               int // of the document, where its text begins
+}
 
 func documents(t *testing.T) []document {
 	t.Helper()
@@ -48,14 +51,16 @@ func documents(t *testing.T) []document {
 // parse takes code fences apart from prose.
 func parse(name, text string) document {
 	d := document{path: name, text: text}
+	line := 0 // in which part begins
 	for i, part := range strings.Split("\n"+text, "\n```") {
 		if i%2 == 0 {
 			d.prose += part
-			continue
+		} else {
+			head, body, _ := strings.Cut(part, "\n")
+			language, of, _ := strings.Cut(head, " ")
+			d.fences = append(d.fences, fence{language, of, body, line + 1})
 		}
-		head, body, _ := strings.Cut(part, "\n")
-		language, of, _ := strings.Cut(head, " ")
-		d.fences = append(d.fences, fence{language, of, body})
+		line += strings.Count(part, "\n") + 1
 	}
 	return d
 }

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -114,6 +116,7 @@ type apikeyCmd struct {
 	Name    string `arg:"" help:"Whose key it is; the access log says it."`
 	Role    string `required:"true" enum:"provider,client,finance,auditor" help:"What it may ask: provider, client, finance or auditor."`
 	Subject string `help:"The provider or client, in hexadecimal, for the roles of these names."`
+	Add     string `type:"path" help:"Add it to this keys file, which is made if it is missing, and print the key alone."`
 	JSON    bool   `help:"Print JSON."`
 }
 
@@ -129,15 +132,46 @@ func (c *apikeyCmd) Run(out *console) error {
 	if _, _, err := entry.parse(); err != nil {
 		return usage("%w", err)
 	}
-	if c.JSON {
-		return out.json(map[string]string{"key": key, "name": entry.Name, "role": entry.Role, "subject": entry.Subject, "sha256": entry.SHA256})
-	}
 	text, err := toml.Marshal(askersFile{Keys: []askerEntry{entry}})
 	if err != nil {
 		return err
+	}
+	if c.Add != "" {
+		if err := addAsker(c.Add, text); err != nil {
+			return usage("--add %s: %w", c.Add, err)
+		}
+	}
+	if c.JSON {
+		return out.json(map[string]string{"key": key, "name": entry.Name, "role": entry.Role, "subject": entry.Subject, "sha256": entry.SHA256})
+	}
+	if c.Add != "" {
+		out.stepf("Added to %s. The key, which nobody can read again later; send it as \"Authorization: Bearer KEY\":", c.Add)
+		fmt.Fprintln(out.out, key)
+		return nil
 	}
 	const shown = "The key, which nobody can read again later. Send it as \"Authorization: Bearer KEY\":\n\n  %s\n\n" +
 		"For http.keys_file of the servers:\n\n%s"
 	fmt.Fprintf(out.out, shown, key, text)
 	return nil
+}
+
+// addAsker adds an entry behind those of a keys file, if the file is one. A crash in the middle of it opens nothing: servers
+// refuse the file until what was cut off is taken out.
+func addAsker(name string, entry []byte) error {
+	before, err := readBounded(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(before) > 0 {
+		entry = append([]byte("\n"), entry...)
+	}
+	if _, err := parseAskers(append(before, entry...)); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(entry)
+	return errors.Join(err, file.Sync(), file.Close())
 }

@@ -38,6 +38,18 @@ func TestAKeyThatApikeyMakesIsTakenByAKeysFile(t *testing.T) {
 	if err := json.Unmarshal([]byte(printed), &made); err != nil || made["role"] != "finance" {
 		t.Errorf("in JSON: %v (%v)", made, err)
 	}
+	added := filepath.Join(t.TempDir(), "keys.toml")
+	for range 2 {
+		key := strings.TrimSpace(invoke(t, "apikey", "books", "--role", "finance", "--add", added).want(t, exitOK).stdout)
+		raw, err := os.ReadFile(added)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keys, err := parseAskers(raw); err != nil || keys[sha256.Sum256([]byte(key))].Name != "books" {
+			t.Errorf("%q is not in\n%s: %v", key, raw, err)
+		}
+	}
+	invoke(t, "apikey", "books", "--role", "finance", "--add", os.DevNull+"/x").want(t, exitUsage, "--add")
 	invoke(t, "apikey", "books", "--role", "finance", "--subject", provider).want(t, exitUsage, "sees all books")
 	invoke(t, "apikey", "books", "--role", "client").want(t, exitUsage, "whose books a client may see")
 }

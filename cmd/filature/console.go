@@ -112,3 +112,11 @@ func count[N ~int | ~int64 | ~uint64 | ~uint32](n N) string {
 func (c *console) auditing(done, total int64, what string) {
 	c.progressf("auditing: %s, %s of %s", what, count(done), count(total))
 }
+
+// counted writes how many there are of something: 1 report, 2 reports.
+func counted[N ~int | ~int64 | ~uint64 | ~uint32](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return count(n) + " " + one + "s"
+}

@@ -309,7 +309,7 @@ func (e *emission) end(readErr, deliverErr error) error {
 	if e.JSON {
 		summary = e.out.err
 	}
-	e.out.stepf("%s lines read", count(e.lines))
+	e.out.stepf("%s read", counted(e.lines, "line"))
 	waiting := e.emitter.Waiting()
 	e.tally.write(summary, waiting, e.emitter.RefusedFile())
 	var bad *lineError
@@ -360,7 +360,7 @@ func (t *tally) lost() bool { return t.reports[sdk.Refused]+t.reports[sdk.Confli
 func (t *tally) write(w io.Writer, waiting int, refusedFile string) {
 	for _, status := range []sdk.Status{sdk.Accepted, sdk.Duplicate, sdk.Conflict, sdk.Refused} {
 		if t.reports[status] > 0 || status == sdk.Accepted {
-			fmt.Fprintf(w, "%-10s %s reports, %s claims\n", status, count(t.reports[status]), count(t.claims[status]))
+			fmt.Fprintf(w, "%-10s %s, %s\n", status, counted(t.reports[status], "report"), counted(t.claims[status], "claim"))
 		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(t.reasons)) {
@@ -370,7 +370,7 @@ func (t *tally) write(w io.Writer, waiting int, refusedFile string) {
 		fmt.Fprintf(w, "           they are kept in %s\n", refusedFile)
 	}
 	if waiting > 0 {
-		fmt.Fprintf(w, "%-10s %s reports, in the spool; run emit again\n", "waiting", count(waiting))
+		fmt.Fprintf(w, "%-10s %s, in the spool; run emit again\n", "waiting", counted(waiting, "report"))
 	}
 	for _, shard := range slices.Sorted(maps.Keys(t.last)) {
 		fmt.Fprintf(w, "shard %-4d up to intake %s\n", shard, domain.Position{Shard: shard, Offset: t.last[shard]})

@@ -238,7 +238,7 @@ func TestEmitKeepsWhatAnAbsentGatewayDidNotTake(t *testing.T) {
 	w := newEmitWorld(t)
 	w.want(exitOK, "accepted", listModel("first"))
 	w.down.Store(true)
-	w.want(exitUnfinished, "waiting    1 reports", listModel("second"))
+	w.want(exitUnfinished, "waiting    1 report,", listModel("second"))
 	w.want(exitUnfinished, "waiting    2 reports", listModel("third"))
 	w.want(exitUnfinished, "waiting    2 reports", "")
 	w.wantTaken("0 " + listModel("first"))
@@ -273,7 +273,7 @@ func TestEmitAfterACrashIsADuplicate(t *testing.T) {
 	w.deaf.Store(true)
 	w.want(exitUnfinished, "waiting", listModel("first"))
 	w.deaf.Store(false)
-	w.want(exitOK, "duplicate  1 reports", "")
+	w.want(exitOK, "duplicate  1 report,", "")
 	w.wantTaken("0 " + listModel("first"))
 }
 

@@ -128,6 +128,7 @@ func (c *keygenCmd) Run(out *console) error {
 	if c.JSON {
 		return out.json(map[string]string{"file": c.Out, "public_key": id.String()})
 	}
-	fmt.Fprintf(out.out, "Private key in %s (keep it), public key (register it):\n%s\n", c.Out, id)
+	out.stepf("Private key in %s: keep it. Public key, to be registered:", c.Out)
+	fmt.Fprintln(out.out, id)
 	return nil
 }

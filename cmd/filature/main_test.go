@@ -186,6 +186,10 @@ func TestAKeyThatWasMadeIsPrintedByItsPublicHalf(t *testing.T) {
 		t.Errorf("the key file has mode %v, %v", info, err)
 	}
 	invoke(t, "keygen", path).want(t, exitUsage, "exists")
+	// KEY=$(filature keygen FILE) is what people write.
+	if bare := invoke(t, "keygen", path+"2"); len(bare.stdout) != 65 || !strings.Contains(bare.stderr, path+"2") {
+		t.Errorf("it printed %q, and said %q", bare.stdout, bare.stderr)
+	}
 }
 
 func TestCountsAreWrittenInGroups(t *testing.T) {

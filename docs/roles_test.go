@@ -1,0 +1,253 @@
+package docs
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The pages for people are run as they stand, in the order in which one reads them, in one empty folder. A block of
+// ```sh is run; a block of ```console is what the commands before it print, with … for what differs from run to run: within a
+// line any text, as a line of its own any lines. What a page leaves running, the next pages use.
+var pages = []string{"README", "node", "worker"}
+
+const (
+	// pageLimit is for a page on a machine with other work; a page takes seconds.
+	pageLimit = 3 * time.Minute
+	// endLimit is how long what the pages left running may take to end.
+	endLimit = time.Minute
+)
+
+func TestThePagesForPeopleDoWhatTheySay(t *testing.T) {
+	s := newSession(t)
+	for _, page := range pages {
+		raw, err := os.ReadFile(filepath.Join("roles", page+".md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !t.Run(page, func(t *testing.T) { s.run(t, page, steps(t, parse("docs/roles/"+page+".md", string(raw)))) }) {
+			return // the next ones stand on it
+		}
+	}
+}
+
+func TestEachPageForPeopleIsRun(t *testing.T) {
+	for _, name := range sourceFiles(t, ".md") {
+		if page, ok := strings.CutPrefix(name, "docs/roles/"); ok && !slices.Contains(pages, strings.TrimSuffix(page, ".md")) {
+			t.Errorf("%s is not run", name)
+		}
+	}
+}
+
+// step is one block of commands, and what it prints if the page says so.
+type step struct {
+	at      string // file:line
+	script  string
+	shown   bool
+	printed string
+}
+
+// steps are the blocks of a page that are run.
+func steps(t *testing.T, d document) []step {
+	t.Helper()
+	var all []step
+	for _, f := range d.fences {
+		at := fmt.Sprintf("%s:%d", d.path, f.line)
+		switch last := len(all) - 1; f.language {
+		case "sh":
+			all = append(all, step{at: at, script: f.text})
+		case "console":
+			if last < 0 || all[last].shown {
+				t.Fatalf("%s: printed by what?", at)
+			}
+			all[last].shown, all[last].printed = true, f.text
+		}
+	}
+	if len(all) == 0 {
+		t.Fatalf("%s has no commands", d.path)
+	}
+	return all
+}
+
+// session is a folder in which pages are run, one after the other, by a shell each.
+type session struct {
+	folder string
+	env    []string
+	// stand says what stands in for addresses of the pages: they are taken where a test runs.
+	stand map[string]string
+	// held is inherited by all that pages start, so its other end tells when they have ended.
+	held *os.File
+	// groups are the process groups of the shells, which what they left running belongs to.
+	groups []int
+}
+
+func newSession(t *testing.T) *session {
+	t.Helper()
+	programs := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", programs+"/", "./cmd/filature", "./docs/examples/report")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	s := &session{folder: t.TempDir(), stand: map[string]string{}}
+	s.env = append(slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "FILATURE_") }),
+		"PATH="+programs+string(filepath.ListSeparator)+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
+	ended, held, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.held = held
+	t.Cleanup(func() {
+		_ = held.Close()
+		for _, group := range s.groups {
+			_ = syscall.Kill(-group, syscall.SIGTERM)
+		}
+		_ = ended.SetReadDeadline(time.Now().Add(endLimit))
+		if _, err := ended.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("what the pages started does not end: %v", err)
+		}
+	})
+	return s
+}
+
+// run runs a page. What it leaves running ends with the session.
+func (s *session) run(t *testing.T, page string, all []step) {
+	t.Helper()
+	var script strings.Builder
+	for i, step := range all {
+		fmt.Fprintf(&script, "printf '%s%d\\n'\n%s\n", mark, i, s.ours(t, step.script))
+	}
+	out, err := os.Create(filepath.Join(t.TempDir(), "printed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), pageLimit)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script.String())
+	shell.Dir, shell.Env, shell.Stdout, shell.Stderr, shell.ExtraFiles = s.folder, s.env, out, out, []*os.File{s.held}
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	shell.Cancel = func() error { return syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) }
+	failed := shell.Run()
+	if shell.Process != nil {
+		s.groups = append(s.groups, shell.Process.Pid)
+	}
+	raw, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(raw), mark)[1:]
+	for i, part := range parts {
+		_, printed, _ := strings.Cut(part, "\n")
+		printed = s.theirs(printed)
+		if failed != nil && i == len(parts)-1 {
+			t.Fatalf("%s: %v\n%s\nIt printed:\n%s", all[i].at, failed, all[i].script, printed)
+		}
+		if why := differs(all[i].printed, printed); all[i].shown && why != "" {
+			t.Errorf("%s: %s\nIt printed:\n%s", all[i].at, why, printed)
+		}
+	}
+	if len(parts) != len(all) {
+		t.Fatalf("%s ended after %d of %d blocks: %v", page, len(parts), len(all), failed)
+	}
+}
+
+// mark parts what blocks print. It is in nobody's text.
+const mark = "\x1e"
+
+// addressPattern is an address that pages serve at.
+var addressPattern = regexp.MustCompile(`127\.0\.0\.1:84\d\d`)
+
+// ours puts free addresses in place of those that pages name.
+func (s *session) ours(t *testing.T, text string) string {
+	t.Helper()
+	return addressPattern.ReplaceAllStringFunc(text, func(address string) string {
+		if s.stand[address] == "" {
+			listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.stand[address] = listener.Addr().String()
+			if err := listener.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s.stand[address]
+	})
+}
+
+// theirs is what a reader of the pages would have seen.
+func (s *session) theirs(printed string) string {
+	for address, stand := range s.stand {
+		printed = strings.ReplaceAll(printed, stand, address)
+	}
+	return strings.ReplaceAll(printed, s.folder+"/", "/tmp/silk/")
+}
+
+// differs says where what was printed is other than what the page shows, or nothing.
+func differs(shown, printed string) string {
+	lines := strings.Split(strings.TrimRight(shown, "\n"), "\n")
+	for i := range lines {
+		begin := i == len(lines)-1
+		if !begins(lines[:i+1], printed, begin) {
+			if begin && begins(lines, printed, false) {
+				return "behind what is shown it printed more"
+			}
+			return fmt.Sprintf("it did not print %q, where that is shown", lines[i])
+		}
+	}
+	return ""
+}
+
+// begins tells whether a text begins with lines, or is all of them.
+func begins(lines []string, text string, whole bool) bool {
+	var pattern strings.Builder
+	pattern.WriteString(`\A`)
+	for _, line := range lines {
+		if strings.TrimSpace(line) == "…" {
+			pattern.WriteString(`(?:[^\n]*\n)*?`)
+			continue
+		}
+		pattern.WriteString(strings.ReplaceAll(regexp.QuoteMeta(strings.TrimRight(line, " ")), "…", `[^\n]*`) + ` *\n`)
+	}
+	if whole {
+		pattern.WriteString(`\z`)
+	}
+	return regexp.MustCompile(pattern.String()).MatchString(strings.TrimRight(text, "\n") + "\n")
+}
+
+func TestWhatAPageShowsIsComparedWithWhatItPrints(t *testing.T) {
+	for _, one := range []struct {
+		shown, printed string
+		same           bool
+	}{
+		{"a\nb\n", "a\nb\n", true},
+		{"a\nb\n", "a\nb", true},
+		{"a\nb\n", "a\nc\n", false},
+		{"a\n", "a\nb\n", false},
+		{"a\nb\n", "a\n", false},
+		{"a … c\n", "a b c\n", true},
+		{"a … c\n", "a\nb c\n", false},
+		{"a … c\n", "a b d\n", false},
+		{"a\n…\nd\n", "a\nb\nc\nd\n", true},
+		{"a\n…\nd\n", "a\nd\n", true},
+		{"a\n…\nd\n", "a\nb\n", false},
+		{"…\nd\n…\n", "a\nd\ne\n", true},
+		{"…\nd\n…\n", "a\nde\n", false},
+		{"0.5 (a)\n", "0x5 (a)\n", false},
+	} {
+		if why := differs(one.shown, one.printed); (why == "") != one.same {
+			t.Errorf("%q shown, %q printed: %q", one.shown, one.printed, why)
+		}
+	}
+}
