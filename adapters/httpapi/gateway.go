@@ -152,7 +152,7 @@ func NewHandler(cfg Config) http.Handler {
 			_, _ = w.Write(cfg.OpenAPI)
 		})
 	}
-	return cfg.logged(cfg.guarded(cfg.besides(mux)))
+	return cfg.logged(mux, cfg.guarded(cfg.besides(mux)))
 }
 
 // receipts answer a body of reports, one each, in order: v1.Receipt in its JSON form.

@@ -56,12 +56,13 @@ func isAddress(host string) bool {
 
 // logged writes a line for each request: what was refused is for everybody, the others for those who want to see all.
 // Questions have a log of their own, and nobody wants to know of probes.
-func (cfg Config) logged(next http.Handler) http.Handler {
+func (cfg Config) logged(programs *http.ServeMux, next http.Handler) http.Handler {
 	if cfg.Log == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, isQuestion := cfg.Queries[servicePath(r.URL.Path)]; isQuestion || isProbe(r.URL.Path) {
+		_, pattern := programs.Handler(r)
+		if _, isQuestion := cfg.Queries[pattern]; isQuestion || isProbe(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -74,11 +75,6 @@ func (cfg Config) logged(next http.Handler) http.Handler {
 		cfg.Log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "from", r.RemoteAddr,
 			"status", seen.status, "ms", time.Since(began).Milliseconds())
 	})
-}
-
-// servicePath is the path of the service that a method's path is below: "/filature.query.v1.JobService/" for its GetJob.
-func servicePath(path string) string {
-	return path[:strings.LastIndexByte(path, '/')+1]
 }
 
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }

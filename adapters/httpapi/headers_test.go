@@ -112,11 +112,12 @@ func TestPagesAnswerWhatNoProgramsPathDoes(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedIsInTheLogAndProbesAreNot(t *testing.T) {
+func TestWhatIsRefusedIsInTheLogAndQuestionsAndProbesAreNot(t *testing.T) {
 	t.Parallel()
 	var lines bytes.Buffer
-	h := httpapi.NewHandler(httpapi.Config{Pages: dashboard, Log: slog.New(slog.NewJSONHandler(&lines, nil))})
-	for path, want := range map[string]int{"/v1/nothing": http.StatusNotFound, "/": 0, "/healthz": 0, "/readyz": 0} {
+	queries := map[string]http.Handler{"/a.Service/": http.NotFoundHandler(), "GET /papers/{name}": http.NotFoundHandler()}
+	h := httpapi.NewHandler(httpapi.Config{Queries: queries, Pages: dashboard, Log: slog.New(slog.NewJSONHandler(&lines, nil))})
+	for path, want := range map[string]int{"/v1/nothing": http.StatusNotFound, "/": 0, "/healthz": 0, "/readyz": 0, "/a.Service/Method": 0, "/papers/1": 0} {
 		lines.Reset()
 		asked(h, http.MethodGet, path, nil)
 		var line struct {
