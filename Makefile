@@ -68,6 +68,10 @@ mutations: ## spoil what parsers of evidence and the API read, and see them stan
 attest-mutants: ## switch off each check of an attestation, and see a test fail
 	scripts/attest-mutants.sh
 
+.PHONY: settle-mutants
+settle-mutants: contracts/node_modules ## take away what holds each cell of settlement's table of faults, and see it fail
+	go run ./internal/settling/mutants
+
 .PHONY: vault-mutants
 vault-mutants: contracts/node_modules ## break the contracts in every listed way, and see a test fail
 	scripts/vault-mutants.sh

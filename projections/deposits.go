@@ -1,11 +1,6 @@
 package projections
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/filature/filature/domain"
-)
+import "github.com/filature/filature/domain"
 
 // DepositKey names a deposit: logical times do not repeat on the vault's account.
 type DepositKey struct {
@@ -48,30 +43,4 @@ var Deposits = &Definition[DepositKey, Deposit, *Deposit]{
 		}
 		return nil
 	},
-}
-
-// ReadBooked returns, per shard, the logical time up to which the ledger has booked what the vault did:
-// where a watcher goes on.
-func ReadBooked(ctx context.Context, view View, shards int) ([]uint64, error) {
-	booked := make([]uint64, shards)
-	see := func(shard domain.Shard, lt uint64) { booked[shard] = max(booked[shard], lt) }
-	for deposit, err := range RowsOf(ctx, view, Deposits) {
-		if err != nil {
-			return nil, fmt.Errorf("read what is booked: %w", err)
-		}
-		see(deposit.Shard, deposit.LT)
-	}
-	for payment, err := range RowsOf(ctx, view, Payments) {
-		if err != nil {
-			return nil, fmt.Errorf("read what is booked: %w", err)
-		}
-		see(domain.Control, payment.LT)
-	}
-	for batch, err := range RowsOf(ctx, view, Batches) {
-		if err != nil {
-			return nil, fmt.Errorf("read what is booked: %w", err)
-		}
-		see(domain.Control, max(batch.ProposedTx.LT, batch.ActivatedTx.LT, batch.VetoedTx.LT))
-	}
-	return booked, nil
 }

@@ -135,18 +135,22 @@ func (n *network) state() ton.VaultState {
 }
 
 // history reads all events after a logical time.
-func (n *network) history(after uint64) (events []ton.Event) {
+func (n *network) history(after uint64) []ton.Event {
 	n.t.Helper()
-	h := n.vault.History(after)
-	for {
+	return n.historyOf(n.vault.History(after))
+}
+
+func (n *network) historyOf(h *ton.History) (events []ton.Event) {
+	n.t.Helper()
+	for before := uint64(0); ; {
 		page, to, err := h.Next(n.ctx())
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		if to == after {
+		if to == before {
 			return events
 		}
-		events, after = append(events, page...), to
+		events, before = append(events, page...), to
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/xssnick/tonutils-go/tlb"
+	"github.com/xssnick/tonutils-go/ton"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
@@ -81,6 +82,8 @@ func (PayoutSent) isEvent()    {}
 type History struct {
 	vault *Vault
 	after uint64
+	// behind: it is to begin a page before the one that reaches after. beyond: the oldest of path is that page.
+	behind, beyond bool
 	// path holds the newest transaction of each page between after and the head, the oldest page
 	// last: 40 bytes per 16 transactions.
 	path []txRef
@@ -96,6 +99,18 @@ const pathLimit = 1 << 20
 
 // History starts after a logical time: 0 is the vault's birth.
 func (v *Vault) History(afterLT uint64) *History { return &History{vault: v, after: afterLT} }
+
+// HistoryBehind starts up to two pages before a logical time: whatever page of a History had the transaction of that time,
+// all of that page is told once more. It is for who goes through a history page by page and knows how far he got at least,
+// but not whether he was through with that page.
+func (v *Vault) HistoryBehind(lt uint64) *History {
+	return &History{vault: v, after: lt, behind: lt > 0}
+}
+
+// ErrPruned: the lite-server does not have the transactions that were asked for. If it goes on saying so it keeps too little
+// history.
+var ErrPruned = errors.New("the lite-server does not have these transactions; if it goes on saying so, it keeps too little history: " +
+	"name an archive node in the global config file (ton.config_file, --ton-config)")
 
 // Next returns the events of the next page of final transactions and the logical time up to which
 // everything was read now: the point to resume from. There may be no events in a page; when the
@@ -138,7 +153,7 @@ func (h *History) lookUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if account.LastTxLT > h.after {
+	if account.LastTxLT > h.after || h.behind {
 		h.path = append(h.path, txRef{lt: account.LastTxLT, hash: account.LastTxHash})
 	}
 	return nil
@@ -152,10 +167,19 @@ func (h *History) oldestPage(ctx context.Context) ([]*tlb.Transaction, error) {
 		}
 		newest := h.path[len(h.path)-1]
 		page, err := h.vault.client.page(ctx, h.vault.self, newest.lt, newest.hash)
+		if isMissing(err) {
+			return nil, fmt.Errorf("%w: %w", ErrPruned, err)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if before := page[0].PrevTxLT; page[0].LT > h.after && before > h.after {
+		before := page[0].PrevTxLT
+		reached := page[0].LT <= h.after || before <= h.after
+		switch {
+		case h.beyond || h.behind && before == 0:
+			h.after, h.behind, h.beyond = before, false, false
+		case !reached || h.behind:
+			h.beyond = reached
 			h.path = append(h.path, txRef{lt: before, hash: slices.Clone(page[0].PrevTxHash)})
 			continue
 		}
@@ -192,6 +216,12 @@ func eventsOf(tx *tlb.Transaction) ([]Event, error) {
 		events = append(events, event)
 	}
 	return events, nil
+}
+
+// isMissing tells whether a lite-server may not have what it was asked for: it prunes, or it is a little behind.
+func isMissing(err error) bool {
+	var answer ton.LSError
+	return errors.Is(err, ton.ErrNoTransactionsWereFound) || errors.As(err, &answer) && (answer.Code == 651 || answer.Code == -400)
 }
 
 // topUpOf is what came in for nobody: it has no log message, and it is all that the transaction did.

@@ -1,10 +1,15 @@
 package ton_test
 
 import (
+	"context"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/xssnick/tonutils-go/tl"
+	tonlib "github.com/xssnick/tonutils-go/ton"
 
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/adapters/ton/localchain"
@@ -65,6 +70,15 @@ func TestHistoryIsTheSameFromWhereverItIsResumed(t *testing.T) {
 		}
 	}
 
+	// From behind any of them it begins with all that can have been in one page with it: 16 transactions, 13 events at least.
+	for i, event := range all {
+		rest := n.historyOf(n.vault.HistoryBehind(place(t, event).LT))
+		first := len(all) - len(rest)
+		if !reflect.DeepEqual(rest, all[first:]) || first > max(0, i-12) || first < i-3*16 {
+			t.Fatalf("behind event %d of %d it begins with %d", i, len(all), first)
+		}
+	}
+
 	// A history that has caught up goes on with what comes later, once.
 	h := n.vault.History(place(t, all[len(all)-1]).LT)
 	n.do(n.guardian, n.vault.DepositMessage(domain.AccountID{0xff}, domain.Coin))
@@ -85,6 +99,51 @@ func TestHistoryIsTheSameFromWhereverItIsResumed(t *testing.T) {
 	}
 	if len(late) != 1 || late[0].(ton.Deposit).Account != (domain.AccountID{0xff}) {
 		t.Errorf("late: %+v", late)
+	}
+}
+
+// A lite-server that keeps little tells what it has. Who needs more is told what to do.
+func TestWhoeverGoesOnNeedsLittleOfAPrunedLiteServerAndWhoBeginsIsToldToNameAnother(t *testing.T) {
+	n := startNetwork(t, localchain.Options{Interval: 5 * time.Millisecond})
+	n.fund(time.Second, 10*domain.Coin)
+	const deposits = 100
+	var messages []ton.Message
+	for i := range deposits {
+		messages = append(messages, n.vault.DepositMessage(domain.AccountID{byte(i)}, domain.Coin))
+	}
+	n.do(n.guardian, messages...)
+	var all []ton.Event
+	n.until("all deposits", func() bool { all = n.history(0); return len(all) > deposits })
+
+	kept := place(t, all[40]).LT
+	config, end, err := n.chain.Serve(func(ctx context.Context, query any, next func(context.Context, any) tl.Serializable) tl.Serializable {
+		if asked, is := localchain.Asked(query).(tonlib.GetTransactions); is && uint64(asked.LT) < kept {
+			return tonlib.LSError{Code: -400, Text: "cannot load block (0,8000000000000000,17) : not in db"}
+		}
+		return next(ctx, query)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pruned, err := ton.Connect(n.ctx(), ton.Config{GlobalConfigFile: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		pruned.Close()
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	}()
+	vault := pruned.Vault(n.vault.Address())
+	if rest := n.historyOf(vault.HistoryBehind(place(t, all[90]).LT)); len(rest) < 10 || len(rest) > 60 {
+		t.Errorf("who goes on reads %d events", len(rest))
+	}
+	for range 2 {
+		_, _, err := vault.History(0).Next(n.ctx())
+		if !errors.Is(err, ton.ErrPruned) || !strings.Contains(err.Error(), "archive node") {
+			t.Errorf("who begins: %v", err)
+		}
 	}
 }
 

@@ -236,3 +236,51 @@ func TestAFullExternalIsDeliveredWhole(t *testing.T) {
 		}
 	}
 }
+
+// Of more than 255 actions the network takes none (result 33 of the action phase). A V5R1 wallet does not let it come to that:
+// it keeps its number, and throws 147, so the number is burnt and nothing is sent. Neither Sign nor the library makes such an
+// external; here it is made by hand, of as many messages as are taken and of one more.
+func TestAnExternalOfOneMessageTooManySendsNothingAndIsNeverSigned(t *testing.T) {
+	n := startNetwork(t, localchain.Options{Interval: 5 * time.Millisecond})
+	n.fund(time.Second, 10*domain.Coin)
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)) // the admin's
+	for _, count := range []int{ton.MaxMessages, ton.MaxMessages + 1} {
+		messages := make([]ton.Message, count)
+		list := cell.BeginCell().EndCell()
+		for i := range messages {
+			messages[i] = ton.Transfer(target(byte(count)), domain.Coin)
+			out := must(tlb.ToCell(&tlb.InternalMessage{
+				IHRDisabled: true, DstAddr: std(target(byte(count))), Amount: tlb.MustFromTON("1"),
+				Body: cell.BeginCell().EndCell(),
+			}))
+			list = cell.BeginCell().MustStoreRef(list).MustStoreUInt(0x0ec3c86d, 32).MustStoreUInt(3, 8).MustStoreRef(out).EndCell()
+		}
+		before := n.sign(n.admin, ton.Transfer(target(1), 1)).Seqno
+		unsigned := cell.BeginCell().MustStoreUInt(0x7369676e, 32).
+			MustStoreUInt(uint64(wallet.V5R1ID{NetworkGlobalID: localchain.GlobalID}.Serialized()), 32).
+			MustStoreUInt(uint64(n.head().Time.Add(time.Minute).Unix()), 32).MustStoreUInt(uint64(before), 32).
+			MustStoreBuilder(cell.BeginCell().MustStoreBoolBit(true).MustStoreRef(list).MustStoreBoolBit(false))
+		body := cell.BeginCell().MustStoreBuilder(unsigned).MustStoreSlice(ed25519.Sign(key, unsigned.EndCell().Hash()), 512).EndCell()
+		external := must(tlb.ToCell(&tlb.ExternalMessage{DstAddr: std(n.admin.Address()), Body: body}))
+		if err := n.chain.Send(external.ToBOC()); err != nil {
+			t.Fatal(err)
+		}
+		n.until("the number to be used", func() bool { return n.sign(n.admin, ton.Transfer(target(1), 1)).Seqno > before })
+		n.do(n.admin, ton.Transfer(target(1), domain.Coin)) // whatever was sent before has arrived by then
+		api := stockClient(t, n.chain)
+		account := must(api.GetAccount(n.ctx(), must(api.GetMasterchainInfo(n.ctx())), std(n.admin.Address())))
+		last := must(api.ListTransactions(n.ctx(), std(n.admin.Address()), 2, account.LastTxLT, account.LastTxHash))
+		phase := last[0].Description.(tlb.TransactionDescriptionOrdinary).ComputePhase.Phase.(tlb.ComputePhaseVM)
+		got := must(n.client.Balance(n.ctx(), target(byte(count))))
+		exit, want := int32(0), domain.Coin*domain.Nano(count)
+		if count > ton.MaxMessages {
+			exit, want = 147, 0
+		}
+		if got != want || phase.Details.ExitCode != exit {
+			t.Errorf("%d messages in one external: exit code %d, they brought %s; want %d, %s", count, phase.Details.ExitCode, got, exit, want)
+		}
+		if _, err := n.admin.Sign(n.ctx(), messages, n.head().Time.Add(time.Minute)); (err != nil) != (count > ton.MaxMessages) {
+			t.Errorf("sign %d messages: %v", count, err)
+		}
+	}
+}

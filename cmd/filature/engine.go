@@ -96,6 +96,7 @@ type engine struct {
 	log     *slog.Logger
 	roles   roles
 	pace    settleOptions
+	resync  bool      // read the vault's history from its birth
 	found   *founding // how to set a new network up; nil where it must be there already
 	genesis *v1.Genesis
 	network domain.NetworkID
@@ -262,19 +263,37 @@ func (e *engine) project(ctx context.Context) error {
 	return projections.NewRunner(e.ledger, e.store, projections.All()...).Run(ctx)
 }
 
+// watch books what the vault does. It goes on where the tables are; where they have nothing, or with resync, it reads all that
+// the vault ever did.
 func (e *engine) watch(ctx context.Context) error {
-	var booked []uint64
-	if err := e.store.View(ctx, func(view projections.View) (err error) {
-		booked, err = projections.ReadBooked(ctx, view, e.intake.Shards())
-		return err
-	}); err != nil {
+	progress, err := projections.ReadProgress(ctx, e.store)
+	if err != nil {
 		return err
 	}
 	return watcher.Run(ctx, watcher.Config{
-		History: ton.Claims{History: e.vault.Load().History(0)}, Reporter: e.reporter("watcher"),
-		Booked: booked, DataShards: e.dataShards(), Poll: e.pollChain,
+		History: ton.Claims{History: e.history(progress)}, Reporter: e.reporter("watcher"),
+		Books: bookedIn{e.store, e.dataShards()}, BookedLT: progress.ChainLT, DataShards: e.dataShards(), Poll: e.pollChain,
 		Trouble: func(err error) { e.log.Warn("chain", "error", err) },
 	})
+}
+
+// history is the vault's, from where the tables are.
+func (e *engine) history(progress projections.SettlementProgress) *ton.History {
+	if e.resync {
+		return e.vault.Load().History(0)
+	}
+	return e.vault.Load().HistoryBehind(progress.ChainLT)
+}
+
+// bookedIn are tables as a watcher asks them.
+type bookedIn struct {
+	store      projections.Store
+	dataShards int
+}
+
+// Unbooked implements watcher.Books.
+func (b bookedIn) Unbooked(ctx context.Context, claims []*v1.Claim) ([]*v1.Claim, error) {
+	return projections.Unbooked(ctx, b.store, b.dataShards, claims)
 }
 
 func (e *engine) settle(ctx context.Context) error {

@@ -31,9 +31,17 @@ func (v vaultChain) Snapshot(ctx context.Context) (reconciler.Snapshot, error) {
 
 // reconcile is the standing reconciliation. It runs where the watcher does, but a watcher in trouble does not stop it.
 func (e *engine) reconcile(ctx context.Context) error {
-	vault := e.vault.Load()
+	progress, err := projections.ReadProgress(ctx, e.store)
+	if err != nil {
+		return err
+	}
+	since := progress.ChainLT
+	if e.resync {
+		since = 0
+	}
 	return reconciler.New(reconciler.Config{
-		Chain: vaultChain{vault}, History: ton.Movements{History: vault.History(0)}, Books: e.books, DataShards: e.dataShards(),
+		Chain: vaultChain{e.vault.Load()}, History: ton.Movements{History: e.history(progress)}, SinceLT: since,
+		Books: e.books, DataShards: e.dataShards(),
 		Payees: reconcilePayees, Every: reconcileEvery,
 		Notice: func(report *reconciler.Report, err error) {
 			e.metrics.reconciled(report, err)

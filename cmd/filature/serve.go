@@ -32,6 +32,7 @@ type serveCmd struct {
 	Data   string   `required:"true" xor:"where" type:"path" help:"Run all of it in this process, on a folder of its own. Made if it is missing."`
 	Config string   `required:"true" xor:"where" type:"existingfile" help:"Run roles on Kafka, PostgreSQL and TON as this file says."`
 	Role   []string `help:"With --config: roles of this process: gateway, clerk, projector, settler, watcher, relay, verifier, publisher, api. Default: all."`
+	Resync bool     `help:"Read the vault's history from its birth again, and book what is not booked. Without it, from where the books are."`
 
 	Listen  string `default:"127.0.0.1:8420" help:"With --data: address to take reports at."`
 	Keys    string `type:"existingfile" help:"With --data: who may ask the books; apikey makes its lines. Without it anybody at 127.0.0.1, and elsewhere nobody."`
@@ -80,6 +81,7 @@ func (c *serveCmd) Run(ctx context.Context, line *kong.Context, out *console) er
 	if err != nil {
 		return err
 	}
+	e.resync = c.Resync
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return errors.Join(usage("listen on %s: %w", listen, err), e.close())
@@ -93,7 +95,7 @@ func (c *serveCmd) Run(ctx context.Context, line *kong.Context, out *console) er
 // onlyWithData refuses flags that say nothing where there is a config file.
 func onlyWithData(line *kong.Context) error {
 	for _, part := range line.Path {
-		if part.Flag != nil && part.Flag.Name != "config" && part.Flag.Name != "role" {
+		if part.Flag != nil && !slices.Contains([]string{"config", "role", "resync"}, part.Flag.Name) {
 			return usage("--%s: does not go with --config; the file says it", part.Flag.Name)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -45,7 +44,7 @@ type LedgerSide struct {
 	Books
 
 	Cash    domain.Nano                       // what the vault has to hold
-	Payouts map[domain.ProviderID]domain.Nano // paid, by payee
+	Payouts map[domain.ProviderID]domain.Nano // paid, by payee, of those in ChainSide.Claimed
 }
 
 // ChainSide is the vault as of one final block that is not older than the ledger's side.
@@ -105,20 +104,13 @@ func Reconcile(l LedgerSide, c ChainSide) ([]Difference, error) {
 	if c.LT < l.LT {
 		return nil, fmt.Errorf("the vault at logical time %d, booked to %d: %w", c.LT, l.LT, ErrBehind)
 	}
-	in, out, err := c.unbooked()
+	has, paid, out, err := sides(l, c)
 	if err != nil {
 		return nil, err
 	}
 	var found []Difference
 	add := func(kind DifferenceKind, subject string, ledger, chain fmt.Stringer, sinceMs int64) {
 		found = append(found, Difference{Kind: kind, Subject: subject, Ledger: ledger.String(), Chain: chain.String(), SinceMs: sinceMs})
-	}
-	var paid, has domain.Nano
-	for _, amount := range out {
-		paid += amount // no more than the total: checked in unbooked
-	}
-	if has, err = l.Cash.Add(in - paid); err != nil {
-		return nil, fmt.Errorf("what the vault has to hold: %w", err)
 	}
 	switch {
 	case c.Free < has:
@@ -147,6 +139,30 @@ func Reconcile(l LedgerSide, c ChainSide) ([]Difference, error) {
 	}
 	slices.SortFunc(found, compareDifferences)
 	return found, nil
+}
+
+// sides is what the vault has to hold, movements that are not booked included, and what these paid, in all and by payee.
+func sides(l LedgerSide, c ChainSide) (has, paid domain.Nano, out map[domain.ProviderID]domain.Nano, err error) {
+	in, out, err := c.unbooked()
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	for _, amount := range out {
+		paid += amount // no more than the total: checked in unbooked
+	}
+	if has, err = l.Cash.Add(in - paid); err != nil {
+		return 0, 0, nil, fmt.Errorf("what the vault has to hold: %w", err)
+	}
+	return has, paid, out, nil
+}
+
+// Surplus is what the vault holds beyond what it has to, below zero where it is short. Top-ups explain it, less rent and fees.
+func Surplus(l LedgerSide, c ChainSide) (domain.Nano, error) {
+	has, _, _, err := sides(l, c)
+	if err != nil {
+		return 0, err
+	}
+	return c.Free.Sub(has)
 }
 
 func compareDifferences(a, b Difference) int {
@@ -231,9 +247,4 @@ func Judge(found, before []Difference, books Books, nowMs int64) []Difference {
 		}
 	}
 	return judged
-}
-
-// Payees are those whom the ledger's side knows, in the order of their ids.
-func (l LedgerSide) Payees() []domain.ProviderID {
-	return slices.SortedFunc(maps.Keys(l.Payouts), func(a, b domain.ProviderID) int { return slices.Compare(a[:], b[:]) })
 }

@@ -1,7 +1,9 @@
 package settling
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,9 +16,9 @@ import (
 
 // How often a fault strikes.
 const (
-	dropped   = 2  // externals that get lost
-	timeouts  = 6  // queries that are refused, in the lite-servers' three ways
-	staleness = 60 // questions for the newest block that get an old one
+	dropped   = 2   // externals that get lost
+	timeouts  = 6   // queries that are refused, in the lite-servers' three ways
+	staleness = 150 // questions for the newest block that get an old one
 )
 
 // line is the way to a lite-server, with a cell's fault on it once its step has begun.
@@ -54,6 +56,21 @@ func (l *line) usedBefore() uint32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.seqno
+}
+
+// stale tells whether an old block is still shown. The chain's clock stands meanwhile: what is signed by an old one would be
+// dead on arrival, and nothing would be tested.
+func (l *line) stale() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.begun && l.asks < staleness && (l.stage.fault == "stale node" || l.stage.fault == "node went back")
+}
+
+// holds tells whether an external is kept from the chain.
+func (l *line) holds() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.held) > 0
 }
 
 // die ends all settlers and watchers; their stage starts them again.
@@ -123,6 +140,19 @@ func (l *line) send(send tonlib.SendMessage, pass func() tl.Serializable) tl.Ser
 			s.bite()
 			l.held = append(l.held, send.Body)
 			s.chain.Advance(2 * time.Minute)
+			return taken
+		}
+	case "two at once": // neither gets through before both have signed
+		if slices.Contains(senders, s.step) && len(l.held) < second {
+			if len(l.held) == 0 || !bytes.Equal(l.held[0], send.Body) {
+				l.held = append(l.held, send.Body)
+			}
+			if len(l.held) < second {
+				return taken
+			}
+			for _, body := range l.held {
+				_ = s.chain.Send(body)
+			}
 			return taken
 		}
 	case "crash before send":

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
 	"sync"
@@ -32,8 +33,6 @@ const (
 	poll       = 2 * time.Millisecond
 	// delay is the vault's; the chain's clock is advanced past it.
 	delay = time.Hour
-	// patience is far more than a cell takes on any machine.
-	patience = 60 * time.Second
 	// rigDeposits is more than the accounts of a world hold, which saw no deposits on this chain.
 	rigDeposits = 2000 * domain.Coin
 	// refund is what a client takes back, through the same tree as everybody who is paid.
@@ -42,6 +41,9 @@ const (
 	// again. More is a storm.
 	externals = 12
 )
+
+// patience is far more than a cell takes on any machine. A run that is to fail shortens it (make settle-mutants).
+var patience = flag.Duration("settling.patience", 60*time.Second, "how long to wait for a cell's end")
 
 // chain is one local chain for all cells; each has wallets and a vault of its own on it.
 type chain struct {
@@ -89,6 +91,8 @@ type stage struct {
 	step, fault string
 	armed       atomic.Bool // the step has begun
 	bites       atomic.Int64
+	met         atomic.Int64    // who have come to do the step, where there are two
+	looks       [2]atomic.Int64 // of each settler at the vault
 	halted      atomic.Pointer[string]
 	lastWhy     atomic.Pointer[string]
 }
@@ -182,7 +186,7 @@ func (s *stage) seqno() uint32 {
 
 func (s *stage) until(what string, holds func() bool) {
 	s.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(*patience)
 	for !holds() {
 		select {
 		case <-deadline:
@@ -200,7 +204,7 @@ func (s *stage) until(what string, holds func() bool) {
 func (s *stage) bite() { s.bites.Add(1) }
 
 // settle keeps a settler at work, each life of it on a client of its own, until the cell ends.
-func (s *stage) settle(client *ton.Client) {
+func (s *stage) settle(client *ton.Client, which int) {
 	wallet, err := client.Wallet(s.treasury)
 	if err != nil {
 		s.t.Error(err)
@@ -208,7 +212,7 @@ func (s *stage) settle(client *ton.Client) {
 	}
 	s.keep(func(ctx context.Context, die context.CancelFunc) error {
 		return settler.New(settler.Config{
-			Chain: gate{&ton.Treasury{Vault: client.Vault(s.vault.Address()), Wallet: wallet}, s, die},
+			Chain: gate{&ton.Treasury{Vault: client.Vault(s.vault.Address()), Wallet: wallet}, s, die, which},
 			Books: books{s.world.Store, s}, Reporter: reporter{s, s.world.Settler, die}, Poll: poll,
 			Claims: &settlement.ClaimPolicy{FeeNano: 1, BudgetNano: domain.Coin}, Now: s.world.Now,
 			Notice: func(d settlement.Decision, err error) {
@@ -228,21 +232,17 @@ func (s *stage) settle(client *ton.Client) {
 // watch keeps a watcher at work until the cell ends.
 func (s *stage) watch(client *ton.Client) {
 	s.keep(func(ctx context.Context, die context.CancelFunc) error {
-		var booked []uint64
 		s.mu.Lock()
 		s.world.Work() //nolint:contextcheck // a world never waits
 		s.world.Fold()
-		err := s.world.Store.View(ctx, func(view projections.View) (err error) {
-			booked, err = projections.ReadBooked(ctx, view, s.world.DataShards+1)
-			return err
-		})
+		progress, err := projections.ReadProgress(ctx, s.world.Store)
 		s.mu.Unlock()
 		if err != nil {
 			return err
 		}
 		return watcher.Run(ctx, watcher.Config{
-			History: ton.Claims{History: client.Vault(s.vault.Address()).History(0)}, Reporter: reporter{s, s.world.Watcher, die},
-			Booked: booked, DataShards: s.world.DataShards, Poll: poll,
+			History: ton.Claims{History: client.Vault(s.vault.Address()).HistoryBehind(progress.ChainLT)}, Reporter: reporter{s, s.world.Watcher, die},
+			Books: bookedIn{s.world}, BookedLT: progress.ChainLT, DataShards: s.world.DataShards, Poll: poll,
 		})
 	})
 }
@@ -261,6 +261,13 @@ func (s *stage) keep(life func(ctx context.Context, die context.CancelFunc) erro
 			}
 		}
 	})
+}
+
+// bookedIn is what a world has booked.
+type bookedIn struct{ world *rig.World }
+
+func (b bookedIn) Unbooked(ctx context.Context, claims []*v1.Claim) ([]*v1.Claim, error) {
+	return projections.Unbooked(ctx, b.world.Store, b.world.DataShards, claims)
 }
 
 type books struct {
@@ -296,6 +303,10 @@ func (r reporter) Report(ctx context.Context, shard domain.Shard, claims ...*v1.
 		return say(), nil
 	}
 	s.arm()
+	if s.fault == "two at once" {
+		s.meet(ctx)
+		return say(), nil
+	}
 	if s.bites.Load() > 0 {
 		return say(), nil
 	}
@@ -348,27 +359,76 @@ func (s *stage) armWith(old tl.Serializable) {
 // newest is what a lite-server says of its newest block.
 func (s *stage) newest() tl.Serializable { return s.chain.Answer(s.ctx, tonlib.GetMasterchainInf{}) }
 
+// second is who comes to a step when another waits to do the same.
+const second = 2
+
+// meet returns when two have come to do the step, each of whom decided on it before any of them did it. It tells as how
+// many-th one came.
+func (s *stage) meet(ctx context.Context) int64 {
+	came := s.met.Add(1)
+	if came <= second {
+		s.bite()
+		s.wait(ctx, func() bool { return s.met.Load() >= second })
+	}
+	return came
+}
+
+func (s *stage) wait(ctx context.Context, holds func() bool) {
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(poll):
+		}
+	}
+}
+
 // gate arms the fault when its step begins.
 type gate struct {
 	*ton.Treasury
 	stage *stage
 	die   context.CancelFunc
+	which int // of the settlers
+}
+
+func (g gate) Look(ctx context.Context) (settlement.Seen, error) {
+	seen, err := g.Treasury.Look(ctx)
+	if err == nil {
+		g.stage.looks[g.which].Add(1)
+	}
+	return seen, err
 }
 
 func (g gate) Propose(ctx context.Context, root settlement.OnChain) error {
-	return g.stage.sending("propose", func() error { return g.Treasury.Propose(ctx, root) })
+	return g.stage.sending(ctx, "propose", func() error { return g.Treasury.Propose(ctx, root) })
 }
 
 func (g gate) Activate(ctx context.Context) error {
-	return g.stage.sending("activate", func() error { return g.Treasury.Activate(ctx) })
+	return g.stage.sending(ctx, "activate", func() error { return g.Treasury.Activate(ctx) })
 }
 
 func (g gate) Claim(ctx context.Context, tree settlement.Tree, payees []domain.ProviderID) (sent int, err error) {
-	err = g.stage.sending("claim", func() (err error) { sent, err = g.Treasury.Claim(ctx, tree, payees); return err })
+	err = g.stage.sending(ctx, "claim", func() (err error) { sent, err = g.Treasury.Claim(ctx, tree, payees); return err })
 	return sent, err
 }
 
-func (s *stage) sending(step string, send func() error) error {
+func (s *stage) sending(ctx context.Context, step string, send func() error) error {
+	if step == "claim" && s.step == "book payout" && s.fault == "stale node" {
+		s.arm() // before there is anything to book
+	}
+	if step == s.step && s.fault == "two at once" {
+		s.arm()
+		if s.meet(ctx) == second { // decided at once, signed a second later: other bytes
+			s.wait(ctx, s.line.holds)
+			before, err := s.chain.plain.Head(ctx)
+			s.chain.Advance(2 * time.Second)
+			s.wait(ctx, func() bool {
+				head, headErr := s.chain.plain.Head(ctx)
+				return err == nil && headErr == nil && head.Time.After(before.Time)
+			})
+		}
+		return send()
+	}
 	if step != s.step || s.armed.Load() {
 		return send()
 	}

@@ -1,8 +1,8 @@
 // Package reconciler knows whether the vault holds what the ledger says: it compares the two again and again, and names
 // every difference with its age.
 //
-// It writes nothing. What it remembers it can read again: after a restart it reads the vault's history from the
-// beginning, and ages begin anew where the chain does not tell them.
+// It writes nothing. What it remembers it can read again: after a restart it reads the vault's history from where the books
+// are, and ages begin anew where the chain does not tell them. Where it is told to, it reads from the vault's birth.
 package reconciler
 
 import (
@@ -21,9 +21,14 @@ const (
 	// maxPending bounds what is remembered of movements that the ledger has not booked: far more than a watcher that was
 	// away for a day leaves.
 	maxPending = 1 << 20
+	// readTries is how often the books are read for one round while they move on.
+	readTries = 5
 	// maxStrange is how many top-ups of strangers are named, the newest ones. All are summed up.
 	maxStrange = 100
 )
+
+// errMoving: the books moved on each time that they were read. The next round finds them quieter.
+var errMoving = errors.New("the books move on too fast")
 
 // ErrTooMuch: so much is not booked that the rest was not looked at.
 var ErrTooMuch = errors.New("more movements than can be remembered are not booked")
@@ -58,7 +63,10 @@ type Books interface {
 // Config says what is compared.
 type Config struct {
 	Chain   Chain
-	History History // from the vault's birth
+	History History
+	// SinceLT is where History begins. From above zero on it can't tell what was topped up before; that is taken to be
+	// what the vault holds beyond the ledger's in the first round.
+	SinceLT uint64
 	Books   Books
 	// DataShards hold the accounts.
 	DataShards int
@@ -79,8 +87,9 @@ type Report struct {
 	PaidLedger  domain.Nano             `json:"paid_ledger_nano"`
 	PaidChain   domain.Nano             `json:"paid_chain_nano"`
 	ToppedUp    domain.Nano             `json:"topped_up_nano"`
-	Movements   int64                   `json:"movements"` // of the vault, ever
-	Payees      int                     `json:"payees"`    // that the ledger knows
+	SinceLT     uint64                  `json:"since_lt"`  // where the history that was read begins; 0: at the vault's birth
+	Movements   int64                   `json:"movements"` // of the vault, since then
+	Payees      int                     `json:"payees"`    // that the ledger knew when the turn of claim accounts began
 	Asked       int                     `json:"asked"`     // of their claim accounts
 	Differences []settlement.Difference `json:"differences"`
 }
@@ -104,7 +113,9 @@ type Reconciler struct {
 	pending  []settlement.Movement // not booked as far as we know, oldest first
 	toppedUp domain.Nano
 	topUps   []settlement.Movement
-	next     domain.ProviderID // whose claim account is asked next
+	begun    bool                // a round came to its end
+	payees   int                 // of the turn
+	turn     []domain.ProviderID // whose claim accounts are still to be asked in this turn, 32 bytes each
 	before   []settlement.Difference
 }
 
@@ -132,7 +143,11 @@ func (r *Reconciler) Round(ctx context.Context) (*Report, error) {
 	if err := r.cfg.Books.Fresh(ctx); err != nil {
 		return nil, fmt.Errorf("reconcile: wait for the books: %w", err)
 	}
-	ledger, at, err := r.read(ctx)
+	asked, err := r.whoseTurn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reconcile: %w", err)
+	}
+	ledger, at, err := r.read(ctx, asked)
 	if err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
@@ -147,15 +162,21 @@ func (r *Reconciler) Round(ctx context.Context) (*Report, error) {
 	if chain.Unbooked, err = r.unbooked(ctx, at); err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
+	if chain.Claimed, err = ask(ctx, snapshot, asked); err != nil {
+		return nil, fmt.Errorf("reconcile: %w", err)
+	}
+	if !r.begun && r.cfg.SinceLT > 0 {
+		surplus, err := settlement.Surplus(ledger, chain)
+		if err != nil {
+			return nil, fmt.Errorf("reconcile: %w", err)
+		}
+		r.toppedUp = max(r.toppedUp, surplus)
+	}
 	chain.ToppedUp = r.toppedUp
 	for _, m := range r.topUps {
 		if m.From != snapshot.Admin() {
 			chain.Strange = append(chain.Strange, m)
 		}
-	}
-	payees := ledger.Payees()
-	if chain.Claimed, err = r.ask(ctx, snapshot, payees); err != nil {
-		return nil, fmt.Errorf("reconcile: %w", err)
 	}
 	found, err := settlement.Reconcile(ledger, chain)
 	if err != nil {
@@ -163,9 +184,10 @@ func (r *Reconciler) Round(ctx context.Context) (*Report, error) {
 	}
 	found = append(found, r.notAsked(chain.Claimed)...)
 	r.before = settlement.Judge(found, r.before, ledger.Books, chain.AtMs)
+	r.turn, r.begun = r.turn[len(asked):], true
 	return &Report{
 		AtMs: chain.AtMs, LT: chain.LT, Ledger: at, HasToHold: ledger.Cash, Holds: chain.Free, PaidLedger: ledger.Paid, PaidChain: chain.Paid,
-		ToppedUp: r.toppedUp, Movements: r.moved, Payees: len(payees), Asked: len(chain.Claimed), Differences: r.before,
+		ToppedUp: r.toppedUp, SinceLT: r.cfg.SinceLT, Movements: r.moved, Payees: r.payees, Asked: len(chain.Claimed), Differences: r.before,
 	}, nil
 }
 
@@ -180,10 +202,52 @@ func (r *Reconciler) notAsked(claimed map[domain.ProviderID]domain.Nano) (still 
 	return still
 }
 
-// read reads the ledger's side, and its place in the log.
-func (r *Reconciler) read(ctx context.Context) (side settlement.LedgerSide, at []domain.Offset, err error) {
-	side.Payouts = map[domain.ProviderID]domain.Nano{}
-	var progress projections.SettlementProgress
+// whoseTurn is whose claim accounts are asked in this round. All payees are read when a turn of them begins; who comes after
+// that is asked in the next turn.
+func (r *Reconciler) whoseTurn(ctx context.Context) ([]domain.ProviderID, error) {
+	if len(r.turn) == 0 {
+		if err := r.cfg.Books.View(ctx, func(view projections.View) error {
+			for row, err := range projections.RowsOf(ctx, view, projections.Payouts) {
+				if err != nil {
+					return err
+				}
+				r.turn = append(r.turn, row.Payee)
+			}
+			return nil
+		}); err != nil {
+			r.turn = nil
+			return nil, fmt.Errorf("read the payees: %w", err)
+		}
+		r.payees = len(r.turn)
+	}
+	n := len(r.turn)
+	if r.cfg.Payees > 0 {
+		n = min(n, r.cfg.Payees)
+	}
+	return r.turn[:n], nil
+}
+
+// read reads the ledger's side, with what it paid to some, and its place in the log.
+func (r *Reconciler) read(ctx context.Context, payees []domain.ProviderID) (side settlement.LedgerSide, at []domain.Offset, err error) {
+	for range readTries {
+		progress, at, err := r.progress(ctx)
+		if err != nil {
+			return side, nil, err
+		}
+		if side, err = r.side(ctx, progress, payees); err != nil {
+			return side, nil, err
+		}
+		switch again, _, err := r.progress(ctx); {
+		case err != nil:
+			return side, nil, err
+		case again == progress: // so nothing of what was read between the two has moved on either
+			return side, at, nil
+		}
+	}
+	return side, nil, errMoving
+}
+
+func (r *Reconciler) progress(ctx context.Context) (progress projections.SettlementProgress, at []domain.Offset, err error) {
 	err = r.cfg.Books.View(ctx, func(view projections.View) error {
 		checkpoint, err := view.Checkpoint(ctx, projections.TheProgress.Table())
 		if err != nil {
@@ -196,30 +260,41 @@ func (r *Reconciler) read(ctx context.Context) (side settlement.LedgerSide, at [
 			}
 			progress = row
 		}
-		for row, err := range projections.RowsOf(ctx, view, projections.Payouts) {
-			if err != nil {
-				return err
-			}
-			side.Payouts[row.Payee] = row.Paid
-		}
 		return nil
 	})
 	if err != nil {
-		return side, nil, fmt.Errorf("read the books: %w", err)
+		return progress, nil, fmt.Errorf("read the books: %w", err)
 	}
+	return progress, at, nil
+}
+
+func (r *Reconciler) side(ctx context.Context, progress projections.SettlementProgress, payees []domain.ProviderID) (side settlement.LedgerSide, err error) {
 	side.Books = settlement.Books{LastNumber: progress.Last, LT: progress.ChainLT, Paid: progress.Paid}
 	side.Cash = -progress.Cash
 	if side.Active, err = r.batch(ctx, progress.Active); err != nil {
-		return side, nil, err
+		return side, err
 	}
 	if progress.Open != 0 {
 		open, err := r.batch(ctx, progress.Open)
 		if err != nil {
-			return side, nil, err
+			return side, err
 		}
 		side.Open = &open
 	}
-	return side, at, nil
+	payouts := make([]projections.Payout, len(payees))
+	rows := make([]projections.Row, len(payees))
+	for i, payee := range payees {
+		payouts[i].Payee = payee
+		rows[i] = &payouts[i]
+	}
+	if err := r.cfg.Books.Load(ctx, projections.Payouts.Table(), rows); err != nil {
+		return side, fmt.Errorf("read payouts: %w", err)
+	}
+	side.Payouts = make(map[domain.ProviderID]domain.Nano, len(payees))
+	for _, payout := range payouts {
+		side.Payouts[payout.Payee] = payout.Paid
+	}
+	return side, nil
 }
 
 // batch is what a batch was sealed with, which never changes.
@@ -301,24 +376,15 @@ func (r *Reconciler) unbooked(ctx context.Context, at []domain.Offset) ([]settle
 	return slices.Clone(r.pending), nil
 }
 
-// ask asks the claim accounts of some payees, and goes on with the others in the next round.
-func (r *Reconciler) ask(ctx context.Context, snapshot Snapshot, payees []domain.ProviderID) (map[domain.ProviderID]domain.Nano, error) {
-	n := len(payees)
-	if r.cfg.Payees > 0 {
-		n = min(n, r.cfg.Payees)
-	}
-	first, _ := slices.BinarySearchFunc(payees, r.next, func(a, b domain.ProviderID) int { return slices.Compare(a[:], b[:]) })
-	claimed := make(map[domain.ProviderID]domain.Nano, n)
-	for i := range n {
-		payee := payees[(first+i)%len(payees)]
+// ask asks the claim accounts of some payees.
+func ask(ctx context.Context, snapshot Snapshot, payees []domain.ProviderID) (map[domain.ProviderID]domain.Nano, error) {
+	claimed := make(map[domain.ProviderID]domain.Nano, len(payees))
+	for _, payee := range payees {
 		amount, err := snapshot.Claimed(ctx, payee)
 		if err != nil {
 			return nil, err
 		}
 		claimed[payee] = amount
-	}
-	if n > 0 {
-		r.next = payees[(first+n)%len(payees)]
 	}
 	return claimed, nil
 }

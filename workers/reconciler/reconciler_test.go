@@ -3,6 +3,7 @@ package reconciler_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"testing"
 	"time"
@@ -214,6 +215,96 @@ func TestClaimAccountsAreAskedInTurnAndWhatDifferedStays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	round(t, r)
+}
+
+// It did not read what was topped up before it began. What the vault had then is right; what comes later without a movement
+// is not.
+func TestOneThatGoesOnTakesTheVaultAsItIsAndMissesNothingLater(t *testing.T) {
+	w, v, _ := settled(t, 0)
+	w.Vault.TopUp(3 * domain.Coin)
+	r := reconciler.New(reconciler.Config{
+		Chain: v, History: v, SinceLT: 1, Books: books{w.Store, w}, DataShards: w.DataShards,
+	})
+	if report := round(t, r); report.ToppedUp != 3*domain.Coin || report.SinceLT != 1 {
+		t.Errorf("it compared %+v", report)
+	}
+	w.Vault.TopUp(domain.Coin) // no movement tells of it
+	round(t, r, settlement.MoneyUnknown)
+	v.stolen = 5 * domain.Coin
+	if report := round(t, r, settlement.VaultShort); report.Alarms() != 1 {
+		t.Errorf("found %+v", report)
+	}
+}
+
+// counted counts how often all payees are read.
+type counted struct {
+	books
+	scans *int
+}
+
+func (c counted) View(ctx context.Context, see func(projections.View) error) error {
+	return c.books.View(ctx, func(view projections.View) error { return see(countedView{view, c.scans}) })
+}
+
+type countedView struct {
+	projections.View
+	scans *int
+}
+
+func (v countedView) Rows(ctx context.Context, table projections.Table) iter.Seq2[projections.Row, error] {
+	if table.Name == projections.Payouts.Name {
+		*v.scans++
+	}
+	return v.View.Rows(ctx, table)
+}
+
+func TestAllPayeesAreReadOncePerTurnAndNotInEachRound(t *testing.T) {
+	w, v, _ := settled(t, 0)
+	scans := 0
+	r := reconciler.New(reconciler.Config{
+		Chain: v, History: v, Books: counted{books{w.Store, w}, &scans}, DataShards: w.DataShards, Payees: 1,
+	})
+	payees := round(t, r).Payees
+	for range 2*payees - 1 {
+		round(t, r)
+	}
+	if payees < 2 || scans != 2 {
+		t.Errorf("in %d rounds with %d payees all were read %d times, want twice", 2*payees, payees, scans)
+	}
+}
+
+// moving are books in which a payout is booked whenever somebody has read payouts.
+type moving struct {
+	books
+	moves *int
+}
+
+func (m moving) Load(ctx context.Context, table projections.Table, rows []projections.Row) error {
+	err := m.books.Load(ctx, table, rows)
+	if table.Name == projections.Payouts.Name && *m.moves > 0 {
+		*m.moves--
+		m.world.Vault.Deposit(m.world.Accounts[0].ID, domain.Coin)
+		m.world.Watch()
+		m.world.Work() //nolint:contextcheck // a world never waits
+		m.world.Fold()
+	}
+	return err
+}
+
+func TestBooksThatMoveWhileTheyAreReadAreReadAgain(t *testing.T) {
+	w, v, _ := settled(t, 0)
+	moves := 3
+	r := reconciler.New(reconciler.Config{Chain: v, History: v, Books: moving{books{w.Store, w}, &moves}, DataShards: w.DataShards})
+	round(t, r)
+	if moves != 0 {
+		t.Errorf("%d moves are left", moves)
+	}
+	moves = 100
+	if _, err := r.Round(t.Context()); err == nil {
+		t.Error("books that never rest were compared")
+	}
+	moves = 0
 	round(t, r)
 }
 

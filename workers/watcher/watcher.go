@@ -1,13 +1,16 @@
 // Package watcher knows how what happened on chain gets into the ledger: it reads the vault's final
 // transactions in their order and claims each, to the shard that it concerns.
 //
-// It keeps nothing. After a restart it asks the projections how far each shard has booked the chain
-// and reads on from there; what it claims a second time the ledger rejects as booked.
+// It keeps nothing. It goes through the history in order, a page at a time, and begins with a page when all of the one before is
+// durable in intake. So after a restart the tables tell where to go on: everything before the page of the last transaction that
+// any shard has booked is in intake, and of that page and the rest it claims what is not booked. What it claims a second time
+// the ledger rejects.
 package watcher
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/filature/filature/domain"
@@ -23,6 +26,12 @@ type History interface {
 	Next(ctx context.Context) (claims []*v1.Claim, upToLT uint64, err error)
 }
 
+// Books say what the ledger has.
+type Books interface {
+	// Unbooked returns those of claims, in their order, that are not booked.
+	Unbooked(ctx context.Context, claims []*v1.Claim) ([]*v1.Claim, error)
+}
+
 // Reporter gets claims into the intake of a shard, durably.
 type Reporter interface {
 	Report(ctx context.Context, shard domain.Shard, claims ...*v1.Claim) (domain.Offset, error)
@@ -30,10 +39,13 @@ type Reporter interface {
 
 // Config says what a watcher works on.
 type Config struct {
+	// History begins at the vault's birth, or no later than the page of BookedLT.
 	History  History
 	Reporter Reporter
-	// Booked is, per shard, the logical time up to which the ledger has booked the chain already.
-	Booked     []uint64
+	Books    Books
+	// BookedLT is the highest logical time that any shard has booked; zero: none has booked anything. Of what is later the
+	// books are not asked.
+	BookedLT   uint64
 	DataShards int
 	// Poll is the pause when the chain has nothing new.
 	Poll time.Duration
@@ -70,12 +82,24 @@ func Run(ctx context.Context, cfg Config) error {
 // book reports claims to their shards. Claims of one transaction go in one report, so that a shard has
 // booked all of them or none.
 func book(ctx context.Context, cfg Config, claims []*v1.Claim) error {
+	late := slices.IndexFunc(claims, func(claim *v1.Claim) bool {
+		_, lt := concerns(claim, cfg.DataShards)
+		return lt > cfg.BookedLT
+	})
+	if late < 0 {
+		late = len(claims)
+	}
+	if late > 0 {
+		unbooked, err := cfg.Books.Unbooked(ctx, claims[:late])
+		if err != nil {
+			return err
+		}
+		claims = slices.Concat(unbooked, claims[late:])
+	}
 	byShard := make([][]*v1.Claim, cfg.DataShards+1)
 	for _, claim := range claims {
-		shard, lt := concerns(claim, cfg.DataShards)
-		if lt > cfg.Booked[shard] {
-			byShard[shard] = append(byShard[shard], claim)
-		}
+		shard, _ := concerns(claim, cfg.DataShards)
+		byShard[shard] = append(byShard[shard], claim)
 	}
 	for shard, claims := range byShard {
 		for len(claims) > 0 {

@@ -89,6 +89,7 @@ type books struct {
 	t       failer
 	want    []event
 	booked  []uint64 // by shard
+	when    []uint64 // booked when the watcher began
 	taken   map[domain.Shard][]uint64
 	dies    int // fails before so many more reports
 	reports int
@@ -135,6 +136,22 @@ func (b *books) Report(_ context.Context, shard domain.Shard, claims ...*v1.Clai
 	return domain.Offset(b.reports), nil
 }
 
+func (b *books) Unbooked(_ context.Context, claims []*v1.Claim) (left []*v1.Claim, err error) {
+	for _, c := range claims {
+		lt, shard := c.GetObserveDeposit().GetLt()+c.GetObservePayout().GetLt(), domain.Control
+		if d := c.GetObserveDeposit(); d != nil {
+			shard = domain.ShardOf(domain.AccountID(d.Account), dataShards)
+		}
+		if high := slices.Max(b.when); lt > high {
+			b.t.Errorf("asked for %d, and nothing is booked after %d", lt, high)
+		}
+		if lt > b.when[shard] {
+			left = append(left, c)
+		}
+	}
+	return left, nil
+}
+
 func countOf(events []event, shard domain.Shard, lt uint64) (n int) {
 	for _, e := range events {
 		if e.lt == lt && e.shard() == shard {
@@ -160,7 +177,8 @@ func (b *books) complete() {
 // watch runs a watcher for a while of a bubble's time.
 func watch(t *testing.T, c *chain, b *books, change ...func(*watcher.Config)) error {
 	t.Helper()
-	cfg := watcher.Config{History: c, Reporter: b, Booked: slices.Clone(b.booked), DataShards: dataShards, Poll: time.Second}
+	b.when = slices.Clone(b.booked)
+	cfg := watcher.Config{History: c, Reporter: b, Books: b, BookedLT: slices.Max(b.booked), DataShards: dataShards, Poll: time.Second}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -227,6 +245,40 @@ func TestWhoeverDiedIsFollowedByOneThatReadsFromTheBooks(t *testing.T) {
 	}
 }
 
+// A page is in intake before the next is begun. So whoever goes on a page before the newest event that any shard has booked
+// misses nothing, wherever the one before him died, however often, and however each of them cut the history into pages.
+func TestWhoeverGoesOnAPageBehindTheNewestBookedMissesNothing(t *testing.T) {
+	const page = 16
+	rapid.Check(t, func(t *rapid.T) {
+		events := deposits(rapid.IntRange(1, 120).Draw(t, "events"))
+		b := newBooks(t, events)
+		for life := range 6 {
+			b.dies = rapid.IntRange(0, 12).Draw(t, "dies before report")
+			if life == 5 {
+				b.dies = -1
+			}
+			newest := slices.Max(b.booked)
+			first := 0
+			for i, e := range events {
+				if e.lt == newest {
+					first = max(0, i-(page-1))
+				}
+			}
+			b.when = slices.Clone(b.booked)
+			ctx, cancel := context.WithCancel(context.Background())
+			c := &chain{events: events[first:], page: rapid.IntRange(1, page).Draw(t, "page")}
+			err := watcher.Run(ctx, watcher.Config{
+				History: ending{c, cancel}, Reporter: b, Books: b, BookedLT: newest, DataShards: dataShards, Poll: time.Hour,
+			})
+			cancel()
+			if err != nil && !errors.Is(err, errDied) {
+				t.Fatal(err)
+			}
+		}
+		b.complete()
+	})
+}
+
 func TestWhatIsBookedIsNotClaimedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events := deposits(30)
@@ -276,7 +328,7 @@ func TestATransactionIsNeverParted(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		err := watcher.Run(ctx, watcher.Config{
-			History: ending{c, cancel}, Reporter: b, Booked: make([]uint64, dataShards+1), DataShards: dataShards, Poll: time.Hour,
+			History: ending{c, cancel}, Reporter: b, Books: b, DataShards: dataShards, Poll: time.Hour,
 		})
 		if err != nil {
 			t.Fatal(err)
