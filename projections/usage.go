@@ -80,6 +80,17 @@ var UsageByHour = &Definition[UsageKey, Usage, *Usage]{
 	},
 }
 
+// Add takes in other sums.
+func (r *UsageSums) Add(other UsageSums) {
+	r.Completed, r.Failed, r.Cancelled, r.Expired = r.Completed+other.Completed, r.Failed+other.Failed, r.Cancelled+other.Cancelled, r.Expired+other.Expired
+	r.Tokens = Tokens{
+		r.Tokens.Prompt + other.Tokens.Prompt, r.Tokens.Cached + other.Tokens.Cached,
+		r.Tokens.Completion + other.Tokens.Completion, r.Tokens.Reasoning + other.Tokens.Reasoning,
+	}
+	r.AdjustedTokens += other.AdjustedTokens
+	r.Charge, r.WorkerPart, r.Commission = r.Charge+other.Charge, r.WorkerPart+other.WorkerPart, r.Commission+other.Commission
+}
+
 // count takes in a job that was closed.
 func (r *UsageSums) count(closed *v1.JobClosed, state string) error {
 	switch state {

@@ -33,12 +33,10 @@ func (q reader) OffersUntil(ctx context.Context, which projections.MarketFilter)
 	if err != nil {
 		return nil, err
 	}
-	names := columnsOf("h", projections.OfferHistory.Table())
-	before, err := all(ctx, q, projections.OfferHistory, `SELECT `+strings.Join(names, ", ")+` FROM filature.offers AS o JOIN filature.offer_history AS h
-		ON h.model = o.model AND h.worker = o.worker AND h.ledger_offset = (SELECT l.ledger_offset FROM filature.offer_history AS l
-			WHERE l.model = o.model AND l.worker = o.worker AND l.at_ms < $1 ORDER BY l.ledger_offset DESC LIMIT 1)
-		AND h.fact = (SELECT max(f.fact) FROM filature.offer_history AS f
-			WHERE f.model = o.model AND f.worker = o.worker AND f.ledger_offset = h.ledger_offset)
+	columns := strings.Join(columnNames(projections.OfferHistory.Table()), ", ")
+	before, err := all(ctx, q, projections.OfferHistory, `SELECT `+strings.Join(columnsOf("h", projections.OfferHistory.Table()), ", ")+` FROM filature.offers AS o, LATERAL (
+			SELECT `+columns+` FROM filature.offer_history AS l WHERE l.model = o.model AND l.worker = o.worker AND l.at_ms < $1
+			ORDER BY l.ledger_offset DESC, l.fact DESC LIMIT 1) AS h
 		WHERE `+strings.ReplaceAll(of, "model", "o.model")+`$1 < $2 ORDER BY h.ledger_offset, h.fact`, args...)
 	return append(before, since...), err
 }
@@ -56,14 +54,13 @@ func (q reader) RetiredWorkers(ctx context.Context) (map[domain.WorkerID]int64, 
 }
 
 func (q reader) ModelTotals(ctx context.Context, after domain.ModelID, limit int) ([]projections.ModelTotal, error) {
-	const offers = `(SELECT coalesce(%s, 0) FROM filature.offers AS o JOIN filature.workers AS w ON w.worker = o.worker
-		WHERE o.model = t.model AND o.withdrawn = 0 AND w.retired_at_ms = 0)`
+	const served = `LEFT JOIN (SELECT o.model, count(*) AS offers, min(o.coefficient) AS lowest, max(o.coefficient) AS highest
+			FROM filature.offers AS o JOIN filature.workers AS w ON w.worker = o.worker WHERE o.withdrawn = 0 AND w.retired_at_ms = 0 GROUP BY o.model) AS s
+		ON s.model = t.model WHERE t.model > $1 ORDER BY t.model`
 	models, err := widened(ctx, q, projections.Models, func(m *projections.ModelTotal) *projections.ListedModel { return &m.ListedModel },
 		func(m *projections.ModelTotal) []projections.Column {
 			return []projections.Column{{Name: "offers", Field: &m.Offers}, {Name: "lowest", Field: &m.Lowest}, {Name: "highest", Field: &m.Highest}}
-		}, limit, []string{
-			fmt.Sprintf(offers, "count(*)"), fmt.Sprintf(offers, "min(o.coefficient)"), fmt.Sprintf(offers, "max(o.coefficient)"),
-		}, "WHERE model > $1 ORDER BY model", blob(after))
+		}, limit, []string{"coalesce(s.offers, 0)", "coalesce(s.lowest, 0)", "coalesce(s.highest, 0)"}, served, blob(after))
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func (q reader) PaymentsTo(ctx context.Context, payee domain.ProviderID, belowLT
 }
 
 func (q reader) HoldbacksOf(ctx context.Context, provider domain.ProviderID, after projections.Holdback, limit int) ([]projections.Holdback, error) {
-	return page(ctx, q, projections.Holdbacks, limit, `WHERE provider = $1 AND released_nano + forfeited_nano < amount_nano
+	return page(ctx, q, projections.Holdbacks, limit, `WHERE provider = $1 AND amount_nano > released_nano + forfeited_nano
 		AND (until_ms, shard, bucket_ms) > ($2, $3, $4) ORDER BY until_ms, shard, bucket_ms`,
 		blob(provider), after.UntilMs, after.Shard, after.BucketMs)
 }

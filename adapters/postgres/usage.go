@@ -61,6 +61,12 @@ func usageSource(which projections.UsageFilter, by projections.UsageBy) (from, s
 		from, start = "filature.usage_totals", "start_ms"
 		and("width =", source.Width)
 		and("told =", source.Told)
+		switch { // what their indexes have
+		case which.Client != (domain.ClientID{}):
+			where = append(where, "client <> ''")
+		case which.Provider != (domain.ProviderID{}):
+			where = append(where, "provider <> ''")
+		}
 	}
 	and(start+" >=", which.FromMs)
 	if which.ToMs != 0 {

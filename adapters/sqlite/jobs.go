@@ -29,16 +29,35 @@ func (q reader) JobsLike(ctx context.Context, which projections.JobFilter, below
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}
 	and := ""
-	if whose, owner := whoseJobs(which); whose != "" {
+	whose, owner := whoseJobs(which)
+	if whose != "" {
 		and, args = fmt.Sprintf(" AND %s = ?5", whose), append(args, owner)
 	}
 	selects := make([]string, len(parts))
 	for i, part := range parts {
-		selects[i] = `SELECT submitted_at_ms, job FROM (SELECT submitted_at_ms, job FROM jobs WHERE ` + condition(part) + and + `
+		selects[i] = `SELECT submitted_at_ms, job FROM (SELECT submitted_at_ms, job FROM ` + jobsInOrder(part, whose) + ` WHERE ` + condition(part) + and + `
 			AND submitted_at_ms >= ?1 AND (submitted_at_ms, job) < (?2, ?3) ORDER BY submitted_at_ms DESC, job DESC LIMIT ?4)`
 	}
 	return many(ctx, q, projections.Jobs, fmt.Sprintf(`WHERE job IN (SELECT job FROM (%s) ORDER BY submitted_at_ms DESC, job DESC LIMIT ?4)
 		ORDER BY submitted_at_ms DESC, job DESC`, strings.Join(selects, " UNION ALL ")), args...)
+}
+
+// jobsInOrder names the index that has a part in order.
+func jobsInOrder(part projections.JobPart, whose string) string {
+	var index string
+	switch {
+	case part.Dispute != "" && whose != "":
+		index = "disputed_of_" + whose
+	case part.Dispute != "":
+		index = "disputed"
+	case part.Open:
+		index = "open"
+	case whose != "":
+		index = "of_" + whose
+	default:
+		index = "closed"
+	}
+	return through(projections.Jobs.Table(), index)
 }
 
 // condition is what the index of a part has, so that it is found.

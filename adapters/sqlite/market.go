@@ -59,14 +59,13 @@ func (q reader) RetiredWorkers(ctx context.Context) (map[domain.WorkerID]int64, 
 }
 
 func (q reader) ModelTotals(ctx context.Context, after domain.ModelID, limit int) ([]projections.ModelTotal, error) {
-	const offers = `(SELECT COALESCE(%s, 0) FROM offers AS o CROSS JOIN workers AS w ON w.worker = o.worker
-		WHERE o.model = t.model AND o.withdrawn = 0 AND w.retired_at_ms = 0)`
+	const served = `LEFT JOIN (SELECT o.model, COUNT(*) AS offers, MIN(o.coefficient) AS lowest, MAX(o.coefficient) AS highest
+			FROM offers AS o CROSS JOIN workers AS w ON w.worker = o.worker WHERE o.withdrawn = 0 AND w.retired_at_ms = 0 GROUP BY o.model) AS s
+		ON s.model = t.model WHERE t.model > ? ORDER BY t.model`
 	models, err := widened(ctx, q, projections.Models, func(m *projections.ModelTotal) *projections.ListedModel { return &m.ListedModel },
 		func(m *projections.ModelTotal) []projections.Column {
 			return []projections.Column{{Name: "offers", Field: &m.Offers}, {Name: "lowest", Field: &m.Lowest}, {Name: "highest", Field: &m.Highest}}
-		}, limit, []string{
-			fmt.Sprintf(offers, "COUNT(*)"), fmt.Sprintf(offers, "MIN(o.coefficient)"), fmt.Sprintf(offers, "MAX(o.coefficient)"),
-		}, "WHERE model > ? ORDER BY model", blob(after))
+		}, limit, []string{"COALESCE(s.offers, 0)", "COALESCE(s.lowest, 0)", "COALESCE(s.highest, 0)"}, served, blob(after))
 	if err != nil {
 		return nil, err
 	}

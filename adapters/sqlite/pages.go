@@ -102,9 +102,14 @@ func (q reader) PaymentsTo(ctx context.Context, payee domain.ProviderID, belowLT
 }
 
 func (q reader) HoldbacksOf(ctx context.Context, provider domain.ProviderID, after projections.Holdback, limit int) ([]projections.Holdback, error) {
-	return page(ctx, q, projections.Holdbacks, limit, `WHERE provider = ? AND released_nano + forfeited_nano < amount_nano
-		AND (until_ms, shard, bucket_ms) > (?, ?, ?) ORDER BY until_ms, shard, bucket_ms`,
-		blob(provider), after.UntilMs, after.Shard, after.BucketMs)
+	if err := projections.CheckLimit(limit); err != nil {
+		return nil, fmt.Errorf("read holdbacks: %w", err)
+	}
+	table := projections.Holdbacks.Table()
+	return all(ctx, q, projections.Holdbacks, selectStatement(table, through(table, "waiting"), `WHERE provider = ?
+		AND amount_nano > released_nano + forfeited_nano
+		AND (until_ms, shard, bucket_ms) > (?, ?, ?) ORDER BY until_ms, shard, bucket_ms LIMIT ?`),
+		blob(provider), after.UntilMs, after.Shard, after.BucketMs, limit)
 }
 
 func (q reader) HoldTotals(ctx context.Context, worker domain.WorkerID, after projections.HoldTotal, limit int) ([]projections.HoldTotal, error) {

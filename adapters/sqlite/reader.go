@@ -13,7 +13,7 @@ import (
 
 // Read answers questions as of one moment; see projections.Source. What it gives is good until see returns.
 func (s *Store) Read(ctx context.Context, see func(projections.Reader) error) error {
-	return s.read(ctx, func(tx *sql.Tx) error { return see(reader{view{tx}}) })
+	return s.read(ctx, func(tx *sql.Tx) error { return see(reader{view{moment{tx: tx}}}) })
 }
 
 var _ projections.Source = (*Store)(nil)

@@ -81,6 +81,12 @@ func selectStatement(table projections.Table, from, rest string) string {
 	return fmt.Sprintf("SELECT %s FROM %s %s", strings.Join(columnNames(table), ", "), from, rest)
 }
 
+// through names a table and the index that a question must be answered with. SQLite keeps no statistics here, and sometimes
+// goes by another one, whose rows are shorter, through rows of everybody.
+func through(table projections.Table, index string) string {
+	return fmt.Sprintf("%[1]s INDEXED BY %[1]s_%[2]s", tableName(table), index)
+}
+
 func inKeyOrder(table projections.Table) string {
 	return "ORDER BY " + strings.Join(columnNames(table)[:table.KeyColumns], ", ")
 }

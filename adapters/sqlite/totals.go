@@ -43,14 +43,18 @@ func (q reader) RejectionsOfJob(ctx context.Context, job domain.JobID) ([]projec
 }
 
 func (q reader) RejectionsOfReport(ctx context.Context, key projections.ReportKey) ([]projections.Rejected, error) {
-	return many(ctx, q, projections.Rejections, "WHERE signer = ? AND shard = ? AND sequence = ? ORDER BY ledger_offset, fact LIMIT ?",
+	table := projections.Rejections.Table()
+	return all(ctx, q, projections.Rejections, selectStatement(table, through(table, "by_signer"),
+		"WHERE signer = ? AND shard = ? AND sequence = ? ORDER BY ledger_offset, fact LIMIT ?"),
 		blob(key.Signer), key.Shard, int64(key.Sequence), projections.MaxRows)
 }
 
 func (q reader) MaturityOf(ctx context.Context, provider domain.ProviderID, bucketMs int64, from domain.Position) (projections.Maturity, error) {
-	return one(ctx, q, projections.Maturities,
-		"WHERE provider = ? AND shard = ? AND bucket_ms = ? AND ledger_offset >= ? ORDER BY ledger_offset LIMIT 1",
+	table := projections.Maturities.Table()
+	found, err := all(ctx, q, projections.Maturities, selectStatement(table, through(table, "by_bucket"),
+		"WHERE provider = ? AND shard = ? AND bucket_ms = ? AND ledger_offset >= ? ORDER BY ledger_offset LIMIT 1"),
 		blob(provider), from.Shard, bucketMs, from.Offset)
+	return only(projections.Maturities.Name, found, err)
 }
 
 func (q reader) FirstLine(ctx context.Context, payee domain.ProviderID, covers domain.Position) (projections.BatchLine, error) {

@@ -58,6 +58,12 @@ func usageSource(which projections.UsageFilter, by projections.UsageBy) (from, s
 		from, start = "usage_totals", "start_ms"
 		and("width = ?", source.Width)
 		and("told = ?", source.Told)
+		switch {
+		case which.Client != (domain.ClientID{}):
+			from, where = through(projections.UsageSummed.Table(), "of_client"), append(where, "client <> x''")
+		case which.Provider != (domain.ProviderID{}):
+			from, where = through(projections.UsageSummed.Table(), "of_provider"), append(where, "provider <> x''")
+		}
 	}
 	and(start+" >= ?", which.FromMs)
 	if which.ToMs != 0 {

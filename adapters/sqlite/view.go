@@ -11,7 +11,7 @@ import (
 
 // View shows one moment; see projections.Store.
 func (s *Store) View(ctx context.Context, see func(projections.View) error) error {
-	return s.read(ctx, func(tx *sql.Tx) error { return see(view{tx}) })
+	return s.read(ctx, func(tx *sql.Tx) error { return see(view{moment{tx: tx}}) })
 }
 
 // read runs queries on one moment: the first of them fixes it.
@@ -24,7 +24,31 @@ func (s *Store) read(ctx context.Context, do func(*sql.Tx) error) error {
 	return do(tx)
 }
 
-type view struct{ tx *sql.Tx }
+type view struct{ tx moment }
+
+// moment is a transaction that only reads. A test may listen to what it is asked.
+type moment struct {
+	tx    *sql.Tx
+	asked func(statement string, args []any)
+}
+
+func (m moment) heard(statement string, args []any) {
+	if m.asked != nil {
+		m.asked(statement, args)
+	}
+}
+
+// QueryContext asks for rows.
+func (m moment) QueryContext(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	m.heard(statement, args)
+	return m.tx.QueryContext(ctx, statement, args...)
+}
+
+// QueryRowContext asks for one row.
+func (m moment) QueryRowContext(ctx context.Context, statement string, args ...any) *sql.Row {
+	m.heard(statement, args)
+	return m.tx.QueryRowContext(ctx, statement, args...)
+}
 
 func (v view) Checkpoint(ctx context.Context, table projections.Table) (projections.Checkpoint, error) {
 	all, err := readCheckpoints(ctx, v.tx)

@@ -17,6 +17,7 @@ func Growing() []projections.Model {
 		projections.Deposits, projections.Batches, projections.BatchCuts, projections.BatchLines, projections.Payments, projections.Maturities,
 		projections.Reports, projections.Rejections, projections.Reasons, projections.OfferHistory,
 		projections.Holds, projections.Holdbacks, projections.HoldExtensions, projections.Attestations,
+		projections.WorkerDays, projections.ClientDays,
 	}
 }
 
@@ -26,8 +27,13 @@ type Owned struct {
 	Owner [32]byte
 }
 
-// NarrowQuestions are all that may be asked, each in the ways that pages ask it, by name. Each must be answered without
-// reading all of a table that grows.
+// WideQuestions are about all that there is, and read as much: where the reader is, whole tables, and two of accountants.
+func WideQuestions() []string {
+	return []string{"At", "Checkpoint", "Rows", "TrialBalanceAt", "Postings"}
+}
+
+// NarrowQuestions are all others, each in the ways that pages ask it, by the method and what it is asked of. Each must be
+// answered without reading all of a table that grows.
 func NarrowQuestions(ctx context.Context, of Owned) map[string]func(projections.Reader) (any, error) {
 	const rows = 101
 	job, worker, model := domain.JobID{1}, domain.WorkerID{1}, domain.ModelID{1}
@@ -105,7 +111,7 @@ func NarrowQuestions(ctx context.Context, of Owned) map[string]func(projections.
 		"AttestationAt": func(r projections.Reader) (any, error) { return r.AttestationAt(ctx, worker, 5) },
 		"RetiredImage":  func(r projections.Reader) (any, error) { return r.RetiredImage(ctx, domain.Digest{1}) },
 
-		"Cleared by all":     func(r projections.Reader) (any, error) { return r.Cleared(ctx, day) },
+		"Cleared of all":     func(r projections.Reader) (any, error) { return r.Cleared(ctx, day) },
 		"OffersUntil of all": func(r projections.Reader) (any, error) { return r.OffersUntil(ctx, day) },
 		"RetiredWorkers":     func(r projections.Reader) (any, error) { return r.RetiredWorkers(ctx) },
 		"ModelTotals":        func(r projections.Reader) (any, error) { return r.ModelTotals(ctx, domain.ModelID{}, rows) },
@@ -116,9 +122,21 @@ func NarrowQuestions(ctx context.Context, of Owned) map[string]func(projections.
 			return r.OfferChangesLike(ctx, model, worker, projections.OfferChangeKey{}, rows)
 		},
 	}
-	day.Model = model
-	questions["Cleared for a model"] = func(r projections.Reader) (any, error) { return r.Cleared(ctx, day) }
-	questions["OffersUntil of a model"] = func(r projections.Reader) (any, error) { return r.OffersUntil(ctx, day) }
+	month := [2]int64{projections.DayMs, 31 * projections.DayMs}
+	for name, whose := range map[string]projections.Holder{"a provider": {Provider: provider}, "a client": {Client: client}} {
+		questions["FlowsOf "+name] = func(r projections.Reader) (any, error) { return r.FlowsOf(ctx, whose, month[0], month[1]) }
+		questions["HeldBefore of "+name] = func(r projections.Reader) (any, error) { return r.HeldBefore(ctx, whose, month[0]) }
+	}
+	questions["Client"] = func(r projections.Reader) (any, error) { return r.Client(ctx, client) }
+	questions["MonthsBegun"] = func(r projections.Reader) (any, error) { return r.MonthsBegun(ctx, month[0]) }
+	questions["WorkerDaysOf"] = func(r projections.Reader) (any, error) { return r.WorkerDaysOf(ctx, provider, month[0], month[1]) }
+	questions["ClientDaysOf"] = func(r projections.Reader) (any, error) { return r.ClientDaysOf(ctx, client, month[0], month[1]) }
+	questions["DepositsIn"] = func(r projections.Reader) (any, error) { return r.DepositsIn(ctx, client, month[0], month[1]) }
+	questions["LinesTo"] = func(r projections.Reader) (any, error) { return r.LinesTo(ctx, provider) }
+	questions["PaymentsBefore"] = func(r projections.Reader) (any, error) { return r.PaymentsBefore(ctx, provider, month[1]) }
+	daily := projections.MarketFilter{FromMs: day.FromMs, ToMs: day.ToMs, Model: model}
+	questions["Cleared of a model"] = func(r projections.Reader) (any, error) { return r.Cleared(ctx, daily) }
+	questions["OffersUntil of a model"] = func(r projections.Reader) (any, error) { return r.OffersUntil(ctx, daily) }
 	for name, which := range map[string]projections.OfferKey{"all": {}, "a model": {Model: model}, "a worker": {Worker: worker}} {
 		questions["OffersLike of "+name] = func(r projections.Reader) (any, error) { return r.OffersLike(ctx, which, projections.OfferKey{}, rows) }
 	}

@@ -68,5 +68,5 @@ CREATE INDEX accounts_v1_by_client ON filature.accounts_v1 (client, account);
 CREATE INDEX attestations_v1_by_place ON filature.attestations_v1 (ledger_offset, fact);
 CREATE INDEX attestations_v1_by_word ON filature.attestations_v1 (what, ledger_offset, fact);
 CREATE INDEX providers_v1_by_name ON filature.providers_v1 (name, provider);
-CREATE INDEX holdbacks_v1_waiting ON filature.holdbacks_v1 (provider, until_ms, shard, bucket_ms) WHERE released_nano + forfeited_nano < amount_nano;
+CREATE INDEX holdbacks_v1_waiting ON filature.holdbacks_v1 (provider, until_ms, shard, bucket_ms) WHERE amount_nano > released_nano + forfeited_nano;
 CREATE INDEX holds_v1_by_worker ON filature.holds_v1 (worker, cause, state, provider, amount_nano, charge_nano);

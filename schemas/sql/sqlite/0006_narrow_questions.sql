@@ -60,6 +60,6 @@ CREATE INDEX offer_history_v1_of_model ON offer_history_v1 (model, ledger_offset
 CREATE INDEX attestations_v1_by_place ON attestations_v1 (ledger_offset, fact);
 CREATE INDEX attestations_v1_by_word ON attestations_v1 (what, ledger_offset, fact);
 CREATE INDEX providers_v1_by_name ON providers_v1 (name, provider);
-CREATE INDEX holdbacks_v1_waiting ON holdbacks_v1 (provider, until_ms, shard, bucket_ms) WHERE released_nano + forfeited_nano < amount_nano;
+CREATE INDEX holdbacks_v1_waiting ON holdbacks_v1 (provider, until_ms, shard, bucket_ms) WHERE amount_nano > released_nano + forfeited_nano;
 DROP INDEX holds_v1_by_worker;
 CREATE INDEX holds_v1_by_worker ON holds_v1 (worker, cause, state, provider, amount_nano, charge_nano);

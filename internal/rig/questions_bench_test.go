@@ -1,0 +1,332 @@
+package rig_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/filature/filature/adapters/postgres"
+	"github.com/filature/filature/adapters/queryapi"
+	"github.com/filature/filature/adapters/sqlite"
+	"github.com/filature/filature/internal/services"
+	"github.com/filature/filature/projections"
+	"github.com/filature/filature/projections/projectionstest"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
+)
+
+// benchJobsEnv says how many jobs the books of the benchmark have; benchFolderEnv where they are kept and found again, if they
+// are to be. Without it they are made anew each time, and thrown away.
+const (
+	benchJobsEnv   = "FILATURE_BENCH_JOBS"
+	benchFolderEnv = "FILATURE_BENCH_FOLDER"
+	benchJobs      = 50_000
+)
+
+// BenchmarkQuestions asks every question of the API, as pages ask it, over HTTP and JSON, of somebody else each time: first a
+// page of the network's largest, then whoever is drawn. It gives p50 and p99 of each, in milliseconds.
+func BenchmarkQuestions(b *testing.B) {
+	big := projectionstest.Big{Jobs: benchJobs, Seed: 47}
+	if asked := os.Getenv(benchJobsEnv); asked != "" {
+		jobs, err := strconv.Atoi(asked)
+		if err != nil || jobs < projectionstest.BigJobsPerHour {
+			b.Fatalf("%s is %q, want at least %d", benchJobsEnv, asked, projectionstest.BigJobsPerHour)
+		}
+		big.Jobs = jobs
+	}
+	b.Run("SQLite", func(b *testing.B) { questionsBench(b, big, bigSQLite(b, big)) })
+	b.Run("PostgreSQL", func(b *testing.B) { questionsBench(b, big, bigPostgres(b, big)) })
+}
+
+// fill fills a store that is empty, and says how long that took.
+func fill(b *testing.B, big projectionstest.Big, store shelf) {
+	b.Helper()
+	var at projections.Checkpoint
+	if err := store.View(b.Context(), func(v projections.View) (err error) {
+		at, err = v.Checkpoint(b.Context(), projections.Jobs.Table())
+		return err
+	}); err != nil {
+		b.Fatal(err)
+	}
+	if len(at) > 0 {
+		b.Logf("the books are there already: %v", at.Cut())
+		return
+	}
+	began, next := time.Now(), 0
+	if err := big.Fill(b.Context(), store, func(jobs int) {
+		if jobs >= next {
+			b.Logf("%d of %d jobs after %s", jobs, big.Jobs, time.Since(began).Round(time.Second))
+			next += max(big.Jobs/20, 1)
+		}
+	}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func bigSQLite(b *testing.B, big projectionstest.Big) shelf {
+	b.Helper()
+	folder := os.Getenv(benchFolderEnv)
+	if folder == "" {
+		folder = b.TempDir()
+	}
+	path := filepath.Join(folder, fmt.Sprintf("big-%d.db", big.Jobs))
+	store, err := sqlite.Open(b.Context(), path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	fill(b, big, store)
+	if info, err := os.Stat(path); err == nil {
+		b.Logf("the file has %d MB", info.Size()>>20)
+	}
+	return store
+}
+
+func bigPostgres(b *testing.B, big projectionstest.Big) shelf {
+	b.Helper()
+	dsn := services.OwnPostgres(b, "shared_buffers=512MB", "max_wal_size=8GB", "synchronous_commit=off", "autovacuum=off")
+	store, err := postgres.Open(b.Context(), postgres.Config{URL: dsn})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(store.Close)
+	fill(b, big, store)
+	conn, err := pgx.Connect(b.Context(), dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(b.Context()))
+	for _, statement := range []string{"VACUUM ANALYZE", "CHECKPOINT"} { // as the server does by itself, later
+		if _, err := conn.Exec(b.Context(), statement); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return store
+}
+
+// asks is a question of the benchmark about somebody.
+type asks func(ctx context.Context, c clients, of projectionstest.Someone) (proto.Message, error)
+
+func questionsBench(b *testing.B, big projectionstest.Big, store shelf) {
+	b.Helper()
+	mux := http.NewServeMux()
+	// Whoever asks without a pause is told to wait, so the clock goes on a second whenever somebody looks.
+	var looked atomic.Int64
+	clock := func() time.Time { return time.UnixMilli(big.EndMs() + 1000*looked.Add(1)) }
+	for path, service := range queryapi.New(queryapi.Config{Source: store, Now: clock}) {
+		mux.Handle(path, service)
+	}
+	server := httptest.NewServer(mux)
+	b.Cleanup(server.Close)
+	l := &library{url: server.URL, http: server.Client()}
+	c := l.clients(connect.WithProtoJSON(), "")
+	questions := bigQuestions(big)
+	names := make([]string, 0, len(questions))
+	for name := range questions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		b.Run(name, func(b *testing.B) {
+			by := rand.New(rand.NewPCG(1, 2))
+			var took []time.Duration
+			for b.Loop() {
+				of := big.Someone(by)
+				began := time.Now()
+				_, err := questions[name](b.Context(), c, of)
+				took = append(took, time.Since(began))
+				if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
+					b.Fatal(err)
+				}
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+		})
+	}
+}
+
+// bigQuestions are all questions of the API, by what they are about.
+func bigQuestions(big projectionstest.Big) map[string]asks {
+	id := func(of [32]byte) string { return fmt.Sprintf("%x", of) }
+	type someone = projectionstest.Someone
+	day, week := int64(projections.DayMs), int64(7*projections.DayMs)
+	end := big.EndMs() - big.EndMs()%day
+	questions := map[string]asks{
+		"GetBalance": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetBalance(ctx, &queryv1.GetBalanceRequest{Kind: "client/available", Owner: id(of.Account)})
+		},
+		"GetBalance at a time": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetBalance(ctx, &queryv1.GetBalanceRequest{Kind: "provider/earned", Owner: id(of.Provider), AtMs: of.AtMs})
+		},
+		"ListBalances of an owner": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListBalances(ctx, &queryv1.ListBalancesRequest{Owner: id(of.Provider)})
+		},
+		"ListBalances of a kind": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListBalances(ctx, &queryv1.ListBalancesRequest{Kind: "client/available"})
+		},
+		"ListBalances of a kind at a time": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListBalances(ctx, &queryv1.ListBalancesRequest{Kind: "provider/earned", AtMs: of.AtMs})
+		},
+		"GetTrialBalance": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.GetTrialBalance(ctx, &queryv1.GetTrialBalanceRequest{})
+		},
+		"ListPostings": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListPostings(ctx, &queryv1.ListPostingsRequest{Kind: "provider/earned", Owner: id(of.Provider)})
+		},
+		"ListDeposits": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListDeposits(ctx, &queryv1.ListDepositsRequest{Account: id(of.Account)})
+		},
+		"GetJob": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetJob(ctx, &queryv1.GetJobRequest{Job: id(of.Job)})
+		},
+		"Explain a job": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.Explain(ctx, &queryv1.ExplainRequest{Kind: "job", Id: id(of.Job)})
+		},
+		"Explain a provider": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.Explain(ctx, &queryv1.ExplainRequest{Kind: "provider", Id: id(of.Provider)})
+		},
+		"ListRejections": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListRejections(ctx, &queryv1.ListRejectionsRequest{})
+		},
+		"ListBatches": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListBatches(ctx, &queryv1.ListBatchesRequest{})
+		},
+		"GetBatch": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.GetBatch(ctx, &queryv1.GetBatchRequest{Number: 1})
+		},
+		"ListBatchLines": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListBatchLines(ctx, &queryv1.ListBatchLinesRequest{Number: 1})
+		},
+		"GetPayout": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetPayout(ctx, &queryv1.GetPayoutRequest{Payee: id(of.Provider)})
+		},
+		"ListPayouts": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListPayouts(ctx, &queryv1.ListPayoutsRequest{Payee: id(of.Provider)})
+		},
+		"ListPayments": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListPayments(ctx, &queryv1.ListPaymentsRequest{Payee: id(of.Provider)})
+		},
+		"GetNetwork": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.GetNetwork(ctx, &queryv1.GetNetworkRequest{})
+		},
+		"GetOverview": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetOverview(ctx, &queryv1.GetOverviewRequest{AtMs: of.AtMs})
+		},
+		"GetProvider": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetProvider(ctx, &queryv1.GetProviderRequest{Provider: id(of.Provider)})
+		},
+		"ListProviders": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListProviders(ctx, &queryv1.ListProvidersRequest{})
+		},
+		"ListWorkers": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListWorkers(ctx, &queryv1.ListWorkersRequest{Provider: id(of.Provider)})
+		},
+		"ListWorkers of all": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListWorkers(ctx, &queryv1.ListWorkersRequest{})
+		},
+		"ListClients": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListClients(ctx, &queryv1.ListClientsRequest{})
+		},
+		"ListAccounts": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListAccounts(ctx, &queryv1.ListAccountsRequest{Client: id(of.Client)})
+		},
+		"ListStandings": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListStandings(ctx, &queryv1.ListStandingsRequest{Kind: "worker", Subject: id(of.Worker)})
+		},
+		"ListAttestations": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListAttestations(ctx, &queryv1.ListAttestationsRequest{})
+		},
+		"ListAttestations of a worker": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListAttestations(ctx, &queryv1.ListAttestationsRequest{Worker: id(of.Worker), What: "attestation_passed"})
+		},
+		"ListModels": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListModels(ctx, &queryv1.ListModelsRequest{})
+		},
+		"ListOffers": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListOffers(ctx, &queryv1.ListOffersRequest{Model: id(of.Model)})
+		},
+		"ListOfferChanges": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListOfferChanges(ctx, &queryv1.ListOfferChangesRequest{Model: id(of.Model)})
+		},
+		"ListMarketHours of a model's week": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListMarketHours(ctx, &queryv1.ListMarketHoursRequest{Model: id(of.Model), FromMs: end - week, ToMs: end})
+		},
+		"ListMarketHours of all models' day": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListMarketHours(ctx, &queryv1.ListMarketHoursRequest{FromMs: end - day, ToMs: end})
+		},
+		"ListHolds": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListHolds(ctx, &queryv1.ListHoldsRequest{})
+		},
+		"ListHoldbacks": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListHoldbacks(ctx, &queryv1.ListHoldbacksRequest{Provider: id(of.Provider)})
+		},
+	}
+	for name, asked := range map[string]func(someone) *queryv1.ListJobsRequest{
+		"the latest": func(someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{} },
+		"a provider": func(of someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{Provider: id(of.Provider)} },
+		"a client's failed": func(of someone) *queryv1.ListJobsRequest {
+			return &queryv1.ListJobsRequest{Client: id(of.Client), State: "failed"}
+		},
+		"a worker until a time": func(of someone) *queryv1.ListJobsRequest {
+			return &queryv1.ListJobsRequest{Worker: id(of.Worker), ToMs: of.AtMs}
+		},
+		"a model":       func(of someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{Model: id(of.Model)} },
+		"open disputes": func(someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{Dispute: "open"} },
+		"running":       func(someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{State: "started"} },
+	} {
+		questions["ListJobs of "+name] = func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListJobs(ctx, asked(of))
+		}
+	}
+	const hours, days, models = queryv1.UsageColumn_USAGE_COLUMN_HOUR, queryv1.UsageColumn_USAGE_COLUMN_DAY, queryv1.UsageColumn_USAGE_COLUMN_MODEL
+	const providers, payers = queryv1.UsageColumn_USAGE_COLUMN_PROVIDER, queryv1.UsageColumn_USAGE_COLUMN_CLIENT
+	for name, asked := range map[string]func(someone) *queryv1.ListUsageRequest{
+		"all time": func(someone) *queryv1.ListUsageRequest { return &queryv1.ListUsageRequest{} },
+		"all days by model": func(someone) *queryv1.ListUsageRequest {
+			return &queryv1.ListUsageRequest{By: []queryv1.UsageColumn{days, models}}
+		},
+		"a week's hours": func(someone) *queryv1.ListUsageRequest {
+			return &queryv1.ListUsageRequest{FromMs: end - week, ToMs: end, By: []queryv1.UsageColumn{hours}}
+		},
+		"a provider by day": func(of someone) *queryv1.ListUsageRequest {
+			return &queryv1.ListUsageRequest{Provider: id(of.Provider), By: []queryv1.UsageColumn{days}}
+		},
+		"a provider by hour": func(of someone) *queryv1.ListUsageRequest {
+			return &queryv1.ListUsageRequest{Provider: id(of.Provider), FromMs: end - week, ToMs: end, By: []queryv1.UsageColumn{hours}}
+		},
+		"a client by day and model": func(of someone) *queryv1.ListUsageRequest {
+			return &queryv1.ListUsageRequest{Client: id(of.Client), FromMs: end - 30*day, ToMs: end, By: []queryv1.UsageColumn{days, models}}
+		},
+		"a month by client": func(someone) *queryv1.ListUsageRequest {
+			return &queryv1.ListUsageRequest{FromMs: end - 30*day, ToMs: end, By: []queryv1.UsageColumn{payers}}
+		},
+		"a provider's day by client": func(of someone) *queryv1.ListUsageRequest {
+			return &queryv1.ListUsageRequest{Provider: id(of.Provider), FromMs: end - day, ToMs: end, By: []queryv1.UsageColumn{payers}}
+		},
+		"all time by provider": func(someone) *queryv1.ListUsageRequest {
+			return &queryv1.ListUsageRequest{By: []queryv1.UsageColumn{providers}}
+		},
+	} {
+		questions["ListUsage of "+name] = func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListUsage(ctx, asked(of))
+		}
+	}
+	return questions
+}
