@@ -37,6 +37,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 		}
 		return strings.Join(parts, ", ")
 	},
+	"resumed": func(r *Resumed) []string { return append([]string{resumedTitle}, r.lines()...) },
 	"offset":  func(o domain.Offset) string { return thousands(int64(o)) },
 	"stepIs":  func(name string) string { return stepIs[name] },
 	"ms":      func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02 15:04:05.000 UTC") },

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filature/filature/domain"
 	"github.com/filature/filature/internal/browser"
 	"github.com/filature/filature/internal/rig"
 	v1 "github.com/filature/filature/schemas/filature/v1"
@@ -46,6 +47,7 @@ func failed(t *testing.T) auditor.Report {
 // TestThePageShowsItsVerdictInABrowserAndAsksForNothing opens the report in Chromium: wide and narrow, light and dark.
 func TestThePageShowsItsVerdictInABrowserAndAsksForNothing(t *testing.T) {
 	passed := audit(t, config(lived(t, rig.Options{Seed: 1, DataShards: 4}, 40)))
+	passed.Resumed = &auditor.Resumed{Shards: []auditor.ResumedShard{{Shard: 1, Entries: 40_960, Head: domain.Digest{1}}}, Batches: true, Folded: 1}
 	b := browser.Open(t)
 	for name, report := range map[string]auditor.Report{"pass": passed, "fail": failed(t), "incomplete": {Verdict: auditor.Incomplete}} {
 		for _, width := range []int{1280, 390} {

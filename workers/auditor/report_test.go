@@ -78,7 +78,12 @@ func failed() Report {
 }
 
 func TestReportsReadAsTheyAlwaysDid(t *testing.T) {
-	for name, report := range map[string]Report{"passed": passed(), "failed": failed()} {
+	resumed := passed()
+	resumed.Resumed = &Resumed{
+		Shards:  []ResumedShard{{0, 213, domain.Digest{1}}, {1, 40_960, domain.Digest{2}}},
+		Batches: true, Folded: 30_000,
+	}
+	for name, report := range map[string]Report{"passed": passed(), "failed": failed(), "resumed": resumed} {
 		var text bytes.Buffer
 		if err := WriteText(&text, report); err != nil {
 			t.Fatal(err)

@@ -9,14 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/eventstore"
 	"github.com/filature/filature/eventstore/tlog"
 	"github.com/filature/filature/internal/rig"
+	"github.com/filature/filature/projections"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/auditor"
 )
@@ -75,15 +78,27 @@ func written(t rig.Test, r auditor.Report) string {
 // one with offences.
 func TestAnAuditThatIsInterruptedAnywhereComesToTheSameReport(t *testing.T) {
 	w := lived(t, rig.Options{Seed: 31, Judged: true}, 40)
-	forged := copyOf(t, w.Ledger)
-	at := entryWith(t, forged, busy(forged), hasFact((*v1.Fact).GetJobCompleted))
-	forged.edit(t, at, func(e *v1.Entry) { e.GetAnswer().Facts[0].GetJobCompleted().ChargeNano++ })
-	for name, log := range map[string]eventstore.Reader{"as it was": copyOf(t, w.Ledger), "forged": forged} {
+	honest, forged := config(w), config(w)
+	ledger := copyOf(t, w.Ledger)
+	at := entryWith(t, ledger, busy(ledger), hasFact((*v1.Fact).GetJobCompleted))
+	ledger.edit(t, at, func(e *v1.Entry) { e.GetAnswer().Facts[0].GetJobCompleted().ChargeNano++ })
+	forged.Ledger = ledger
+
+	otherwise := earned(t, 12)
+	batch := otherwise.NextBatch()
+	batch.LogRoots[1] = make([]byte, 32)
+	commitment := settlement.CommitmentOf(batch, settlement.Policy{ThresholdNano: 1000, MaxPayees: 100})
+	batch.Commitment = commitment[:]
+	otherwise.SealThis(batch)
+	otherwise.Fold()
+	for name, c := range map[string]struct {
+		cfg auditor.Config
+		w   *rig.World
+	}{"as it was": {honest, w}, "forged": {forged, w}, "a batch with another root": {config(otherwise), otherwise}} {
 		t.Run(name, func(t *testing.T) {
-			cfg := config(w)
-			cfg.Ledger = log
+			cfg, w := c.cfg, c.w
 			want := written(t, audit(t, cfg))
-			for seed := range uint64(8) {
+			for seed := range uint64(6) {
 				lots := rand.New(rand.NewPCG(31, seed))
 				dir := t.TempDir()
 				for run := int64(1); ; run++ {
@@ -115,6 +130,9 @@ func TestAReportSaysWhatItTookFromAnEarlierRun(t *testing.T) {
 	r, err := runFor(t, config(w), dir, 1<<40)
 	if err != nil || r.Resumed == nil || !r.Resumed.Batches || len(r.Resumed.Shards) != w.Ledger.Shards() {
 		t.Fatalf("the second run took over %+v, %v", r.Resumed, err)
+	}
+	if page := string(htmlOf(t, r)); !strings.Contains(page, "Taken from an earlier run") || !strings.Contains(page, r.Resumed.Shards[1].Head.String()) {
+		t.Error("the page does not say what was taken over")
 	}
 	for _, shard := range r.Resumed.Shards {
 		if end := w.Ends()[shard.Shard]; shard.Entries != end {
@@ -156,6 +174,47 @@ func TestAnAuditGoesToTheCutThatItBeganWith(t *testing.T) {
 	if !slices.Equal(r.Shards, want.Shards) || len(r.Batches) != len(want.Batches) {
 		t.Errorf("it looked at\n%+v\nwant\n%+v", r.Shards, want.Shards)
 	}
+}
+
+// TestTablesThatWereFoldedBeforeAreFoldedOn keeps what an audit folds, and has the next one find it where it was left, and
+// then too far, because the live tables were put back.
+func TestTablesThatWereFoldedBeforeAreFoldedOn(t *testing.T) {
+	w := lived(t, rig.Options{Seed: 39}, 30)
+	middle := w.Ends()
+	again := projections.NewMemStore()
+	cfg, dir := config(w), t.TempDir()
+	cfg.Scratch = func(context.Context) (projections.Store, func() error, error) {
+		return again, func() error { return nil }, nil
+	}
+	folded := func(store projections.Store) int64 {
+		cfg.Store, cfg.Chain = store, w.Vault.History()
+		r, err := runFor(t, cfg, dir, 1<<40)
+		if err != nil || r.Verdict != auditor.Pass {
+			t.Fatalf("%v:\n%s", err, text(t, r))
+		}
+		if r.Resumed == nil {
+			return 0
+		}
+		return r.Resumed.Folded
+	}
+	if n := folded(w.Store); n != 0 {
+		t.Fatalf("the first run found %d entries folded", n)
+	}
+	w.Live(20)
+	w.Work()
+	w.Fold()
+	var sum int64
+	for _, end := range middle {
+		sum += int64(end)
+	}
+	if n := folded(w.Store); n != sum {
+		t.Errorf("%d entries were folded, want %d", n, sum)
+	}
+	back := projections.NewMemStore()
+	if err := projections.FoldTo(t.Context(), w.Ledger, back, middle, projections.All()...); err != nil {
+		t.Fatal(err)
+	}
+	folded(back)
 }
 
 // interrupted is an audit of a world that did not come to its end, and how far it came in the busiest shard.

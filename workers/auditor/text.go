@@ -53,20 +53,31 @@ func writeSteps(out *bytes.Buffer, r Report) {
 	})
 }
 
-// writeResumed says what an earlier run checked.
+// resumedTitle stands over what an earlier run checked.
+const resumedTitle = "Taken from an earlier run of this audit, over the same records:"
+
+// lines say what an earlier run checked.
+func (r *Resumed) lines() []string {
+	var lines []string
+	for _, s := range r.Shards {
+		lines = append(lines, fmt.Sprintf("the signatures and decisions of the first %s entries of shard %d, head %s", thousands(int64(s.Entries)), s.Shard, s.Head))
+	}
+	if r.Batches {
+		lines = append(lines, "all batches, made again")
+	}
+	if r.Folded > 0 {
+		lines = append(lines, fmt.Sprintf("tables folded out of %s entries", thousands(r.Folded)))
+	}
+	return lines
+}
+
 func writeResumed(out *bytes.Buffer, r *Resumed) {
 	if r == nil {
 		return
 	}
-	out.WriteString("  Taken from an earlier run of this audit, over the same records:\n")
-	for _, s := range r.Shards {
-		fmt.Fprintf(out, "    the signatures and decisions of the first %s entries of shard %d, head %s\n", thousands(int64(s.Entries)), s.Shard, s.Head)
-	}
-	if r.Batches {
-		out.WriteString("    all batches\n")
-	}
-	if r.Folded > 0 {
-		fmt.Fprintf(out, "    %s entries, folded into tables\n", thousands(r.Folded))
+	fmt.Fprintf(out, "  %s\n", resumedTitle)
+	for _, line := range r.lines() {
+		fmt.Fprintf(out, "    %s\n", line)
 	}
 	out.WriteByte('\n')
 }

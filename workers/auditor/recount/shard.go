@@ -142,19 +142,19 @@ func (s *shard) fact(entry *v1.Entry, index int, fact *v1.Fact) error {
 		s.sum(account, p.AmountNano, 0)
 		all += p.AmountNano // wraps where it wants: then some leg below is not as documented either
 	}
-	field := fmt.Sprintf("answer.facts[%d].postings", index)
+	field := func() string { return fmt.Sprintf("answer.facts[%d].postings", index) }
 	if all != 0 {
-		s.disagree(field, all, 0, "the postings of a fact sum to zero")
+		s.disagree(field(), all, 0, "the postings of a fact sum to zero")
 	}
 	for _, leg := range want {
 		s.sum(leg.account, 0, leg.amount)
 	}
 	for _, sum := range s.sums {
 		if sum.have != sum.want {
-			s.disagree(field, sum.have, sum.want, sum.account.String()+": is not what a fact of its kind posts")
+			s.disagree(field(), sum.have, sum.want, sum.account.String()+": is not what a fact of its kind posts")
 		}
 		if s.balances[sum.account] < 0 && neverBelowZero(sum.account.Kind) {
-			s.disagree(field, s.balances[sum.account], 0, sum.account.String()+" falls below zero")
+			s.disagree(field(), s.balances[sum.account], 0, sum.account.String()+" falls below zero")
 		}
 	}
 	return nil
