@@ -135,6 +135,10 @@ func (a *audit) compareRows(ctx context.Context, live projections.View, at proje
 	return rows, err
 }
 
+// tableEntries are folded into tables in one commit: an interruption costs that much at most, and all tables hold so many
+// entries' rows in memory at a time.
+const tableEntries = 2000
+
 // foldAgain folds models to a cut, on from where an earlier run of this audit may have come.
 func (a *audit) foldAgain(ctx context.Context, again projections.Store, cut []domain.Offset, models []projections.Model) error {
 	err := again.View(ctx, func(view projections.View) error {
@@ -149,7 +153,7 @@ func (a *audit) foldAgain(ctx context.Context, again projections.Store, cut []do
 	if err != nil {
 		return err
 	}
-	err = projections.FoldTo(ctx, a.cfg.Ledger, again, cut, models...)
+	err = projections.FoldInBatches(ctx, a.cfg.Ledger, again, cut, tableEntries, models...)
 	if !errors.Is(err, projections.ErrBeyondCut) {
 		return err
 	}
@@ -158,7 +162,7 @@ func (a *audit) foldAgain(ctx context.Context, again projections.Store, cut []do
 			return err
 		}
 	}
-	return projections.FoldTo(ctx, a.cfg.Ledger, again, cut, models...)
+	return projections.FoldInBatches(ctx, a.cfg.Ledger, again, cut, tableEntries, models...)
 }
 
 func (a *audit) scratch(ctx context.Context) (projections.Store, func() error, error) {

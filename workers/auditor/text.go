@@ -60,7 +60,8 @@ const resumedTitle = "Taken from an earlier run of this audit, over the same rec
 func (r *Resumed) lines() []string {
 	var lines []string
 	for _, s := range r.Shards {
-		lines = append(lines, fmt.Sprintf("the signatures and decisions of the first %s entries of shard %d, head %s", thousands(int64(s.Entries)), s.Shard, s.Head))
+		entries := thousands(int64(s.Entries))
+		lines = append(lines, fmt.Sprintf("the signatures and decisions of the first %s entries of shard %d, head %s", entries, s.Shard, s.Head))
 	}
 	if r.Batches {
 		lines = append(lines, "all batches, made again")
