@@ -161,6 +161,9 @@ func (s *server) GetTrialBalance(ctx context.Context, asked *queryv1.GetTrialBal
 
 // ListPostings implements queryv1.MoneyServiceHandler.
 func (s *server) ListPostings(ctx context.Context, asked *queryv1.ListPostingsRequest) (*queryv1.ListPostingsResponse, error) {
+	if asked.Job != "" {
+		return s.jobPostings(ctx, asked)
+	}
 	kind, owner, err := accountOf(asked.Kind, asked.Owner)
 	if err != nil {
 		return nil, err
@@ -190,6 +193,28 @@ func (s *server) ListPostings(ctx context.Context, asked *queryv1.ListPostingsRe
 		})
 		page.Postings = each(lines, posting)
 		return page, nil
+	})
+}
+
+// jobPostings is ListPostings of one job.
+func (s *server) jobPostings(ctx context.Context, asked *queryv1.ListPostingsRequest) (*queryv1.ListPostingsResponse, error) {
+	id, err := idOf[domain.JobID]("job", asked.Job)
+	if err != nil {
+		return nil, err
+	}
+	if asked.Kind != "" || asked.Owner != "" || asked.Page != nil {
+		return nil, wrong("job", "want no kind, owner or page beside it")
+	}
+	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListPostingsResponse, error) {
+		job, err := mayJob(ctx, r, id)
+		if err != nil {
+			return nil, err
+		}
+		lines, err := projections.JobPostings(ctx, r, job)
+		if err != nil {
+			return nil, fmt.Errorf("postings of job %s: %w", id, err)
+		}
+		return &queryv1.ListPostingsResponse{Position: at, Postings: each(lines, posting)}, nil
 	})
 }
 
@@ -228,6 +253,6 @@ func balance(b projections.Balance) *queryv1.Balance {
 func posting(l projections.JournalLine) *queryv1.Posting {
 	return &queryv1.Posting{
 		AtMs: l.AtMs, Shard: uint32(l.Shard), LedgerOffset: int64(l.Ledger), Fact: l.Fact, Posting: l.Posting,
-		AmountNano: int64(l.Amount), What: l.What, Job: text(l.Job),
+		AmountNano: int64(l.Amount), What: l.What, Job: text(l.Job), Kind: l.Kind, Owner: text(l.Owner),
 	}
 }

@@ -141,6 +141,7 @@ func pagesOf(t *testing.T, api apiClients) []dashboardPage {
 	jobs := answered(ctx, t, api.ListJobs, &queryv1.ListJobsRequest{Page: &queryv1.Page{Size: 50}}).Jobs
 	completed := answered(ctx, t, api.ListJobs, &queryv1.ListJobsRequest{Provider: provider.Provider, State: "completed"}).Jobs
 	job := completed[len(completed)-1]
+	moved := answered(ctx, t, api.ListPostings, &queryv1.ListPostingsRequest{Job: job.Job}).Postings
 	why := answered(ctx, t, api.Explain, &queryv1.ExplainRequest{Kind: "job", Id: job.Job})
 	batches := answered(ctx, t, api.ListBatches, &queryv1.ListBatchesRequest{}).Batches
 	batch := batches[0]
@@ -157,6 +158,7 @@ func pagesOf(t *testing.T, api apiClients) []dashboardPage {
 		{"job", "/jobs/" + job.Job, []string{
 			job.State, inCoins(job.ChargeNano), inCoins(job.WorkerNano), inCoins(job.ReservedNano), why.Because, inCoins(why.AmountNano),
 			fmt.Sprintf("ledger %d/%d", why.Evidence[0].Shard, why.Evidence[0].LedgerOffset), provider.Name, fmt.Sprint(job.AdjustedTokens),
+			"+" + inCoins(moved[len(moved)-1].AmountNano), moved[0].Kind,
 		}},
 		{"market", "/market", []string{models[0].Name, models[1].Name}},
 		{"model", "/market/" + models[0].Model, []string{models[0].Name, inCoins(market[len(market)-1].PerMillionNano)}},

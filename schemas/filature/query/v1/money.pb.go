@@ -521,11 +521,13 @@ func (x *KindTotal) GetAmountNano() int64 {
 }
 
 type ListPostingsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
-	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Owner         string                 `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
-	Page          *Page                  `protobuf:"bytes,4,opt,name=page,proto3" json:"page,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	Kind    string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Owner   string                 `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	Page    *Page                  `protobuf:"bytes,4,opt,name=page,proto3" json:"page,omitempty"`
+	// job asks for the postings of one job instead, of all accounts; then without kind, owner and page.
+	Job           string `protobuf:"bytes,5,opt,name=job,proto3" json:"job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -586,6 +588,13 @@ func (x *ListPostingsRequest) GetPage() *Page {
 		return x.Page
 	}
 	return nil
+}
+
+func (x *ListPostingsRequest) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
 }
 
 type ListPostingsResponse struct {
@@ -662,7 +671,10 @@ type Posting struct {
 	// what moved the money: "job_completed", "payout_observed".
 	What string `protobuf:"bytes,7,opt,name=what,proto3" json:"what,omitempty"`
 	// job that it is about; "" where there is none.
-	Job           string `protobuf:"bytes,8,opt,name=job,proto3" json:"job,omitempty"`
+	Job string `protobuf:"bytes,8,opt,name=job,proto3" json:"job,omitempty"`
+	// kind and owner of the account, as in Balance.
+	Kind          string `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`
+	Owner         string `protobuf:"bytes,10,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -749,6 +761,20 @@ func (x *Posting) GetWhat() string {
 func (x *Posting) GetJob() string {
 	if x != nil {
 		return x.Job
+	}
+	return ""
+}
+
+func (x *Posting) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Posting) GetOwner() string {
+	if x != nil {
+		return x.Owner
 	}
 	return ""
 }
@@ -984,17 +1010,18 @@ const file_filature_query_v1_money_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1a\n" +
 	"\baccounts\x18\x02 \x01(\x03R\baccounts\x12\x1f\n" +
 	"\vamount_nano\x18\x03 \x01(\x03R\n" +
-	"amountNano\"\xa2\x01\n" +
+	"amountNano\"\xb4\x01\n" +
 	"\x13ListPostingsRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05owner\x18\x03 \x01(\tR\x05owner\x12+\n" +
-	"\x04page\x18\x04 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa8\x01\n" +
+	"\x04page\x18\x04 \x01(\v2\x17.filature.query.v1.PageR\x04page\x12\x10\n" +
+	"\x03job\x18\x05 \x01(\tR\x03job\"\xa8\x01\n" +
 	"\x14ListPostingsResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x126\n" +
 	"\bpostings\x18\x02 \x03(\v2\x1a.filature.query.v1.PostingR\bpostings\x12\x1f\n" +
 	"\vnext_cursor\x18\x03 \x01(\tR\n" +
-	"nextCursor\"\xce\x01\n" +
+	"nextCursor\"\xf8\x01\n" +
 	"\aPosting\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\rR\x05shard\x12#\n" +
@@ -1004,7 +1031,10 @@ const file_filature_query_v1_money_proto_rawDesc = "" +
 	"\vamount_nano\x18\x06 \x01(\x03R\n" +
 	"amountNano\x12\x12\n" +
 	"\x04what\x18\a \x01(\tR\x04what\x12\x10\n" +
-	"\x03job\x18\b \x01(\tR\x03job\"\x92\x01\n" +
+	"\x03job\x18\b \x01(\tR\x03job\x12\x12\n" +
+	"\x04kind\x18\t \x01(\tR\x04kind\x12\x14\n" +
+	"\x05owner\x18\n" +
+	" \x01(\tR\x05owner\"\x92\x01\n" +
 	"\x13ListDepositsRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12+\n" +

@@ -3,6 +3,7 @@ import { h } from '../dom.js';
 import { got } from '../api.js';
 import { copyable, figures, heading, id, money, pages, part, section, table, when } from '../parts.js';
 import { plot } from '../plot.js';
+import { month, paper } from '../paper.js';
 import { names, nameOf, theModel } from '../names.js';
 import { list } from './jobs.js';
 import { big, coin, coins, count, number, span, time } from '../words.js';
@@ -42,7 +43,7 @@ export default {
     const burn = burned(hours, data.now);
     const total = got(data.total)?.usage?.[0];
     return [
-      heading({ above: [['/clients', 'Clients']], title: nameOf(data.known, 'client', client), about: copyable(client) }),
+      heading({ above: [['/clients', 'Clients']], title: nameOf(data.known, 'client', client), about: copyable(client), actions: paper(`/invoices/${client}/${month()}.html`, 'Invoice of this month') }),
       figures([
         whole && { label: 'Available', value: money(available), note: ['and ', money(sum(rows, 'reservedNano')), ' reserved for open jobs'] },
         { label: 'Spent, an hour', value: money(burn.perHour), note: burn.hours ? `over the last ${burn.hours} h` : 'nothing in the last day' },

@@ -1,7 +1,7 @@
 // One job, from its submission to the transaction that paid for it, and why it stands as it does.
 import { h } from '../dom.js';
 import { got } from '../api.js';
-import { commands, copyable, facts, figures, heading, id, money, part, pill, section, timeline } from '../parts.js';
+import { commands, copyable, facts, figures, heading, id, money, part, pill, section, table, timeline, when } from '../parts.js';
 import { names, theClient, theModel, theProvider } from '../names.js';
 import { big, coin, count, factor, number, short, span, words } from '../words.js';
 
@@ -9,15 +9,17 @@ export default {
   path: '/jobs/:job', section: 'jobs', every: 3000,
 
   async load(books, { job }) {
-    const { job: found, why } = await books.all({ job: ['JobService/GetJob', { job }], why: ['JobService/Explain', { kind: 'job', id: job }] });
+    const { job: found, why, postings } = await books.all({
+      job: ['JobService/GetJob', { job }], why: ['JobService/Explain', { kind: 'job', id: job }], postings: ['MoneyService/ListPostings', { job }],
+    });
     // A job of which no claim was accepted is in no table, and there is still a reason to be told.
     if (!got(found) && !got(why)) throw found;
-    return { job: got(found)?.job, why, known: await names(books) };
+    return { job: got(found)?.job, why, postings, known: await names(books) };
   },
 
   title: (data, { job }) => `Job ${short(job)}`,
 
-  view({ job, why, known }, params) {
+  view({ job, why, postings, known }, params) {
     return [
       heading({ above: [['/jobs', 'Jobs']], title: short(params.job), mono: true, state: [job && pill(job.state), job?.dispute && pill(`dispute ${job.dispute}`, job.dispute === 'open' ? 'open' : 'plain')] }),
       part(why, verdict),
@@ -30,6 +32,7 @@ export default {
         ], { label: 'Job' }),
       ],
       section('What happened', { note: 'each with its place in the ledger; times are log time, UTC' }, part(why, ({ evidence = [] }) => timeline(evidence.map(step)))),
+      job && section('What it moved', { note: 'the postings that name it; each fact’s sum to zero' }, part(postings, moved)),
       job && h('div', { class: 'two' },
         section('Whose it is', {}, facts([
           ['Client', theClient(known, job.client)], ['Account', id(job.account)], ['Its number there', number(job.number)],
@@ -57,6 +60,16 @@ const outcomes = { paid: 'good', held: 'open', pending: 'open', rejected: 'bad' 
 
 const verdict = ({ outcome, because, amountNano }) => h('div', { class: `verdict ${outcomes[outcome] ?? ''}` },
   h('strong', {}, words(outcome).replace(/^./, (c) => c.toUpperCase()), big(amountNano) !== 0n && [', ', money(amountNano)]), h('p', {}, because));
+
+// moved is the job's part of the journal.
+const moved = ({ postings = [] }) => table({
+  label: 'Postings', columns: [{ name: 'Account' }, { name: 'Fact', wide: true, grow: true }, { name: 'Owner', wide: true }, { name: 'At, UTC', wide: true }, { name: 'Ledger', right: true, wide: true }, { name: 'Amount', unit: coin, right: true }],
+  rows: postings.map((p) => ({
+    key: `${p.ledgerOffset}/${p.fact}/${p.posting}`,
+    cells: [p.kind, words(p.what), p.kind.startsWith('provider/') ? id(p.owner, `/providers/${p.owner}`) : id(p.owner), when({ atMs: p.atMs, offset: p.ledgerOffset }, { shard: p.shard }), `${p.shard}/${p.ledgerOffset ?? 0}`, money(p.amountNano, { unit: false, signed: true })],
+  })),
+  empty: 'It has moved no money yet.',
+});
 
 // step reads one piece of evidence: "job_assigned: to worker …".
 function step(evidence, i) {

@@ -4,6 +4,7 @@ import { got } from '../api.js';
 import { figures, heading, id, money, pages, part, pill, section, share, table, when } from '../parts.js';
 import { plot } from '../plot.js';
 import { claimable } from '../claim.js';
+import { month, paper } from '../paper.js';
 import { standings } from '../standing.js';
 import { list } from './jobs.js';
 import { names } from '../names.js';
@@ -42,7 +43,7 @@ export default {
   view(data, params, query) {
     const p = data.provider;
     return [
-      heading({ above: [['/providers', 'Providers']], title: p.name || short(p.provider), about: ['Paid to ', h('code', {}, friendly(p.provider))] }),
+      heading({ above: [['/providers', 'Providers']], title: p.name || short(p.provider), about: ['Paid to ', h('code', {}, friendly(p.provider))], actions: paper(`/statements/${p.provider}/${month()}.html`, 'Statement of this month') }),
       figures([
         { label: 'Earned so far', value: money(p.workerNano), note: `${number(p.jobsCompleted)} jobs, before disputes` },
         { label: 'On its way', value: money(onTheWay(p)), note: 'see below where it stands' },
