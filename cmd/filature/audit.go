@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,13 +27,14 @@ import (
 
 // auditCmd replays logs from wherever they are.
 type auditCmd struct {
-	Data   string     `required:"true" xor:"where" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
-	Config string     `required:"true" xor:"where" type:"existingfile" help:"Config file: logs in Kafka, tables in PostgreSQL if it names them."`
-	Logs   string     `required:"true" xor:"where" type:"path" help:"Archive of both logs that export made: a folder or a .tar file."`
-	HTML   string     `name:"html" type:"path" help:"Also write the report to this file, as one page for a browser."`
-	JSON   bool       `help:"Print the report as JSON."`
-	Resume string     `type:"path" placeholder:"FOLDER" help:"Keep in this folder how far the audit has come, so that the same command goes on from there."`
-	Chain  chainFlags `embed:""`
+	Data    string     `required:"true" xor:"where" type:"existingdir" help:"Folder that serve or demo made. It may be in use."`
+	Config  string     `required:"true" xor:"where" type:"existingfile" help:"Config file: logs in Kafka, tables in PostgreSQL if it names them."`
+	Logs    string     `required:"true" xor:"where" type:"path" help:"Archive of both logs that export made: a folder or a .tar file."`
+	HTML    string     `name:"html" type:"path" help:"Also write the report to this file, as one page for a browser."`
+	JSON    bool       `help:"Print the report as JSON."`
+	Metrics string     `type:"path" help:"Also write how it ended to this file, for the textfile collector of Prometheus's node exporter: audit.prom."`
+	Resume  string     `type:"path" placeholder:"FOLDER" help:"Keep in this folder how far the audit has come, so that the same command goes on from there."`
+	Chain   chainFlags `embed:""`
 
 	headFlags
 	attestationAudit
@@ -84,12 +86,18 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 		}
 		out.stepf("wrote %s", c.HTML)
 	}
+	passed := report.Verdict == auditor.Pass && (attested == nil || attested.OK())
+	if c.Metrics != "" {
+		if err := writeAuditMetrics(c.Metrics, report, passed, run.At); err != nil {
+			return fmt.Errorf("--metrics: %w", err)
+		}
+	}
 	if c.JSON {
 		err = out.json(auditResult{report, attested})
 	} else if err = auditor.WriteText(out.out, *report); err == nil && attested != nil {
 		explainAttestations(out.out, attested)
 	}
-	if err == nil && (report.Verdict != auditor.Pass || attested != nil && !attested.OK()) {
+	if err == nil && !passed {
 		return &exitError{code: exitNo}
 	}
 	return err

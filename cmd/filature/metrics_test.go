@@ -417,6 +417,7 @@ func metricNames(t *testing.T) []string {
 	t.Helper()
 	descriptions := make(chan *prometheus.Desc, 1000)
 	newMetrics(sources{}, time.Now).registry.Describe(descriptions)
+	newAuditMetrics().registry.Describe(descriptions)
 	close(descriptions)
 	var names []string
 	for description := range descriptions {

@@ -71,6 +71,7 @@ var (
 	batchCount   = sight("batches", "Settlement batches, by state.", "state")
 	batchLast    = sight("batch_last_number", "Number of the last batch; 0 before the first.")
 	batchOpenAge = sight("batch_open_age_seconds", "Age of the batch that is sealed and neither activated nor vetoed; 0 if there is none.")
+	batchSealed  = sight("batch_last_sealed_timestamp_seconds", "Log time at which the last batch was sealed; 0 before the first.")
 	balances     = sight("balance_nanotons", "Sum of all accounts of a kind. vault/cash is negative: what the vault holds for all others.", "kind")
 	balanceCount = sight("balance_accounts", "Accounts of a kind that were ever posted to.", "kind")
 	trialBalance = sight("trial_balance_nanotons", "Sum of all accounts of all kinds, which is zero.")
@@ -83,7 +84,7 @@ var (
 	lookOK       = sight("look_ok", "1 if a source could be looked at within two seconds; else its metrics are missing.", "source")
 	lookSeconds  = sight("look_seconds", "How long the look took.", "source")
 	allSights    = []*prometheus.Desc{
-		intakeEnd, ledgerEnd, clerkLag, tablesLag, answersLag, batchCount, batchLast, batchOpenAge, balances, balanceCount, trialBalance,
+		intakeEnd, ledgerEnd, clerkLag, tablesLag, answersLag, batchCount, batchLast, batchOpenAge, batchSealed, balances, balanceCount, trialBalance,
 		vaultFree, vaultBooked, vaultSurplus, vaultPaused, roleRunning, roleRestarts, lookOK, lookSeconds,
 	}
 )
@@ -291,10 +292,11 @@ func (s *seen) tellBatches(to chan<- prometheus.Metric, now time.Time) {
 	states := map[string]int{projections.BatchSealed: 0, projections.BatchProposed: 0, projections.BatchActivated: 0, projections.BatchVetoed: 0,
 		projections.BatchVoided: 0}
 	var last uint32
+	var sealedMs int64
 	var openAge time.Duration
 	for _, batch := range s.tables.batches {
 		states[batch.State]++
-		last = max(last, batch.Number)
+		last, sealedMs = max(last, batch.Number), max(sealedMs, batch.Sealed.AtMs)
 		if batch.State == projections.BatchSealed || batch.State == projections.BatchProposed {
 			openAge = max(openAge, now.Sub(time.UnixMilli(batch.Sealed.AtMs)))
 		}
@@ -304,4 +306,5 @@ func (s *seen) tellBatches(to chan<- prometheus.Metric, now time.Time) {
 	}
 	gauge(to, batchLast, float64(last))
 	gauge(to, batchOpenAge, openAge.Seconds())
+	gauge(to, batchSealed, float64(sealedMs)/1000)
 }
