@@ -81,7 +81,11 @@ func TestThePageOfAnAuditSaysWhatTheAuditSays(t *testing.T) {
 	t.Parallel()
 	folder := mustCopy(t, sharedDemo.folder(t))
 	page := filepath.Join(t.TempDir(), "report.html")
-	invoke(t, "audit", "--data", folder, "--html", page).want(t, exitOK, "Verdict: PASS", "wrote "+page)
+	left := filepath.Join(t.TempDir(), "audit.prom")
+	invoke(t, "audit", "--data", folder, "--html", page, "--metrics", left).want(t, exitOK, "Verdict: PASS", "wrote "+page)
+	if text, err := os.ReadFile(left); err != nil || !strings.Contains(string(text), "filature_audit_passed 1\n") {
+		t.Errorf("the audit left %q (%v)", text, err)
+	}
 	raw, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
