@@ -49,6 +49,16 @@ var ErrNothingOwed = errors.New("nobody is owed the threshold")
 // Seal makes the batch with a number out of what the ledger owes at a cut. It is a function of its
 // arguments and of nothing else, so anybody who has the log makes the same batch.
 func Seal(number uint32, cut Cut, owed []Owed, policy Policy) (*v1.SealBatch, error) {
+	committed, err := CommittedTree(owed)
+	if err != nil {
+		return nil, fmt.Errorf("seal batch %d: %w", number, err)
+	}
+	batch, _, err := SealOn(committed, number, cut, owed, policy)
+	return batch, err
+}
+
+// CommittedTree is the tree of all that was committed to payees so far.
+func CommittedTree(owed []Owed) (Tree, error) {
 	leaves := make([]Leaf, 0, len(owed))
 	for _, o := range owed {
 		if o.Committed != 0 {
@@ -56,12 +66,7 @@ func Seal(number uint32, cut Cut, owed []Owed, policy Policy) (*v1.SealBatch, er
 		}
 	}
 	SortLeaves(leaves)
-	committed, err := NewTree(leaves)
-	if err != nil {
-		return nil, fmt.Errorf("seal batch %d: %w", number, err)
-	}
-	batch, _, err := SealOn(committed, number, cut, owed, policy)
-	return batch, err
+	return NewTree(leaves)
 }
 
 // SealOn is Seal where the tree of all that was committed so far is there already. Owed need then have only

@@ -64,6 +64,7 @@ type Settler struct {
 	cfg    Config
 	last   settlement.Decision
 	sealed time.Time
+	tree   settlement.Tree // with the batch that was sealed last, if the books have it: see warm
 	keeper keeper
 }
 
@@ -171,7 +172,7 @@ func (s *Settler) seal(ctx context.Context, last uint32) error {
 	}); err != nil {
 		return fmt.Errorf("seal batch %d: %w", last+1, err)
 	}
-	batch, err := settlement.Seal(last+1, b.Cut, b.Owed, b.Policy)
+	batch, err := s.assemble(last+1, b)
 	if errors.Is(err, settlement.ErrNothingOwed) {
 		return nil
 	}
@@ -183,6 +184,31 @@ func (s *Settler) seal(ctx context.Context, last uint32) error {
 	}
 	s.sealed = s.cfg.Now()
 	return nil
+}
+
+// assemble makes the batch after what the books have, and keeps its tree for the next one. It is what settlement.Seal makes, which
+// builds the tree of all payees anew.
+func (s *Settler) assemble(number uint32, b projections.Settlement) (*v1.SealBatch, error) {
+	committed, err := s.warm(b)
+	if err != nil {
+		return nil, fmt.Errorf("seal batch %d: %w", number, err)
+	}
+	batch, tree, err := settlement.SealOn(committed, number, b.Cut, b.Owed, b.Policy)
+	if err != nil {
+		return nil, err
+	}
+	s.tree = tree
+	return batch, nil
+}
+
+// warm is the tree of all that was committed. The kept one is that if its root is the last batch's, whoever sealed it, and that
+// batch was not vetoed: two trees with one root are the same. Otherwise it is built.
+func (s *Settler) warm(b projections.Settlement) (settlement.Tree, error) {
+	last := b.Last
+	if last.Number != 0 && last.State != projections.BatchVetoed && last.State != projections.BatchVoided && s.tree.Root() == last.PayoutRoot {
+		return s.tree, nil
+	}
+	return settlement.CommittedTree(b.Owed)
 }
 
 // claim claims for payees while the vault pays from the root that the books know as active.

@@ -32,9 +32,9 @@ const (
 	leastPatience = 4 * time.Second
 	// allPatience is for a cell with all guards on.
 	allPatience = time.Minute
-	// bound ends a cell that hangs, boundAll all of them with all guards on, which take a minute on a busy machine.
+	// bound ends a cell that hangs, boundAll all of them with all guards on, which take some minutes on a busy machine.
 	bound    = time.Minute
-	boundAll = 5 * time.Minute
+	boundAll = 15 * time.Minute
 )
 
 func main() {
