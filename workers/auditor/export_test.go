@@ -3,6 +3,7 @@ package auditor
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/filature/filature/domain"
@@ -52,6 +53,12 @@ func DecideAgain(ctx context.Context, cfg Config) (int64, error) {
 // ReplayAll makes a ledger again, one shard after the other. It returns how many facts there were.
 func ReplayAll(ctx context.Context, cfg Config) (int64, error) {
 	return replayAll(ctx, cfg, func(*replay) error { return nil })
+}
+
+// RecallAll is ReplayAll of an audit that goes on where it was saved, and saves where this one ends.
+func RecallAll(ctx context.Context, cfg Config) (int64, error) {
+	facts, err := replayAll(ctx, cfg, func(r *replay) error { return r.compareSaved(ctx) })
+	return facts, errors.Join(err, cfg.Saved.flush())
 }
 
 func replayAll(ctx context.Context, cfg Config, prepare func(*replay) error) (facts int64, err error) {
