@@ -32,7 +32,7 @@ const (
 	leastPatience = 4 * time.Second
 	// allPatience is for a cell with all guards on.
 	allPatience = time.Minute
-	// bound ends a cell that hangs, boundAll all of them with all guards on, which take some minutes on a busy machine.
+	// bound ends a cell that hangs beyond its patience, boundAll all of them with all guards on, which take some minutes on a busy machine.
 	bound    = time.Minute
 	boundAll = 15 * time.Minute
 )
@@ -185,7 +185,7 @@ var noise = regexp.MustCompile(`[0-9a-f]{32,}|EQ[A-Za-z0-9_-]{46}`)
 func (p *program) play(ctx context.Context, without []string, cell string, patience time.Duration) (string, error) {
 	pattern, limit := "^TestEveryStepComesThroughEveryFault$", boundAll
 	if step, fault, is := strings.Cut(strings.ReplaceAll(cell, " ", "_"), "/"); is {
-		pattern, limit = pattern+"/^"+step+"$/^"+fault+"$", bound
+		pattern, limit = pattern+"/^"+step+"$/^"+fault+"$", patience+bound
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
