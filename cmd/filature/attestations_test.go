@@ -29,6 +29,7 @@ import (
 	"github.com/filature/filature/projections"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/sdk"
+	"github.com/filature/filature/workers/auditor"
 	"github.com/filature/filature/workers/reporter"
 )
 
@@ -382,7 +383,9 @@ func (p *proving) audit(believes *attestation.Verifier) string {
 		p.Fatal(err)
 	}
 	text.Reset()
-	explainAttestations(&text, report)
+	if err := auditor.WriteText(&text, auditor.Report{Attestations: report}); err != nil {
+		p.Fatal(err)
+	}
 	return text.String()
 }
 
@@ -555,11 +558,27 @@ func TestAnAuditOfAttestationsIsPartOfTheVerdict(t *testing.T) {
 		Worker: c.Worker[:], Challenge: c.Nonce[:], EvidenceDigest: make([]byte, 32), PolicyDigest: make([]byte, 32), ImageHash: make([]byte, 32),
 		ValidUntilMs: time.Now().Add(time.Hour).UnixMilli(),
 	}}})
-	audit().want(t, exitNo, "Verdict: PASS", "Attestations: FAIL", "no result is archived for its challenge")
-	said := invoke(t, "audit", "--data", dir, "--attestations", "--json").want(t, exitNo, `"attestations": {`, `"offences": 1`)
-	if decoded[auditResult](t, said).Attestations.OK() {
-		t.Error("the report in JSON is another one")
+	without := []string{
+		"Attestations: FAIL", "no result is archived for its challenge", "of 1 something is missing in the archive",
+		"Verdict: FAIL. 1 attestation results are not borne out",
+	}
+	audit().want(t, exitNo, without...)
+	page := filepath.Join(p.folder, "report.html")
+	said := invoke(t, "audit", "--data", dir, "--attestations", "--html", page, "--json").want(t, exitNo)
+	if r := decoded[auditor.Report](t, said); r.Verdict != auditor.Fail || r.Attestations.Missing != 1 || r.Attestations.Offences != 1 || len(r.Offences) != 0 {
+		t.Errorf("%+v", r.Attestations)
+	}
+	raw, err := os.ReadFile(page)
+	if err != nil || !bytes.Contains(raw, []byte("no result is archived for its challenge")) {
+		t.Errorf("the page does not say what is missing: %v", err)
 	}
 	invoke(t, "audit", "--data", dir).want(t, exitOK, "Verdict: PASS")
+
+	// The logs and the evidence are handed over apart; who has both comes to the same.
+	for _, out := range []string{filepath.Join(p.folder, "handed"), filepath.Join(p.folder, "handed.tar")} {
+		exported(t, dir, out)
+		invoke(t, "audit", "--logs", out, "--attestations", "--archive", v.archive).want(t, exitNo, without...)
+		invoke(t, "audit", "--logs", out, "--attestations").want(t, exitUsage, "--archive")
+	}
 	invoke(t, "audit", "--data", dir, "--archive", p.folder).want(t, exitUsage, "goes with --attestations")
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/filature/filature/eventstore/seglog"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/workers/auditor"
-	"github.com/filature/filature/workers/verifier"
 )
 
 // auditCmd replays logs from wherever they are.
@@ -40,18 +39,11 @@ type auditCmd struct {
 	attestationAudit
 }
 
-// auditResult is a report as JSON has it.
-type auditResult struct {
-	*auditor.Report
-
-	Attestations *verifier.AuditReport `json:"attestations,omitempty"`
-}
-
 // Run audits and prints the report. It exits with 1 where the verdict is not pass.
 func (c *auditCmd) Run(ctx context.Context, out *console) error {
 	run := auditor.Run{At: time.Now(), Command: c.again(), Program: programName()}
-	if c.Logs != "" && c.Attestations {
-		return usage("--attestations: goes with --data or --config; an archive of logs has no evidence")
+	if c.Logs != "" && c.Attestations && c.Archive == "" {
+		return usage("--attestations: an archive of logs has no evidence; say where it is: --archive")
 	}
 	meter := newMeter(out, time.Now)
 	kept, err := keepAudit(c.Resume)
@@ -78,6 +70,9 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
+	if attested != nil {
+		report.Attest(attested)
+	}
 	run.Took = time.Since(run.At)
 	out.stepf("audited in %.1f s", run.Took.Seconds())
 	if c.HTML != "" {
@@ -86,16 +81,16 @@ func (c *auditCmd) Run(ctx context.Context, out *console) error {
 		}
 		out.stepf("wrote %s", c.HTML)
 	}
-	passed := report.Verdict == auditor.Pass && (attested == nil || attested.OK())
+	passed := report.Verdict == auditor.Pass
 	if c.Metrics != "" {
 		if err := writeAuditMetrics(c.Metrics, report, passed, run.At); err != nil {
 			return fmt.Errorf("--metrics: %w", err)
 		}
 	}
 	if c.JSON {
-		err = out.json(auditResult{report, attested})
-	} else if err = auditor.WriteText(out.out, *report); err == nil && attested != nil {
-		explainAttestations(out.out, attested)
+		err = out.json(report)
+	} else {
+		err = auditor.WriteText(out.out, *report)
 	}
 	if err == nil && !passed {
 		return &exitError{code: exitNo}
@@ -123,7 +118,9 @@ func (c *auditCmd) servers(ctx context.Context, run *auditor.Run, progress func(
 func (c *auditCmd) again() string {
 	words := []string{"filature", "audit"}
 	for _, flag := range []struct{ name, value string }{
-		{"--data", c.Data}, {"--config", c.Config}, {"--logs", c.Logs}, {"--ton-config", c.Chain.TonConfig}, {"--html", c.HTML}, {"--archive", c.Archive},
+		{"--data", c.Data}, {"--config", c.Config}, {"--logs", c.Logs}, {"--ton-config", c.Chain.TonConfig},
+		{"--policy", c.Policy}, {"--tiles", c.Tiles}, {"--html", c.HTML},
+		{"--archive", c.Archive},
 	} {
 		if flag.value != "" {
 			words = append(words, flag.name, quoted(flag.value))
@@ -233,7 +230,7 @@ func auditArchive(
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-		if err := unpack(path, dir); err != nil {
+		if err := unpack(path, dir, func(string) bool { return true }); err != nil {
 			return nil, usage("--logs: %w", err)
 		}
 	}

@@ -4,15 +4,16 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/filature/filature/adapters/attestation"
 	"github.com/filature/filature/adapters/attestation/archive"
+	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/ledger"
 	"github.com/filature/filature/eventstore"
+	logs "github.com/filature/filature/eventstore/archive"
 	"github.com/filature/filature/eventstore/seglog"
 	"github.com/filature/filature/workers/verifier"
 )
@@ -43,6 +44,9 @@ func (c *auditCmd) attested(ctx context.Context, out *console) (report *verifier
 		}
 		return attestedServers(ctx, cfg, folder, out)
 	}
+	if c.Logs != "" {
+		return attestedArchive(ctx, c.Logs, folder, out)
+	}
 	log, err := seglog.OpenReadOnly(filepath.Join(c.Data, ledgerDir))
 	if errors.Is(err, eventstore.ErrCorrupt) {
 		return nil, nil //nolint:nilnil // the report says where
@@ -62,6 +66,32 @@ func attestedServers(ctx context.Context, cfg *config, folder string, out *conso
 	}
 	defer func() { err = errors.Join(err, found.close()) }()
 	return auditAttestations(ctx, found.ledger, archive.Open(folder), attestation.New(), out)
+}
+
+// attestedArchive audits the attestations in an archived ledger. They are all in control, so of a tar file no more is taken out.
+func attestedArchive(ctx context.Context, path, folder string, out *console) (_ *verifier.AuditReport, err error) {
+	dir := path
+	if info, err := os.Stat(path); err != nil {
+		return nil, usage("--logs: %w", err)
+	} else if !info.IsDir() {
+		if dir, err = os.MkdirTemp("", "filature-archive-"); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		control := logs.Folder(logs.LedgerDir, domain.Control) + "/"
+		if err := unpack(path, dir, func(name string) bool { return strings.HasPrefix(name, control) }); err != nil {
+			return nil, usage("--logs: %w", err)
+		}
+	}
+	log, err := seglog.OpenReadOnly(filepath.Join(dir, filepath.FromSlash(logs.Folder(logs.LedgerDir, domain.Control))))
+	if errors.Is(err, eventstore.ErrCorrupt) {
+		return nil, nil //nolint:nilnil // the report says where
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	return auditAttestations(ctx, log, archive.Open(folder), attestation.New(), out)
 }
 
 // auditAttestations appraises again what an archive holds, and compares it with the ledger.
@@ -84,25 +114,4 @@ func auditAttestations(
 			out.progressf("attestations: %s of %s", count(done), count(total))
 		},
 	})
-}
-
-// explainAttestations writes the report for people.
-func explainAttestations(out io.Writer, r *verifier.AuditReport) {
-	verdict := "PASS"
-	if !r.OK() {
-		verdict = "FAIL"
-	}
-	const results = "\nAttestations: %s\n\n  %s results in the ledger, %s passed, %s failed, %s where the verifier could not tell;" +
-		" %s borne out by archived evidence\n"
-	fmt.Fprintf(out, results, verdict, count(r.Passed+r.Failed+r.Admitted), count(r.Passed), count(r.Failed), count(r.Admitted), count(r.Agreed))
-	fmt.Fprintf(out, "  %s challenges without a result\n", count(r.Unsettled))
-	for _, p := range r.Policies {
-		fmt.Fprintf(out, "  policy %s %s: %s results\n", p.Policy, p.ID, count(p.Results))
-	}
-	for _, o := range r.First {
-		fmt.Fprintf(out, "  ✗ %s worker %s, challenge %s:\n    %s\n", o.Position, o.Worker, o.Challenge, onOneLine(o.Says))
-	}
-	if more := r.Offences - int64(len(r.First)); more > 0 {
-		fmt.Fprintf(out, "  ✗ and %s more\n", count(more))
-	}
 }

@@ -287,8 +287,8 @@ func packFile(to *tar.Writer, dir, name string) (err error) {
 
 var errNotInArchive = errors.New("is no file of an archive")
 
-// unpack takes a tar file apart into a folder. It makes no file that an archive has not.
-func unpack(file, dir string) (err error) {
+// unpack takes what is wanted out of a tar file into a folder. It makes no file that an archive has not.
+func unpack(file, dir string, wanted func(name string) bool) (err error) {
 	in, err := os.Open(file)
 	if err != nil {
 		return err
@@ -305,6 +305,9 @@ func unpack(file, dir string) (err error) {
 		}
 		if header.Typeflag != tar.TypeReg || header.Name != archive.ManifestName && !archive.Known(header.Name) {
 			return fmt.Errorf("%s: %q: %w", file, header.Name, errNotInArchive)
+		}
+		if !wanted(header.Name) {
+			continue
 		}
 		if err := unpackFile(from, filepath.Join(dir, filepath.FromSlash(header.Name))); err != nil {
 			return err

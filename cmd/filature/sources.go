@@ -111,7 +111,9 @@ func readMaterial(ctx context.Context, dir string) (s *material, err error) {
 	return s, nil
 }
 
-// explorers show transactions of public networks to people. A network is told by the root hash of its zero state.
+// explorers show transactions of public networks to people. A network is told by the root hash of its zero state, which stands
+// in the global configs that ton-blockchain.github.io publishes: global.config.json is the main network's,
+// testnet-global.config.json the test network's (MyTonCtrl's is_testnet goes by the same hash).
 var explorers = map[string]string{
 	"F6OpKZKqvqeFp6CQmFomXNMfMj2EnaUSOXN+Mh+wVWk=": "https://tonviewer.com/transaction/%s",
 	"gj+B8wb/AmlPk1z1AhVI484rhrUpgSr2oSFIh56VoSg=": "https://testnet.tonviewer.com/transaction/%s",

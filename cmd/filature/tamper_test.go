@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filature/filature/adapters/ton/localchain"
 	"github.com/filature/filature/workers/auditor"
 )
 
@@ -123,7 +124,9 @@ func TestProgressSaysHowLongTheRestTakes(t *testing.T) {
 func TestATransactionIsLinkedOnPublicNetworksAlone(t *testing.T) {
 	for hash, want := range map[string]string{
 		"F6OpKZKqvqeFp6CQmFomXNMfMj2EnaUSOXN+Mh+wVWk=": "https://tonviewer.com/transaction/%s",
+		"gj+B8wb/AmlPk1z1AhVI484rhrUpgSr2oSFIh56VoSg=": "https://testnet.tonviewer.com/transaction/%s",
 		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=": "",
+		"": "", // an old config of a local chain
 	} {
 		file := filepath.Join(t.TempDir(), "global.config.json")
 		if err := os.WriteFile(file, []byte(`{"validator":{"zero_state":{"root_hash":"`+hash+`"}}}`), 0o600); err != nil {
@@ -132,6 +135,18 @@ func TestATransactionIsLinkedOnPublicNetworksAlone(t *testing.T) {
 		if have, err := explorerOf(file); have != want || err != nil {
 			t.Errorf("zero state %s: %q, %v, want %q", hash, have, err, want)
 		}
+	}
+	chain, err := localchain.Open(localchain.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chain.Close()
+	zero, err := zeroStateOf(chain.GlobalConfigFile())
+	if err != nil || len(zero) != len("F6OpKZKqvqeFp6CQmFomXNMfMj2EnaUSOXN+Mh+wVWk=") {
+		t.Errorf("a local chain names itself %q, %v", zero, err)
+	}
+	if link, err := explorerOf(chain.GlobalConfigFile()); link != "" || err != nil {
+		t.Errorf("nobody shows a local chain, and %q does: %v", link, err)
 	}
 }
 

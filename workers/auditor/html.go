@@ -29,7 +29,8 @@ type Run struct {
 var pageSource string
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"thousands": thousands, "short": short, "coins": domain.Nano.String, "clip": clip,
+	"thousands": thousands, "attestations": attestationSentence, "minus": func(a, b int64) int64 { return a - b },
+	"short": short, "coins": domain.Nano.String, "clip": clip,
 	"counts": func(step Step) string {
 		parts := make([]string, len(step.Checked))
 		for i, c := range step.Checked {

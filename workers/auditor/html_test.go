@@ -14,6 +14,7 @@ import (
 	"github.com/filature/filature/internal/rig"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 	"github.com/filature/filature/workers/auditor"
+	"github.com/filature/filature/workers/verifier"
 )
 
 var shots = flag.String("shots", "", "folder for screenshots of the report")
@@ -44,12 +45,37 @@ func failed(t *testing.T) auditor.Report {
 	return audit(t, cfg)
 }
 
+// otherwise is an audit of a ledger that the chain has otherwise, and of attestations that are not borne out. Verdict: fail.
+func otherwise(t *testing.T) auditor.Report {
+	t.Helper()
+	w := lived(t, rig.Options{Seed: 3}, 40)
+	cfg := config(w)
+	chain := chainOf(t, w)
+	chain.seen.Active.Commitment[0] ^= 1
+	cfg.Chain = chain
+	r := audit(t, cfg)
+	if r.Diverges == nil || r.Diverges.Field != "commitment" {
+		t.Fatalf("%+v", r.Diverges)
+	}
+	r.Attest(&verifier.AuditReport{
+		Passed: 1204, Failed: 3, Agreed: 1205, Offences: 2, Missing: 1, Unsettled: 4,
+		Policies: []verifier.PolicyCount{{Policy: domain.Digest{0xab, 1}, ID: "production-2026-11", Results: 1207}},
+		First: []verifier.Offence{
+			{Position: "0/417/1", Worker: domain.WorkerID{1}, Challenge: domain.Digest{2}, Says: "no result is archived for its challenge"},
+			{Position: "0/902/1", Worker: domain.WorkerID{3}, Challenge: domain.Digest{4}, Says: "the archived result's tcb is 8, the evidence proves 7"},
+		},
+	})
+	return r
+}
+
 // TestThePageShowsItsVerdictInABrowserAndAsksForNothing opens the report in Chromium: wide and narrow, light and dark.
 func TestThePageShowsItsVerdictInABrowserAndAsksForNothing(t *testing.T) {
 	passed := audit(t, config(lived(t, rig.Options{Seed: 1, DataShards: 4}, 40)))
 	passed.Resumed = &auditor.Resumed{Shards: []auditor.ResumedShard{{Shard: 1, Entries: 40_960, Head: domain.Digest{1}}}, Batches: true, Folded: 1}
 	b := browser.Open(t)
-	for name, report := range map[string]auditor.Report{"pass": passed, "fail": failed(t), "incomplete": {Verdict: auditor.Incomplete}} {
+	for name, report := range map[string]auditor.Report{
+		"pass": passed, "fail": failed(t), "incomplete": {Verdict: auditor.Incomplete}, "otherwise": otherwise(t),
+	} {
 		for _, width := range []int{1280, 390} {
 			for _, scheme := range []string{"light", "dark"} {
 				b.ShowHTML(htmlOf(t, report), browser.Screen{Width: width, Scheme: scheme})
@@ -119,6 +145,22 @@ func TestThePageShowsTheFirstOffenceByteByByte(t *testing.T) {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+}
+
+func TestThePageSaysWhereTheChainPartsAndWhatEvidenceSays(t *testing.T) {
+	r := otherwise(t)
+	page := string(htmlOf(t, r))
+	for _, want := range []string{
+		"Batch " + fmt.Sprint(r.Diverges.Batch) + " is the first that the chain has otherwise", r.Diverges.OnChain, r.Diverges.FromLog,
+		`id="attestations"`, "of 1 something is missing in the archive", "of 1 the evidence says something else", "production-2026-11: 1 207 results", "proves 7",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(string(htmlOf(t, failed(t))), `id="attestations"`) {
+		t.Error("nobody looked at attestations, and the page speaks of them")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/workers/verifier"
 )
 
 // Verdict is what an audit comes to.
@@ -321,13 +322,15 @@ type Report struct {
 	Resumed *Resumed `json:"resumed,omitempty"`
 	// Diverges is where the ledger and the chain part; nil where they do not.
 	Diverges *Divergence `json:"diverges,omitempty"`
+	// Attestations is what archived evidence says; nil where nobody looked.
+	Attestations *verifier.AuditReport `json:"attestations,omitempty"`
 	// Decoded is the record that the first offence is about, field by field; nil where it is about none.
 	Decoded *Decoded `json:"decoded,omitempty"`
 }
 
 func (r *Report) verdict() Verdict {
 	switch {
-	case len(r.Offences) > 0:
+	case len(r.Offences) > 0 || r.unborne() > 0:
 		return Fail
 	case slices.ContainsFunc(r.Steps, func(s Step) bool { return s.State == StepStopped }):
 		return Incomplete

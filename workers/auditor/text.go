@@ -24,6 +24,7 @@ func WriteText(w io.Writer, r Report) error {
 	writeShards(&out, r.Shards)
 	writeBatches(&out, r.Batches)
 	writeMoney(&out, r.Money)
+	writeAttestations(&out, r.Attestations)
 	writeOffences(&out, r)
 	writeVerdict(&out, r)
 	_, err := w.Write(out.Bytes())
@@ -202,10 +203,15 @@ func verdictSentence(r Report) string {
 		for _, t := range r.Totals {
 			total += t.Total
 		}
-		if total == 1 {
+		switch total {
+		case 0: // attestations
+		case 1:
 			out.WriteString("There is one offence.")
-		} else {
+		default:
 			fmt.Fprintf(&out, "There are %s offences; begin with the first one.", thousands(total))
+		}
+		if n := r.unborne(); n > 0 {
+			fmt.Fprintf(&out, " %s attestation results are not borne out by archived evidence.", thousands(n))
 		}
 		if r.Diverges != nil {
 			out.WriteString(" " + r.Diverges.String())
@@ -225,7 +231,7 @@ func verdictSentence(r Report) string {
 			fmt.Fprintf(&out, " %s: %s.", some.words, strings.Join(names, ", "))
 		}
 	}
-	return out.String()
+	return strings.TrimSpace(out.String())
 }
 
 // String is one line: what it is, where it stands, and what is wrong with it.

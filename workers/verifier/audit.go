@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"google.golang.org/protobuf/proto"
 
@@ -53,6 +54,7 @@ type AuditReport struct {
 	Admitted  int64         `json:"admitted"`   // the verifier's own faults, as it said itself
 	Agreed    int64         `json:"agreed"`     // of all three: evidence and result are there, and say the same
 	Offences  int64         `json:"offences"`   // results that do not
+	Missing   int64         `json:"missing"`    // of those: the result, its evidence, policy or collateral is not in the archive
 	Unsettled int64         `json:"unsettled"`  // challenges without a result
 	Policies  []PolicyCount `json:"policies"`   // by which results were come to, in the order of their first use
 	First     []Offence     `json:"first_some"` // offences, at most a hundred
@@ -191,6 +193,9 @@ func (a *audit) judge(at domain.FactPosition, atMs int64, s said) {
 		a.report.Agreed++
 		return
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		a.report.Missing++
+	}
 	if a.report.Offences++; len(a.report.First) < maxOffences {
 		a.report.First = append(a.report.First, Offence{Position: at.String(), Worker: s.worker, Challenge: s.challenge, Says: err.Error()})
 	}
@@ -246,10 +251,13 @@ func (a *audit) bearOut(atMs int64, s said, key domain.KeyID, asked *open) (*v1.
 	return recorded, differ(recorded, again)
 }
 
+// errNoResult: what leads to a result is missing, as a file would be.
+var errNoResult = fmt.Errorf("no result is archived for its challenge: %w", fs.ErrNotExist)
+
 // choose returns the result that led to a claim. There are several where a verifier was interrupted.
 func choose(results []*v1.AttestationResult, claim *v1.Claim) (*v1.AttestationResult, error) {
 	if len(results) == 0 {
-		return nil, errors.New("no result is archived for its challenge")
+		return nil, errNoResult
 	}
 	for _, result := range results {
 		led, decided := Decide(result)
