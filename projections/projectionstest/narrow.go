@@ -18,6 +18,7 @@ func Growing() []projections.Model {
 		projections.Reports, projections.Rejections, projections.Reasons, projections.OfferHistory,
 		projections.Holds, projections.Holdbacks, projections.HoldExtensions, projections.Attestations,
 		projections.WorkerDays, projections.ClientDays,
+		projections.WorkerDays, projections.ClientDays,
 	}
 }
 
@@ -68,9 +69,27 @@ func NarrowQuestions(ctx context.Context, of Owned) map[string]func(projections.
 		"BatchesBelow": func(r projections.Reader) (any, error) { return r.BatchesBelow(ctx, math.MaxUint32, rows) },
 		"Batch":        func(r projections.Reader) (any, error) { return r.Batch(ctx, 77) },
 		"LinesOf":      func(r projections.Reader) (any, error) { return r.LinesOf(ctx, 77, provider, rows) },
-		"LinesFor":     func(r projections.Reader) (any, error) { return r.LinesFor(ctx, provider, 99, rows) },
-		"Payout":       func(r projections.Reader) (any, error) { return r.Payout(ctx, provider) },
-		"PaymentsTo":   func(r projections.Reader) (any, error) { return r.PaymentsTo(ctx, provider, math.MaxInt64, rows) },
+		"MonthsBegun":  func(r projections.Reader) (any, error) { return r.MonthsBegun(ctx, projections.DayMs) },
+		"FlowsOf a provider": func(r projections.Reader) (any, error) {
+			return r.FlowsOf(ctx, projections.Holder{Provider: provider}, day.FromMs, day.ToMs)
+		},
+		"FlowsOf a client": func(r projections.Reader) (any, error) {
+			return r.FlowsOf(ctx, projections.Holder{Client: client}, day.FromMs, day.ToMs)
+		},
+		"HeldBefore of a provider": func(r projections.Reader) (any, error) {
+			return r.HeldBefore(ctx, projections.Holder{Provider: provider}, day.ToMs)
+		},
+		"HeldBefore of a client": func(r projections.Reader) (any, error) {
+			return r.HeldBefore(ctx, projections.Holder{Client: client}, day.ToMs)
+		},
+		"WorkerDaysOf":   func(r projections.Reader) (any, error) { return r.WorkerDaysOf(ctx, provider, day.FromMs, day.ToMs) },
+		"ClientDaysOf":   func(r projections.Reader) (any, error) { return r.ClientDaysOf(ctx, client, day.FromMs, day.ToMs) },
+		"DepositsIn":     func(r projections.Reader) (any, error) { return r.DepositsIn(ctx, client, day.FromMs, day.ToMs) },
+		"LinesTo":        func(r projections.Reader) (any, error) { return r.LinesTo(ctx, provider) },
+		"PaymentsBefore": func(r projections.Reader) (any, error) { return r.PaymentsBefore(ctx, provider, day.ToMs) },
+		"LinesFor":       func(r projections.Reader) (any, error) { return r.LinesFor(ctx, provider, 99, rows) },
+		"Payout":         func(r projections.Reader) (any, error) { return r.Payout(ctx, provider) },
+		"PaymentsTo":     func(r projections.Reader) (any, error) { return r.PaymentsTo(ctx, provider, math.MaxInt64, rows) },
 		"MaturityOf": func(r projections.Reader) (any, error) {
 			return r.MaturityOf(ctx, provider, 5, domain.Position{Shard: 1})
 		},
