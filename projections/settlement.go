@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
@@ -83,7 +84,20 @@ func ReadSettlement(ctx context.Context, view View) (Settlement, error) {
 	if err != nil {
 		return Settlement{}, fmt.Errorf("read settlement: %w", err)
 	}
-	s := Settlement{Cut: settlement.Cut{Offsets: at.Cut(), LogRoots: make([]domain.Digest, len(at))}}
+	var s Settlement
+	for network, err := range RowsOf(ctx, view, TheNetwork) {
+		if err != nil {
+			return Settlement{}, fmt.Errorf("read settlement: %w", err)
+		}
+		s.Network = network
+		s.Policy = settlement.Policy{ThresholdNano: network.PayoutThreshold, MaxPayees: int(network.BatchPayees)}
+	}
+	if s.Network.Singleton == 0 {
+		return Settlement{}, fmt.Errorf("read settlement: no genesis yet: %w", ErrNotFound)
+	}
+	// A shard in which nobody has spoken yet has no place in a checkpoint. It has one in every cut.
+	at = append(slices.Clip(at), make(Checkpoint, max(0, int(s.Network.Shards)+1-len(at)))...)
+	s.Cut = settlement.Cut{Offsets: at.Cut(), LogRoots: make([]domain.Digest, len(at))}
 	for shard := range s.Cut.LogRoots {
 		s.Cut.LogRoots[shard] = sha256.Sum256(nil) // of a shard without records
 	}
@@ -98,16 +112,6 @@ func ReadSettlement(ctx context.Context, view View) (Settlement, error) {
 		if s.Cut.LogRoots[tree.Shard], err = tree.Root(); err != nil {
 			return Settlement{}, fmt.Errorf("read settlement: %w", err)
 		}
-	}
-	for network, err := range RowsOf(ctx, view, TheNetwork) {
-		if err != nil {
-			return Settlement{}, fmt.Errorf("read settlement: %w", err)
-		}
-		s.Network = network
-		s.Policy = settlement.Policy{ThresholdNano: network.PayoutThreshold, MaxPayees: int(network.BatchPayees)}
-	}
-	if s.Network.Singleton == 0 {
-		return Settlement{}, fmt.Errorf("read settlement: no genesis yet: %w", ErrNotFound)
 	}
 	for batch, err := range RowsOf(ctx, view, Batches) {
 		if err != nil {

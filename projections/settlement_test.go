@@ -58,6 +58,24 @@ func TestASettlementIsAllThatTheNextBatchIsMadeOf(t *testing.T) {
 	}
 }
 
+// TestACutHasAShardInWhichNobodyHasSpoken is a network whose last shards are quiet: control takes no cut without them, so
+// nobody would be paid.
+func TestACutHasAShardInWhichNobodyHasSpoken(t *testing.T) {
+	t.Parallel()
+	ctx := projectionstest.Context(t)
+	ledger, store := projectionstest.NewLedger(t, projectionstest.StoryShards), projections.NewMemStore()
+	ledger.Begin()
+	mustFold(ctx, t, ledger, store, projections.SettlementModels()...)
+	s, err := readSettlement(ctx, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothing := domain.Digest(sha256.Sum256(nil))
+	if !slices.Equal(s.Cut.Offsets, []domain.Offset{1, 0, 0}) || s.Cut.LogRoots[0] == nothing || !slices.Equal(s.Cut.LogRoots[1:], []domain.Digest{nothing, nothing}) {
+		t.Errorf("the cut is %+v", s.Cut)
+	}
+}
+
 // referenceRoot is the definition of RFC 6962, section 2.1, word for word.
 func referenceRoot(ctx context.Context, t *testing.T, story *projectionstest.Story, shard domain.Shard) domain.Digest {
 	t.Helper()
