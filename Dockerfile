@@ -1,6 +1,7 @@
 # Filature, one static program, in an image of a few megabytes.
 #
-#   docker run -v silk:/data -p 127.0.0.1:8420:8420 filature       embedded mode: everything in the volume
+#   docker run -v silk:/data -p 127.0.0.1:8420:8420 filature       embedded mode: everything in the volume. It takes
+#                                                                   reports; who asks the books needs a key (serve --keys)
 #   docker compose up --build                                      roles on Kafka, PostgreSQL and a chain
 #
 # No image was built from this where it was written: there was no Docker daemon. The go build line was run as it
