@@ -66,8 +66,11 @@ func TestACutHasAShardInWhichNobodyHasSpoken(t *testing.T) {
 	ledger, store := projectionstest.NewLedger(t, projectionstest.StoryShards), projections.NewMemStore()
 	ledger.Begin()
 	mustFold(ctx, t, ledger, store, projections.SettlementModels()...)
-	s, err := readSettlement(ctx, store)
-	if err != nil {
+	var s projections.Settlement
+	if err := store.View(ctx, func(view projections.View) (err error) {
+		s, err = projections.ReadSettlement(ctx, controlAlone{view})
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	nothing := domain.Digest(sha256.Sum256(nil))
@@ -75,6 +78,14 @@ func TestACutHasAShardInWhichNobodyHasSpoken(t *testing.T) {
 	if !slices.Equal(s.Cut.Offsets, []domain.Offset{1, 0, 0}) || s.Cut.LogRoots[0] == nothing || !slices.Equal(s.Cut.LogRoots[1:], quiet) {
 		t.Errorf("the cut is %+v", s.Cut)
 	}
+}
+
+// controlAlone is a view of tables that were only ever told of control, as a projector's are of a network that begins.
+type controlAlone struct{ projections.View }
+
+func (v controlAlone) Checkpoint(ctx context.Context, table projections.Table) (projections.Checkpoint, error) {
+	at, err := v.View.Checkpoint(ctx, table)
+	return at[:1], err
 }
 
 // referenceRoot is the definition of RFC 6962, section 2.1, word for word.
