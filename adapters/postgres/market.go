@@ -34,7 +34,8 @@ func (q reader) OffersUntil(ctx context.Context, which projections.MarketFilter)
 		return nil, err
 	}
 	columns := strings.Join(columnNames(projections.OfferHistory.Table()), ", ")
-	before, err := all(ctx, q, projections.OfferHistory, `SELECT `+strings.Join(columnsOf("h", projections.OfferHistory.Table()), ", ")+` FROM filature.offers AS o, LATERAL (
+	latest := strings.Join(columnsOf("h", projections.OfferHistory.Table()), ", ")
+	before, err := all(ctx, q, projections.OfferHistory, `SELECT `+latest+` FROM filature.offers AS o, LATERAL (
 			SELECT `+columns+` FROM filature.offer_history AS l WHERE l.model = o.model AND l.worker = o.worker AND l.at_ms < $1
 			ORDER BY l.ledger_offset DESC, l.fact DESC LIMIT 1) AS h
 		WHERE `+strings.ReplaceAll(of, "model", "o.model")+`$1 < $2 ORDER BY h.ledger_offset, h.fact`, args...)
