@@ -14,7 +14,7 @@ export default {
     heading({ title: 'Batches', about: 'What providers are owed goes to the chain in batches. Each has one root, which follows from the log up to its cut and from nothing else.' }),
     table({
       label: 'Batches',
-      columns: [{ name: 'Batch' }, { name: 'State' }, { name: 'Sealed, UTC' }, { name: 'Activated, UTC', wide: true }, { name: 'Payout root', wide: true, grow: true }, { name: 'Payees', right: true, wide: true }, { name: 'Changed', right: true, wide: true }, { name: 'Cumulative', unit: coin, right: true }],
+      columns: [{ name: 'Batch' }, { name: 'State' }, { name: 'Sealed, UTC', wide: true }, { name: 'Activated, UTC', wide: true }, { name: 'Payout root', wide: true, grow: true }, { name: 'Payees', right: true, wide: true }, { name: 'Changed', right: true, wide: true }, { name: 'Cumulative', unit: coin, right: true }],
       rows: batches.map((b) => ({
         key: b.number,
         cells: [h('a', { href: `/batches/${b.number}` }, b.number), pill(b.state), when(b.sealed), when(b.activated), id(b.payoutRoot), number(b.payees), number(b.lines), money(b.totalNano, { unit: false })],
