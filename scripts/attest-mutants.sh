@@ -32,7 +32,7 @@ names() {
   grep -hoE "$1" "$package"/*.go --exclude='*_test.go' | grep -oE '[a-z]+/[a-z-]+' | grep -vE '^verifier/|/$|-$' | sort -u
 }
 checks=${*:-$(
-  names '"(evidence|challenge|binding|image|platform|snp|tdx|gpu)/[a-z-]+"'
+  names '"(evidence|challenge|binding|image|model|platform|snp|tdx|gpu)/[a-z-]+"'
   for point in reported committed launch current; do echo "snp/tcb-$point"; done
   echo warn:platform/allowed warn:binding/report-data warn:snp/product-tier warn:tdx/tcb-status
   echo fault:snp/revocation fault:snp/key-chain fault:tdx/pck-chain fault:tdx/revocation fault:tdx/tcb-status
