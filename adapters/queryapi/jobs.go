@@ -46,28 +46,18 @@ func (s *server) ListJobs(ctx context.Context, asked *queryv1.ListJobsRequest) (
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'j'
-	var below projections.JobPlace
-	if _, err := after(asked.Page, mark, &below.SubmittedMs, (*[32]byte)(&below.Job)); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListJobsResponse, error) {
-		if err := mayJobs(ctx, r, which); err != nil {
-			return nil, err
-		}
-		jobs, err := r.JobsLike(ctx, which, below, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListJobsResponse{Position: at}
-		jobs, page.NextCursor = turn(jobs, size, func(j projections.Job) string { return cursor(mark, j.Submitted.AtMs, [32]byte(j.Job)) })
-		page.Jobs = each(jobs, job)
-		return page, nil
+	at, jobs, next, err := list(ctx, s, asked, listing[projections.Job, *queryv1.Job]{
+		mark:  'j',
+		place: func(j *projections.Job) []any { return []any{&j.Submitted.AtMs, &j.Job} },
+		rows: func(ctx context.Context, r projections.Reader, below projections.Job, limit int) ([]projections.Job, error) {
+			if err := mayJobs(ctx, r, which); err != nil {
+				return nil, err
+			}
+			return r.JobsLike(ctx, which, projections.JobPlace{SubmittedMs: below.Submitted.AtMs, Job: below.Job}, limit)
+		},
+		message: job,
 	})
+	return &queryv1.ListJobsResponse{Position: at, Jobs: jobs, NextCursor: next}, err
 }
 
 func jobsAsked(asked *queryv1.ListJobsRequest) (which projections.JobFilter, err error) {

@@ -3,6 +3,7 @@ package queryapi
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
@@ -11,25 +12,15 @@ import (
 
 // ListModels implements queryv1.NetworkServiceHandler.
 func (s *server) ListModels(ctx context.Context, asked *queryv1.ListModelsRequest) (*queryv1.ListModelsResponse, error) {
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'n'
-	var last domain.ModelID
-	if _, err := after(asked.Page, mark, (*[32]byte)(&last)); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListModelsResponse, error) {
-		found, err := r.ModelTotals(ctx, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListModelsResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(m projections.ModelTotal) string { return cursor(mark, [32]byte(m.Model)) })
-		page.Models = each(found, model)
-		return page, nil
+	at, models, next, err := list(ctx, s, asked, listing[projections.ModelTotal, *queryv1.Model]{
+		mark:  'n',
+		place: func(m *projections.ModelTotal) []any { return []any{&m.Model} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.ModelTotal, limit int) ([]projections.ModelTotal, error) {
+			return r.ModelTotals(ctx, after.Model, limit)
+		},
+		message: model,
 	})
+	return &queryv1.ListModelsResponse{Position: at, Models: models, NextCursor: next}, err
 }
 
 // ListOffers implements queryv1.NetworkServiceHandler.
@@ -42,25 +33,15 @@ func (s *server) ListOffers(ctx context.Context, asked *queryv1.ListOffersReques
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'f'
-	var last projections.OfferKey
-	if _, err := after(asked.Page, mark, (*[32]byte)(&last.Worker), (*[32]byte)(&last.Model)); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListOffersResponse, error) {
-		found, err := r.OffersLike(ctx, projections.OfferKey{Worker: worker, Model: model}, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListOffersResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(o projections.OfferTotal) string { return cursor(mark, [32]byte(o.Worker), [32]byte(o.Model)) })
-		page.Offers = each(found, offer)
-		return page, nil
+	at, offers, next, err := list(ctx, s, asked, listing[projections.OfferTotal, *queryv1.Offer]{
+		mark:  'f',
+		place: func(o *projections.OfferTotal) []any { return []any{&o.Worker, &o.Model} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.OfferTotal, limit int) ([]projections.OfferTotal, error) {
+			return r.OffersLike(ctx, projections.OfferKey{Worker: worker, Model: model}, after.OfferKey, limit)
+		},
+		message: offer,
 	})
+	return &queryv1.ListOffersResponse{Position: at, Offers: offers, NextCursor: next}, err
 }
 
 // ListOfferChanges implements queryv1.NetworkServiceHandler.
@@ -73,25 +54,15 @@ func (s *server) ListOfferChanges(ctx context.Context, asked *queryv1.ListOfferC
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'g'
-	var last projections.OfferChangeKey
-	if _, err := after(asked.Page, mark, (*int64)(&last.Offset), &last.Fact); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListOfferChangesResponse, error) {
-		found, err := r.OfferChangesLike(ctx, model, worker, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListOfferChangesResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(c projections.OfferChange) string { return cursor(mark, int64(c.Offset), c.Fact) })
-		page.Changes = each(found, offerChange)
-		return page, nil
+	at, changes, next, err := list(ctx, s, asked, listing[projections.OfferChange, *queryv1.OfferChange]{
+		mark:  'g',
+		place: func(c *projections.OfferChange) []any { return []any{&c.Offset, &c.Fact} },
+		rows: func(ctx context.Context, r projections.Reader, below projections.OfferChange, limit int) ([]projections.OfferChange, error) {
+			return r.OfferChangesLike(ctx, model, worker, below.OfferChangeKey, limit)
+		},
+		message: offerChange,
 	})
+	return &queryv1.ListOfferChangesResponse{Position: at, Changes: changes, NextCursor: next}, err
 }
 
 // ListAttestations implements queryv1.NetworkServiceHandler.
@@ -101,27 +72,18 @@ func (s *server) ListAttestations(ctx context.Context, asked *queryv1.ListAttest
 		return nil, err
 	}
 	if asked.What != "" && !slices.Contains(projections.AttestationWords(), asked.What) {
-		return nil, wrong("what", "want a word on attestations, such as attestation_passed")
+		return nil, wrong("what", "want a word on attestations: "+strings.Join(projections.AttestationWords(), ", "))
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 't'
-	var last projections.AttestationKey
-	if _, err := after(asked.Page, mark, (*int64)(&last.Offset), &last.Fact); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListAttestationsResponse, error) {
-		found, err := r.AttestationsLike(ctx, projections.AttestationFilter{Worker: worker, What: asked.What}, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListAttestationsResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(a projections.Attestation) string { return cursor(mark, int64(a.Offset), a.Fact) })
-		page.Attestations = each(found, attestation)
-		return page, nil
+	which := projections.AttestationFilter{Worker: worker, What: asked.What}
+	at, attestations, next, err := list(ctx, s, asked, listing[projections.Attestation, *queryv1.Attestation]{
+		mark:  't',
+		place: func(a *projections.Attestation) []any { return []any{&a.Offset, &a.Fact} },
+		rows: func(ctx context.Context, r projections.Reader, below projections.Attestation, limit int) ([]projections.Attestation, error) {
+			return r.AttestationsLike(ctx, which, below.AttestationKey, limit)
+		},
+		message: attestation,
 	})
+	return &queryv1.ListAttestationsResponse{Position: at, Attestations: attestations, NextCursor: next}, err
 }
 
 func model(m projections.ModelTotal) *queryv1.Model {

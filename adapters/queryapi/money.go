@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
@@ -37,81 +38,59 @@ func (s *server) GetBalance(ctx context.Context, asked *queryv1.GetBalanceReques
 
 // ListBalances implements queryv1.MoneyServiceHandler.
 func (s *server) ListBalances(ctx context.Context, asked *queryv1.ListBalancesRequest) (*queryv1.ListBalancesResponse, error) {
-	list, err := s.balancesAsked(asked)
-	if err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListBalancesResponse, error) {
-		held, next, err := list(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		for i := range held {
-			if asked.AtMs == 0 {
-				break
-			}
-			if held[i].Amount, err = r.BalanceAt(ctx, kindNamed(held[i].Kind), held[i].Owner, asked.AtMs); err != nil {
-				return nil, err
-			}
-		}
-		return &queryv1.ListBalancesResponse{Position: at, Balances: each(held, balance), NextCursor: next}, nil
-	})
-}
-
-type balanceList func(context.Context, projections.Reader) (held []projections.Balance, next string, err error)
-
-// balancesAsked turns what is asked into what lists it: all of an owner, all of a kind, or the one that is both.
-func (s *server) balancesAsked(asked *queryv1.ListBalancesRequest) (balanceList, error) {
 	owner, err := idIfAny[[32]byte]("owner", asked.Owner)
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'o'
-	var last [32]byte
-	going, err := after(asked.Page, mark, &last)
-	if err != nil {
-		return nil, err
+	if asked.AtMs < 0 {
+		return nil, wrong("at_ms", "want Unix milliseconds, or 0 for now")
 	}
 	kind := kindNamed(asked.Kind)
-	switch {
-	case asked.AtMs < 0:
-		return nil, wrong("at_ms", "want Unix milliseconds, or 0 for now")
-	case kind == 0 && asked.Kind != "":
+	if kind == 0 && asked.Kind != "" {
 		return nil, errNoKind
-	case kind == 0:
-		return func(ctx context.Context, r projections.Reader) ([]projections.Balance, string, error) {
-			if err := mayOwner(ctx, r, "", owner); err != nil {
-				return nil, "", err
-			}
-			held, err := r.BalancesOf(ctx, owner)
-			return held, "", err
-		}, nil
-	case asked.Owner != "":
-		return func(ctx context.Context, r projections.Reader) ([]projections.Balance, string, error) {
-			if err := mayOwner(ctx, r, asked.Kind, owner); err != nil {
-				return nil, "", err
-			}
-			held, err := r.Balance(ctx, kind, owner)
-			return []projections.Balance{held}, "", err
-		}, nil
-	default:
-		from := &last
-		if !going {
-			from = nil
-		}
-		return func(ctx context.Context, r projections.Reader) ([]projections.Balance, string, error) {
-			if asker := askerIn(ctx); !asker.seesAll() {
-				return nil, "", errForbidden(asker)
-			}
-			held, err := r.BalancesOfKind(ctx, kind, from, size+1)
-			held, next := turn(held, size, func(b projections.Balance) string { return cursor(mark, b.Owner) })
-			return held, next, err
-		}, nil
 	}
+	at, balances, next, err := list(ctx, s, asked, listing[projections.Balance, *queryv1.Balance]{
+		mark:  'o',
+		place: func(b *projections.Balance) []any { return []any{&b.Kind, &b.Owner} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.Balance, limit int) (held []projections.Balance, err error) {
+			if kind != 0 && asked.Owner == "" {
+				held, err = balancesOfKind(ctx, r, kind, after, limit)
+			} else {
+				held, err = balancesOf(ctx, r, asked.Kind, owner, after)
+			}
+			for i := 0; err == nil && asked.AtMs != 0 && i < len(held); i++ {
+				held[i].Amount, err = r.BalanceAt(ctx, kindNamed(held[i].Kind), held[i].Owner, asked.AtMs)
+			}
+			return held, err
+		},
+		message: balance,
+	})
+	return &queryv1.ListBalancesResponse{Position: at, Balances: balances, NextCursor: next}, err
+}
+
+// balancesOfKind returns accounts of a kind after one, by owner.
+func balancesOfKind(ctx context.Context, r projections.Reader, kind v1.AccountKind, after projections.Balance, limit int) ([]projections.Balance, error) {
+	if asker := askerIn(ctx); !asker.seesAll() {
+		return nil, errForbidden(asker)
+	}
+	if after.Kind == "" { // the network's own accounts have the zero owner
+		return r.BalancesOfKind(ctx, kind, nil, limit)
+	}
+	return r.BalancesOfKind(ctx, kind, &after.Owner, limit)
+}
+
+// balancesOf returns the accounts of an owner after one, by kind, or the one of a kind. They are as few as there are kinds.
+func balancesOf(ctx context.Context, r projections.Reader, kind string, owner [32]byte, after projections.Balance) (held []projections.Balance, err error) {
+	if err := mayOwner(ctx, r, kind, owner); err != nil {
+		return nil, err
+	}
+	if kind == "" {
+		held, err = r.BalancesOf(ctx, owner)
+	} else {
+		held = make([]projections.Balance, 1)
+		held[0], err = r.Balance(ctx, kindNamed(kind), owner)
+	}
+	return slices.DeleteFunc(held, func(b projections.Balance) bool { return b.Kind <= after.Kind }), err
 }
 
 // ListDeposits implements queryv1.MoneyServiceHandler.
@@ -120,32 +99,23 @@ func (s *server) ListDeposits(ctx context.Context, asked *queryv1.ListDepositsRe
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'd'
-	below := int64(math.MaxInt64)
-	if _, err := after(asked.Page, mark, &below); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListDepositsResponse, error) {
-		if err := mayOwner(ctx, r, "client/available", account); err != nil {
-			return nil, err
-		}
-		deposits, err := r.DepositsOf(ctx, account, uint64(below), size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListDepositsResponse{Position: at}
-		deposits, page.NextCursor = turn(deposits, size, func(d projections.Deposit) string { return cursor(mark, int64(d.LT)) })
-		page.Deposits = each(deposits, func(d projections.Deposit) *queryv1.Deposit {
+	at, deposits, next, err := list(ctx, s, asked, listing[projections.Deposit, *queryv1.Deposit]{
+		mark:  'd',
+		place: func(d *projections.Deposit) []any { return []any{&d.LT} },
+		first: projections.Deposit{DepositKey: projections.DepositKey{LT: math.MaxInt64}},
+		rows: func(ctx context.Context, r projections.Reader, below projections.Deposit, limit int) ([]projections.Deposit, error) {
+			if err := mayOwner(ctx, r, "client/available", account); err != nil {
+				return nil, err
+			}
+			return r.DepositsOf(ctx, account, below.LT, limit)
+		},
+		message: func(d projections.Deposit) *queryv1.Deposit {
 			return &queryv1.Deposit{
 				Account: text(d.Account), Tx: &queryv1.ChainTx{Hash: text(d.TxHash), Lt: d.LT}, AmountNano: int64(d.Amount), Booked: moment(d.Booked),
 			}
-		})
-		return page, nil
+		},
 	})
+	return &queryv1.ListDepositsResponse{Position: at, Deposits: deposits, NextCursor: next}, err
 }
 
 // GetTrialBalance implements queryv1.MoneyServiceHandler.
@@ -168,32 +138,20 @@ func (s *server) ListPostings(ctx context.Context, asked *queryv1.ListPostingsRe
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'p'
-	var last projections.JournalLine
-	var shard int64
-	if _, err := after(asked.Page, mark, &last.AtMs, &shard, (*int64)(&last.Ledger), &last.Fact, &last.Posting); err != nil {
-		return nil, err
-	}
-	last.Shard = domain.Shard(shard)
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListPostingsResponse, error) {
-		if err := mayOwner(ctx, r, asked.Kind, owner); err != nil {
-			return nil, err
-		}
-		lines, err := r.Journal(ctx, kind, owner, last, size+1)
-		if err != nil {
-			return nil, fmt.Errorf("postings of %s %s: %w", asked.Kind, asked.Owner, err)
-		}
-		page := &queryv1.ListPostingsResponse{Position: at}
-		lines, page.NextCursor = turn(lines, size, func(l projections.JournalLine) string {
-			return cursor(mark, l.AtMs, int64(l.Shard), int64(l.Ledger), l.Fact, l.Posting)
-		})
-		page.Postings = each(lines, posting)
-		return page, nil
+	at, postings, next, err := list(ctx, s, asked, listing[projections.JournalLine, *queryv1.Posting]{
+		mark: 'p',
+		place: func(l *projections.JournalLine) []any {
+			return []any{&l.AtMs, &l.Shard, &l.Ledger, &l.Fact, &l.Posting}
+		},
+		rows: func(ctx context.Context, r projections.Reader, after projections.JournalLine, limit int) ([]projections.JournalLine, error) {
+			if err := mayOwner(ctx, r, asked.Kind, owner); err != nil {
+				return nil, err
+			}
+			return r.Journal(ctx, kind, owner, after, limit)
+		},
+		message: posting,
 	})
+	return &queryv1.ListPostingsResponse{Position: at, Postings: postings, NextCursor: next}, err
 }
 
 // jobPostings is ListPostings of one job.

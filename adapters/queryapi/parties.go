@@ -11,25 +11,15 @@ import (
 
 // ListProviders implements queryv1.NetworkServiceHandler.
 func (s *server) ListProviders(ctx context.Context, asked *queryv1.ListProvidersRequest) (*queryv1.ListProvidersResponse, error) {
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'v'
-	var last projections.ProviderTotal
-	if _, err := after(asked.Page, mark, &last.Name, (*[32]byte)(&last.Provider)); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListProvidersResponse, error) {
-		found, err := r.ProviderTotals(ctx, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListProvidersResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(p projections.ProviderTotal) string { return cursor(mark, p.Name, [32]byte(p.Provider)) })
-		page.Providers = each(found, providerTotal)
-		return page, nil
+	at, providers, next, err := list(ctx, s, asked, listing[projections.ProviderTotal, *queryv1.ProviderTotal]{
+		mark:  'v',
+		place: func(p *projections.ProviderTotal) []any { return []any{&p.Name, &p.Provider} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.ProviderTotal, limit int) ([]projections.ProviderTotal, error) {
+			return r.ProviderTotals(ctx, after, limit)
+		},
+		message: providerTotal,
 	})
+	return &queryv1.ListProvidersResponse{Position: at, Providers: providers, NextCursor: next}, err
 }
 
 // GetProvider implements queryv1.NetworkServiceHandler.
@@ -56,48 +46,28 @@ func (s *server) ListWorkers(ctx context.Context, asked *queryv1.ListWorkersRequ
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'w'
-	var last domain.WorkerID
-	if _, err := after(asked.Page, mark, (*[32]byte)(&last)); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListWorkersResponse, error) {
-		found, err := r.WorkerTotals(ctx, provider, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListWorkersResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(w projections.WorkerTotal) string { return cursor(mark, [32]byte(w.Worker.Worker)) })
-		page.Workers = each(found, worker)
-		return page, nil
+	at, workers, next, err := list(ctx, s, asked, listing[projections.WorkerTotal, *queryv1.Worker]{
+		mark:  'w',
+		place: func(w *projections.WorkerTotal) []any { return []any{&w.Worker.Worker} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.WorkerTotal, limit int) ([]projections.WorkerTotal, error) {
+			return r.WorkerTotals(ctx, provider, after.Worker.Worker, limit)
+		},
+		message: worker,
 	})
+	return &queryv1.ListWorkersResponse{Position: at, Workers: workers, NextCursor: next}, err
 }
 
 // ListClients implements queryv1.NetworkServiceHandler.
 func (s *server) ListClients(ctx context.Context, asked *queryv1.ListClientsRequest) (*queryv1.ListClientsResponse, error) {
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'c'
-	var last domain.ClientID
-	if _, err := after(asked.Page, mark, (*[32]byte)(&last)); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListClientsResponse, error) {
-		found, err := r.ClientTotals(ctx, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListClientsResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(c projections.ClientTotal) string { return cursor(mark, [32]byte(c.Client.Client)) })
-		page.Clients = each(found, client)
-		return page, nil
+	at, clients, next, err := list(ctx, s, asked, listing[projections.ClientTotal, *queryv1.Client]{
+		mark:  'c',
+		place: func(c *projections.ClientTotal) []any { return []any{&c.Client.Client} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.ClientTotal, limit int) ([]projections.ClientTotal, error) {
+			return r.ClientTotals(ctx, after.Client.Client, limit)
+		},
+		message: client,
 	})
+	return &queryv1.ListClientsResponse{Position: at, Clients: clients, NextCursor: next}, err
 }
 
 // ListAccounts implements queryv1.NetworkServiceHandler.
@@ -109,25 +79,15 @@ func (s *server) ListAccounts(ctx context.Context, asked *queryv1.ListAccountsRe
 	if err := may(ctx, domain.ProviderID{}, client); err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'a'
-	var last domain.AccountID
-	if _, err := after(asked.Page, mark, (*[32]byte)(&last)); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListAccountsResponse, error) {
-		found, err := r.AccountsOf(ctx, client, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListAccountsResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(a projections.AccountTotal) string { return cursor(mark, [32]byte(a.Account.Account)) })
-		page.Accounts = each(found, account)
-		return page, nil
+	at, accounts, next, err := list(ctx, s, asked, listing[projections.AccountTotal, *queryv1.Account]{
+		mark:  'a',
+		place: func(a *projections.AccountTotal) []any { return []any{&a.Account.Account} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.AccountTotal, limit int) ([]projections.AccountTotal, error) {
+			return r.AccountsOf(ctx, client, after.Account.Account, limit)
+		},
+		message: account,
 	})
+	return &queryv1.ListAccountsResponse{Position: at, Accounts: accounts, NextCursor: next}, err
 }
 
 // ListHoldbacks implements queryv1.NetworkServiceHandler.
@@ -139,27 +99,15 @@ func (s *server) ListHoldbacks(ctx context.Context, asked *queryv1.ListHoldbacks
 	if err := may(ctx, provider, domain.ClientID{}); err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'k'
-	var last projections.Holdback
-	var shard int64
-	if _, err := after(asked.Page, mark, &last.UntilMs, &shard, &last.BucketMs); err != nil {
-		return nil, err
-	}
-	last.Shard = domain.Shard(shard)
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListHoldbacksResponse, error) {
-		found, err := r.HoldbacksOf(ctx, provider, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListHoldbacksResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(h projections.Holdback) string { return cursor(mark, h.UntilMs, int64(h.Shard), h.BucketMs) })
-		page.Holdbacks = each(found, holdback)
-		return page, nil
+	at, holdbacks, next, err := list(ctx, s, asked, listing[projections.Holdback, *queryv1.Holdback]{
+		mark:  'k',
+		place: func(h *projections.Holdback) []any { return []any{&h.UntilMs, &h.Shard, &h.BucketMs} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.Holdback, limit int) ([]projections.Holdback, error) {
+			return r.HoldbacksOf(ctx, provider, after, limit)
+		},
+		message: holdback,
 	})
+	return &queryv1.ListHoldbacksResponse{Position: at, Holdbacks: holdbacks, NextCursor: next}, err
 }
 
 // ListHolds implements queryv1.NetworkServiceHandler.
@@ -168,27 +116,15 @@ func (s *server) ListHolds(ctx context.Context, asked *queryv1.ListHoldsRequest)
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'h'
-	var last projections.HoldTotal
-	if _, err := after(asked.Page, mark, (*[32]byte)(&last.Worker), &last.Cause, &last.State, (*[32]byte)(&last.Provider)); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListHoldsResponse, error) {
-		found, err := r.HoldTotals(ctx, worker, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListHoldsResponse{Position: at}
-		found, page.NextCursor = turn(found, size, func(h projections.HoldTotal) string {
-			return cursor(mark, [32]byte(h.Worker), h.Cause, h.State, [32]byte(h.Provider))
-		})
-		page.Holds = each(found, holdTotal)
-		return page, nil
+	at, holds, next, err := list(ctx, s, asked, listing[projections.HoldTotal, *queryv1.HoldTotal]{
+		mark:  'h',
+		place: func(h *projections.HoldTotal) []any { return []any{&h.Worker, &h.Cause, &h.State, &h.Provider} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.HoldTotal, limit int) ([]projections.HoldTotal, error) {
+			return r.HoldTotals(ctx, worker, after, limit)
+		},
+		message: holdTotal,
 	})
+	return &queryv1.ListHoldsResponse{Position: at, Holds: holds, NextCursor: next}, err
 }
 
 func providerTotal(p projections.ProviderTotal) *queryv1.ProviderTotal {

@@ -12,25 +12,16 @@ import (
 
 // ListBatches implements queryv1.SettlementServiceHandler.
 func (s *server) ListBatches(ctx context.Context, asked *queryv1.ListBatchesRequest) (*queryv1.ListBatchesResponse, error) {
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'b'
-	below := int64(math.MaxUint32)
-	if _, err := after(asked.Page, mark, &below); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListBatchesResponse, error) {
-		batches, err := r.BatchesBelow(ctx, uint32(below), size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListBatchesResponse{Position: at}
-		batches, page.NextCursor = turn(batches, size, func(b projections.Batch) string { return cursor(mark, int64(b.Number)) })
-		page.Batches = each(batches, batch)
-		return page, nil
+	at, batches, next, err := list(ctx, s, asked, listing[projections.Batch, *queryv1.Batch]{
+		mark:  'b',
+		place: func(b *projections.Batch) []any { return []any{&b.Number} },
+		first: projections.Batch{Number: math.MaxUint32},
+		rows: func(ctx context.Context, r projections.Reader, below projections.Batch, limit int) ([]projections.Batch, error) {
+			return r.BatchesBelow(ctx, below.Number, limit)
+		},
+		message: batch,
 	})
+	return &queryv1.ListBatchesResponse{Position: at, Batches: batches, NextCursor: next}, err
 }
 
 // GetBatch implements queryv1.SettlementServiceHandler.
@@ -48,30 +39,20 @@ func (s *server) GetBatch(ctx context.Context, asked *queryv1.GetBatchRequest) (
 
 // ListBatchLines implements queryv1.SettlementServiceHandler.
 func (s *server) ListBatchLines(ctx context.Context, asked *queryv1.ListBatchLinesRequest) (*queryv1.ListBatchLinesResponse, error) {
-	size, err := sizeOf(asked.Page)
-	if err != nil {
-		return nil, err
-	}
-	const mark = 'l'
-	var last domain.ProviderID
-	if _, err := after(asked.Page, mark, (*[32]byte)(&last)); err != nil {
-		return nil, err
-	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListBatchLinesResponse, error) {
-		if _, err := r.Batch(ctx, asked.Number); err != nil {
-			return nil, fmt.Errorf("batch %d: %w", asked.Number, err)
-		}
-		lines, err := r.LinesOf(ctx, asked.Number, last, size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListBatchLinesResponse{Position: at}
-		lines, page.NextCursor = turn(lines, size, func(l projections.BatchLine) string { return cursor(mark, [32]byte(l.Payee)) })
-		page.Lines = each(lines, func(l projections.BatchLine) *queryv1.BatchLine {
+	at, lines, next, err := list(ctx, s, asked, listing[projections.BatchLine, *queryv1.BatchLine]{
+		mark:  'l',
+		place: func(l *projections.BatchLine) []any { return []any{&l.Payee} },
+		rows: func(ctx context.Context, r projections.Reader, after projections.BatchLine, limit int) ([]projections.BatchLine, error) {
+			if _, err := r.Batch(ctx, asked.Number); err != nil {
+				return nil, fmt.Errorf("batch %d: %w", asked.Number, err)
+			}
+			return r.LinesOf(ctx, asked.Number, after.Payee, limit)
+		},
+		message: func(l projections.BatchLine) *queryv1.BatchLine {
 			return &queryv1.BatchLine{Payee: text(l.Payee), CumulativeNano: int64(l.Cumulative), DeltaNano: int64(l.Delta)}
-		})
-		return page, nil
+		},
 	})
+	return &queryv1.ListBatchLinesResponse{Position: at, Lines: lines, NextCursor: next}, err
 }
 
 // GetPayout implements queryv1.SettlementServiceHandler.
@@ -97,67 +78,73 @@ func (s *server) GetPayout(ctx context.Context, asked *queryv1.GetPayoutRequest)
 
 // ListPayouts implements queryv1.SettlementServiceHandler.
 func (s *server) ListPayouts(ctx context.Context, asked *queryv1.ListPayoutsRequest) (*queryv1.ListPayoutsResponse, error) {
-	const mark = 'y'
-	below := int64(math.MaxUint32)
-	payee, size, err := payeeAsked(ctx, asked.Payee, asked.Page, mark, &below)
+	payee, err := idOf[domain.ProviderID]("payee", asked.Payee)
 	if err != nil {
 		return nil, err
 	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListPayoutsResponse, error) {
-		lines, err := r.LinesFor(ctx, payee, uint32(below), size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListPayoutsResponse{Position: at}
-		lines, page.NextCursor = turn(lines, size, func(l projections.BatchLine) string { return cursor(mark, int64(l.Number)) })
-		for _, line := range lines {
-			of, err := r.Batch(ctx, line.Number)
-			if err != nil {
-				return nil, fmt.Errorf("batch %d: %w", line.Number, err)
+	if err := may(ctx, payee, domain.ClientID{}); err != nil {
+		return nil, err
+	}
+	at, payouts, next, err := list(ctx, s, asked, listing[payoutLine, *queryv1.PayoutLine]{
+		mark:  'y',
+		place: func(l *payoutLine) []any { return []any{&l.Number} },
+		first: payoutLine{BatchLine: projections.BatchLine{BatchLineKey: projections.BatchLineKey{Number: math.MaxUint32}}},
+		rows: func(ctx context.Context, r projections.Reader, below payoutLine, limit int) ([]payoutLine, error) {
+			return payoutLines(ctx, r, payee, below.Number, limit)
+		},
+		message: func(l payoutLine) *queryv1.PayoutLine {
+			return &queryv1.PayoutLine{
+				Number: l.Number, State: l.of.State, CumulativeNano: int64(l.Cumulative), DeltaNano: int64(l.Delta),
+				Sealed: moment(l.of.Sealed), Activated: moment(l.of.Activated), ActivatedTx: chainTx(l.of.ActivatedTx),
 			}
-			page.Payouts = append(page.Payouts, &queryv1.PayoutLine{
-				Number: line.Number, State: of.State, CumulativeNano: int64(line.Cumulative), DeltaNano: int64(line.Delta),
-				Sealed: moment(of.Sealed), Activated: moment(of.Activated), ActivatedTx: chainTx(of.ActivatedTx),
-			})
-		}
-		return page, nil
+		},
 	})
+	return &queryv1.ListPayoutsResponse{Position: at, Payouts: payouts, NextCursor: next}, err
 }
 
-// payeeAsked checks a question for a page of what is a payee's own.
-func payeeAsked(ctx context.Context, asked string, page *queryv1.Page, mark byte, below *int64) (payee domain.ProviderID, size int, err error) {
-	if payee, err = idOf[domain.ProviderID]("payee", asked); err != nil {
-		return payee, 0, err
+// payoutLine is a payee's line of a batch, and what became of the batch.
+type payoutLine struct {
+	projections.BatchLine
+	of projections.Batch
+}
+
+func payoutLines(ctx context.Context, r projections.Reader, payee domain.ProviderID, below uint32, limit int) ([]payoutLine, error) {
+	found, err := r.LinesFor(ctx, payee, below, limit)
+	if err != nil {
+		return nil, err
 	}
-	if size, err = sizeOf(page); err != nil {
-		return payee, 0, err
+	lines := make([]payoutLine, len(found))
+	for i, line := range found {
+		of, err := r.Batch(ctx, line.Number)
+		if err != nil {
+			return nil, fmt.Errorf("batch %d: %w", line.Number, err)
+		}
+		lines[i] = payoutLine{line, of.Batch}
 	}
-	if _, err = after(page, mark, below); err != nil {
-		return payee, 0, err
-	}
-	return payee, size, may(ctx, payee, domain.ClientID{})
+	return lines, nil
 }
 
 // ListPayments implements queryv1.SettlementServiceHandler.
 func (s *server) ListPayments(ctx context.Context, asked *queryv1.ListPaymentsRequest) (*queryv1.ListPaymentsResponse, error) {
-	const mark = 'm'
-	below := int64(math.MaxInt64)
-	payee, size, err := payeeAsked(ctx, asked.Payee, asked.Page, mark, &below)
+	payee, err := idOf[domain.ProviderID]("payee", asked.Payee)
 	if err != nil {
 		return nil, err
 	}
-	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.ListPaymentsResponse, error) {
-		payments, err := r.PaymentsTo(ctx, payee, uint64(below), size+1)
-		if err != nil {
-			return nil, err
-		}
-		page := &queryv1.ListPaymentsResponse{Position: at}
-		payments, page.NextCursor = turn(payments, size, func(p projections.Payment) string { return cursor(mark, int64(p.LT)) })
-		page.Payments = each(payments, func(p projections.Payment) *queryv1.Payment {
+	if err := may(ctx, payee, domain.ClientID{}); err != nil {
+		return nil, err
+	}
+	at, payments, next, err := list(ctx, s, asked, listing[projections.Payment, *queryv1.Payment]{
+		mark:  'm',
+		place: func(p *projections.Payment) []any { return []any{&p.LT} },
+		first: projections.Payment{PaymentKey: projections.PaymentKey{LT: math.MaxInt64}},
+		rows: func(ctx context.Context, r projections.Reader, below projections.Payment, limit int) ([]projections.Payment, error) {
+			return r.PaymentsTo(ctx, payee, below.LT, limit)
+		},
+		message: func(p projections.Payment) *queryv1.Payment {
 			return &queryv1.Payment{Tx: &queryv1.ChainTx{Hash: text(p.TxHash), Lt: p.LT}, AmountNano: int64(p.Amount), Seen: moment(p.Seen)}
-		})
-		return page, nil
+		},
 	})
+	return &queryv1.ListPaymentsResponse{Position: at, Payments: payments, NextCursor: next}, err
 }
 
 func batch(b projections.Batch) *queryv1.Batch {

@@ -617,6 +617,22 @@ func TestEveryListComesInPages(t *testing.T) {
 	}
 }
 
+// TestTheBalancesOfAnOwnerComeInPages, too: they are another list than those of a kind.
+func TestTheBalancesOfAnOwnerComeInPages(t *testing.T) {
+	t.Parallel()
+	store := openSQLite(t)
+	l := openLibrary(t, live(t, store), store, nil)
+	c := l.clients(ways["JSON"], "")
+	balances := func(p *queryv1.Page) (proto.Message, error) {
+		return c.ListBalances(projectionstest.Context(t), &queryv1.ListBalancesRequest{Owner: l.job.Provider.String(), Page: p})
+	}
+	whole, _ := allOf(t, "balances", balances, 1000)
+	rows, _ := allOf(t, "balances", balances, 1)
+	if len(whole) < 2 || !slices.EqualFunc(rows, whole, proto.Equal) {
+		t.Errorf("in pages they are %v, at once %v", rows, whole)
+	}
+}
+
 // pagedMethods are those whose request has a page.
 func pagedMethods() []string {
 	var names []string
