@@ -61,10 +61,18 @@ func (c *demoCmd) Run(ctx context.Context, out *console) error {
 	if c.Serve && (c.Payees != 0 || c.Production) {
 		return usage("--serve: goes with neither --payees nor --production")
 	}
-	if err := c.perform(ctx, out); err != nil || !c.Serve {
+	if !c.Serve {
+		return c.perform(ctx, out)
+	}
+	// First, so that an address that is taken is said at once, and not after half a minute.
+	listener, err := listenAt(ctx, c.Listen)
+	if err != nil {
 		return err
 	}
-	return c.stay(ctx, out)
+	if err := c.perform(ctx, out); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return c.stay(ctx, out, listener)
 }
 
 // perform runs the demo to its end.

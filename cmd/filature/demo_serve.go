@@ -28,20 +28,16 @@ const (
 )
 
 // stay goes on with the demo's network, on the folder that it left, until the context ends. Jobs come, batches are sealed,
-// and nobody claims for a provider but who clicks: so there is something to click.
-func (c *demoCmd) stay(ctx context.Context, out *console) error {
+// and nobody claims for a provider but who clicks: so there is something to click. It closes the listener.
+func (c *demoCmd) stay(ctx context.Context, out *console, listener net.Listener) error {
 	log := slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	p, err := openEmbedded(ctx, c.Data, c.Shards, chainFlags{}, log)
 	if err != nil {
-		return err
+		return errors.Join(err, listener.Close())
 	}
 	e, err := newEngine(ctx, p, log, embeddedRoles(), settleOptions{every: stayBatch}, nil)
 	if err != nil {
-		return err
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
-	if err != nil {
-		return errors.Join(usage("--listen %s: %w", c.Listen, err), e.close())
+		return errors.Join(err, listener.Close())
 	}
 	c.world.engine = e
 	// Who serves goes on until it is told to stop; who makes jobs has to be through with it before.

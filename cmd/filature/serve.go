@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -77,19 +78,32 @@ func (c *serveCmd) Run(ctx context.Context, line *kong.Context, out *console) er
 	} else if len(c.Role) > 0 {
 		return usage("--role %s: goes with --config; a folder has one process, which does all", strings.Join(c.Role, ","))
 	}
-	e, err := open(ctx, log)
+	// First of all: with an address that is taken nothing is made and nothing is opened.
+	listener, err := listenAt(ctx, listen)
 	if err != nil {
 		return err
 	}
-	e.resync = c.Resync
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	e, err := open(ctx, log)
 	if err != nil {
-		return errors.Join(usage("listen on %s: %w", listen, err), e.close())
+		return errors.Join(err, listener.Close())
 	}
+	e.resync = c.Resync
 	log.Info("serving", "address", listener.Addr().String(), "network", e.network.String(), "roles", e.roles.String())
 	err = errors.Join(e.serve(ctx, listener), e.close())
 	log.Info("stopped")
 	return err
+}
+
+// listenAt opens the address that a server will answer at. Who calls meanwhile waits.
+func listenAt(ctx context.Context, address string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, usage("listen on %s: %w: end the program that has it, or name another port", address, err)
+	case err != nil:
+		return nil, usage("listen on %s: %w", address, err)
+	}
+	return listener, nil
 }
 
 // onlyWithData refuses flags that say nothing where there is a config file.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -290,6 +291,14 @@ func TestServeSaysWhichAddressItCannotListenAt(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
 	s := startServe(t, filepath.Join(t.TempDir(), "other"))
 	address := strings.TrimPrefix(s.url, "http://")
-	invoke(t, "serve", "--data", folder, "--listen", address).want(t, exitUsage, "listen on "+address, "address already in use")
+	invoke(t, "serve", "--data", folder, "--listen", address).
+		want(t, exitUsage, "listen on "+address, "address already in use: end the program that has it, or name another port")
+	if _, err := os.Stat(folder); !os.IsNotExist(err) {
+		t.Errorf("it made %s all the same: %v", folder, err)
+	}
+	invoke(t, "demo", "--serve", "--data", folder, "--listen", address).want(t, exitUsage, "listen on "+address)
+	if _, err := os.Stat(folder); !os.IsNotExist(err) {
+		t.Errorf("the demo was played first: %v", err)
+	}
 	s.end(t)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -41,9 +40,9 @@ func (c *witnessCmd) Run(ctx context.Context, out *console) (err error) {
 		return usage("--state: %w", err)
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	listener, err := listenAt(ctx, c.Listen)
 	if err != nil {
-		return usage("--listen %s: %w", c.Listen, err)
+		return err
 	}
 	server := &http.Server{
 		Handler:     witness.New(c.Name, key, logs, state, time.Now),
