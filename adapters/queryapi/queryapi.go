@@ -67,7 +67,7 @@ func New(cfg Config) map[string]http.Handler {
 		connect.WithReadMaxBytes(maxRequestBytes), connect.WithRequestGate(s.gate), connect.WithInterceptors(edge{answerWithin}),
 	}, strictJSON...)
 	services := map[string]http.Handler{}
-	serve := func(path string, service http.Handler) { services[path] = s.logged(service) }
+	serve := func(path string, service http.Handler) { services[path] = s.logged(spoken(service)) }
 	serve(queryv1.NewMoneyServiceHandler(s, options...))
 	serve(queryv1.NewJobServiceHandler(s, options...))
 	serve(queryv1.NewSettlementServiceHandler(s, options...))

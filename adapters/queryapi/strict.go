@@ -208,9 +208,9 @@ func formOf(field protoreflect.FieldDescriptor) string {
 		return "a whole number from 0 to 2^32-1"
 	case protoreflect.EnumKind:
 		values := field.Enum().Values()
-		names := make([]string, values.Len())
-		for i := range names {
-			names[i] = string(values.Get(i).Name())
+		var names []string
+		for i := 1; i < values.Len(); i++ { // the first says nothing
+			names = append(names, string(values.Get(i).Name()))
 		}
 		return "one of " + strings.Join(names, ", ")
 	default: // the schema has no others

@@ -43,7 +43,8 @@ type pathItem struct {
 type operation struct {
 	Tags        []string          `json:"tags"`
 	ID          string            `json:"operationId"` //nolint:tagliatelle // OpenAPI's name
-	Description string            `json:"description,omitempty"`
+	Summary     string            `json:"summary"`
+	Description string            `json:"description"`
 	Parameters  []parameter       `json:"parameters,omitempty"`
 	Body        *body             `json:"requestBody,omitempty"` //nolint:tagliatelle // OpenAPI's name
 	Responses   map[string]answer `json:"responses"`
@@ -71,15 +72,13 @@ type media struct {
 }
 
 type answer struct {
-	Ref         string  `json:"$ref,omitempty"`
-	Description string  `json:"description,omitempty"`
+	Description string  `json:"description"`
 	Content     content `json:"content,omitempty"`
 }
 
 type components struct {
-	Schemas   map[string]schema   `json:"schemas"`
-	Responses map[string]answer   `json:"responses"`
-	Security  map[string]security `json:"securitySchemes"` //nolint:tagliatelle // OpenAPI's name
+	Schemas  map[string]schema   `json:"schemas"`
+	Security map[string]security `json:"securitySchemes"` //nolint:tagliatelle // OpenAPI's name
 }
 
 type security struct {
@@ -99,6 +98,7 @@ type schema struct {
 	Description string            `json:"description,omitempty"`
 	Enum        []string          `json:"enum,omitempty"`
 	Items       *schema           `json:"items,omitempty"`
+	AnyOf       []schema          `json:"anyOf,omitempty"` //nolint:tagliatelle // JSON Schema's name
 	Properties  map[string]schema `json:"properties,omitempty"`
 	Required    []string          `json:"required,omitempty"`
 	// Additional is false for our own objects: a question with another field is refused.
@@ -107,8 +107,28 @@ type schema struct {
 
 func refTo(schemaName string) schema { return schema{Ref: "#/components/schemas/" + schemaName} }
 
-// refused is every answer that is none.
-var refused = answer{Ref: "#/components/responses/Error"}
+// refusals are the answers that are none, by HTTP status: what Connect gives for the codes that the services use.
+var refusals = map[string]answer{
+	"400": {Description: "The question breaks a rule (`invalid_argument`, with the field), or what it asks for cannot be now (`failed_precondition`)."},
+	"401": {Description: "No key, or one that this server does not know (`unauthenticated`)."},
+	"403": {Description: "The key's role may not ask this, or the thing is somebody else's or not there (`permission_denied`)."},
+	"404": {Description: "There is no such thing (`not_found`)."},
+	"415": {Description: "The question is of another media type, or a link without `encoding=json` (`invalid_argument`)."},
+	"429": {Description: "The key asks too often, or the question is too large (`resource_exhausted`)."},
+	"503": {
+		Description: "The books have not been read as far as `reading.atLeast` says, or are just being rebuilt (`unavailable`). Ask again.",
+	},
+	"504":     {Description: "It took too long (`deadline_exceeded`)."},
+	"default": {Description: "The fault is not the asker's (`internal`), or this server does not do this (`unimplemented`)."},
+}
+
+// refused adds the answers that are none.
+func refused(answers map[string]answer) map[string]answer {
+	for status, why := range refusals {
+		answers[status] = answer{why.Description, content{"application/json": {refTo("Error")}}}
+	}
+	return answers
+}
 
 // describe is the document without services.
 func describe() *document {
@@ -126,10 +146,6 @@ func describe() *document {
 		Paths:    map[string]pathItem{},
 		Components: components{
 			Schemas: map[string]schema{"Error": errorSchema()},
-			Responses: map[string]answer{"Error": {
-				Description: "Why there is no answer.",
-				Content:     content{"application/json": {refTo("Error")}},
-			}},
 			Security: map[string]security{"key": {
 				Type: "http", Scheme: "bearer", Description: "A key that filature apikey made. A server without a keys file on 127.0.0.1 wants none.",
 			}},
@@ -150,7 +166,7 @@ func errorSchema() schema {
 		Properties: map[string]schema{
 			"type":  {Type: "string", Description: "Name of the message in value: filature.query.v1.Problem, mostly."},
 			"value": {Type: "string", Description: "The message, as protobuf in base64 without padding."},
-			"debug": {Description: "The message as JSON."},
+			"debug": {Description: "The message as JSON.", AnyOf: []schema{refTo("Problem"), refTo("Claim")}},
 		},
 	}
 	return schema{

@@ -50,6 +50,9 @@ func (w *writer) file(file *protogen.File) error {
 	for _, service := range file.Services {
 		w.Tags = append(w.Tags, tag{service.GoName, words(service.Comments)})
 		for _, method := range service.Methods {
+			if words(method.Comments) == "" {
+				return fmt.Errorf("%s: want a comment that says what it returns", method.Desc.FullName())
+			}
 			w.Paths[fmt.Sprintf("/%s/%s", service.Desc.FullName(), method.Desc.Name())] = methodPath(service, method)
 		}
 	}
@@ -74,13 +77,14 @@ func methodPath(service *protogen.Service, method *protogen.Method) pathItem {
 		form = "application/connect+json"
 	}
 	post := operation{
-		Tags: []string{service.GoName}, ID: service.GoName + "." + method.GoName, Description: words(method.Comments),
+		Tags: []string{service.GoName}, ID: service.GoName + "." + method.GoName,
+		Summary: summary(method), Description: words(method.Comments),
 		Body:      &body{Required: true, Content: content{form: {asked}}},
-		Responses: map[string]answer{"200": {Description: "The answer.", Content: content{form: {answered}}}, "default": refused},
+		Responses: refused(map[string]answer{"200": {Description: "The answer.", Content: content{form: {answered}}}}),
 	}
 	if method.Desc.IsStreamingServer() {
 		post.Description += "\n\nA stream: question and answers are enveloped, as the Connect protocol has it."
-		post.Responses = map[string]answer{"200": {
+		post.Responses = map[string]answer{"415": post.Responses["415"], "200": {
 			Description: "Answers, as they come. The last envelope says how the stream ended.", Content: content{form: {answered}},
 		}}
 		return pathItem{Post: &post}
@@ -96,12 +100,17 @@ func methodPath(service *protogen.Service, method *protogen.Method) pathItem {
 			{Name: "connect", In: "query", Description: "The version of the Connect protocol.", Schema: &schema{Type: "string", Enum: []string{"v1"}}},
 			{Name: "If-None-Match", In: "header", Description: "The ETag of an answer that the asker has.", Schema: &schema{Type: "string"}},
 		}
-		get.Responses = map[string]answer{
-			"200": post.Responses["200"], "default": refused, "304": {Description: "The asker has this very answer."},
-		}
+		get.Responses = refused(map[string]answer{"200": post.Responses["200"], "304": {Description: "The asker has this very answer."}})
 		item.Get = &get
 	}
 	return item
+}
+
+// summary is the first sentence of a method's comment, without its name.
+func summary(method *protogen.Method) string {
+	said, _, _ := strings.Cut(words(method.Comments), ". ")
+	said = strings.TrimPrefix(strings.TrimSuffix(said, "."), method.GoName+" ")
+	return strings.ToUpper(said[:1]) + said[1:]
 }
 
 // words is what a comment says, without the line breaks that only the source has.

@@ -58,7 +58,7 @@ func number(n int64) *int64 { return &n }
 
 func enumOf(enum *protogen.Enum) schema {
 	s := schema{Type: "string", Description: words(enum.Comments)}
-	for _, value := range enum.Values {
+	for _, value := range enum.Values[1:] { // the first is that nothing was said
 		s.Enum = append(s.Enum, string(value.Desc.Name()))
 	}
 	return s

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/filature/filature/adapters/httpapi"
@@ -220,6 +221,47 @@ func TestAQuestionThatChangesNothingIsALink(t *testing.T) {
 		}
 		if status, _, raw := l.get(t, link, `"another", `+tag); tag == "" || status != http.StatusNotModified || len(raw) != 0 {
 			t.Errorf("%s with the tag %s: %d, %d bytes", path, tag, status, len(raw))
+		}
+	}
+}
+
+// TestWhatIsNoQuestionIsToldSo: what no method gets to see is refused with a code, a field and a rule, too.
+func TestWhatIsNoQuestionIsToldSo(t *testing.T) {
+	t.Parallel()
+	store := openSQLite(t)
+	l := openLibrary(t, live(t, store), store, nil)
+	for _, one := range []struct {
+		how, path, contentType string
+		status                 int
+		code, field, rule      string
+	}{
+		{http.MethodPost, "MoneyService/GetTrialBalances", "application/json", http.StatusNotFound, "unimplemented", "method", "MoneyService/GetTrialBalances"},
+		{http.MethodPut, "MoneyService/GetTrialBalance", "application/json", http.StatusMethodNotAllowed, "unimplemented", "method", "POST"},
+		{http.MethodGet, "ClaimService/Claim", "", http.StatusMethodNotAllowed, "unimplemented", "method", "POST"},
+		{http.MethodGet, "MoneyService/GetTrialBalance", "", http.StatusUnsupportedMediaType, "invalid_argument", "encoding", "encoding=json"},
+		{http.MethodPost, "MoneyService/GetTrialBalance", "text/plain", http.StatusUnsupportedMediaType, "invalid_argument", "Content-Type", "application/json"},
+		{http.MethodPost, "JobService/GetJob", "application/json", http.StatusBadRequest, "invalid_argument", "job", "64"},
+	} {
+		request, err := http.NewRequestWithContext(projectionstest.Context(t), one.how, l.url+methodPath+one.path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", one.contentType)
+		status, _, raw := l.send(t, request)
+		var e said
+		if err := json.Unmarshal(raw, &e); err != nil || status != one.status || e.Code != one.code {
+			t.Errorf("%s %s: %d %s", one.how, one.path, status, raw)
+			continue
+		}
+		if p := e.problem(t); p.Field != one.field || !strings.Contains(p.Rule, one.rule) {
+			t.Errorf("%s %s: %q breaks %q", one.how, one.path, p.Field, p.Rule)
+		}
+	}
+	for way, speaking := range ways {
+		ask := connect.NewClient[queryv1.GetJobRequest, queryv1.GetJobResponse](l.http, l.url+methodPath+"JobService/GetJobs", speaking)
+		_, err := ask.CallUnary(projectionstest.Context(t), connect.NewRequest(&queryv1.GetJobRequest{}))
+		if connect.CodeOf(err) != connect.CodeUnimplemented {
+			t.Errorf("%s: %v", way, err)
 		}
 	}
 }

@@ -48,6 +48,7 @@ const (
 
 // JobServiceClient is a client for the filature.query.v1.JobService service.
 type JobServiceClient interface {
+	// GetJob returns one job: what was asked for, what came of it, what it cost.
 	GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error)
 	// ListJobs returns jobs, those submitted last first.
 	ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error)
@@ -164,6 +165,7 @@ func (c *jobServiceClient) ListRejections(ctx context.Context, req *ListRejectio
 
 // JobServiceHandler is an implementation of the filature.query.v1.JobService service.
 type JobServiceHandler interface {
+	// GetJob returns one job: what was asked for, what came of it, what it cost.
 	GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error)
 	// ListJobs returns jobs, those submitted last first.
 	ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error)

@@ -370,40 +370,51 @@ func (x *ListJobsResponse) GetNextCursor() string {
 
 // Job is one inference.
 type Job struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Job      string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	Shard    uint32                 `protobuf:"varint,2,opt,name=shard,proto3" json:"shard,omitempty"`
-	Account  string                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
-	Client   string                 `protobuf:"bytes,4,opt,name=client,proto3" json:"client,omitempty"`
-	Number   uint64                 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
-	Model    string                 `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
-	RateCard string                 `protobuf:"bytes,7,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
-	Worker   string                 `protobuf:"bytes,8,opt,name=worker,proto3" json:"worker,omitempty"`
-	Provider string                 `protobuf:"bytes,9,opt,name=provider,proto3" json:"provider,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Job     string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	Shard   uint32                 `protobuf:"varint,2,opt,name=shard,proto3" json:"shard,omitempty"`
+	Account string                 `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	Client  string                 `protobuf:"bytes,4,opt,name=client,proto3" json:"client,omitempty"`
+	// number is the client's: each job of an account has a higher one.
+	Number uint64 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
+	Model  string `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
+	// rate_card is the price list that the job was taken at.
+	RateCard string `protobuf:"bytes,7,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
+	// worker and provider are "" until the job is assigned.
+	Worker   string `protobuf:"bytes,8,opt,name=worker,proto3" json:"worker,omitempty"`
+	Provider string `protobuf:"bytes,9,opt,name=provider,proto3" json:"provider,omitempty"`
 	// state: "submitted", "assigned", "started", "completed", "failed", "cancelled", "expired".
 	State string `protobuf:"bytes,10,opt,name=state,proto3" json:"state,omitempty"`
 	// dispute: "", "open", "resolved".
-	Dispute             string  `protobuf:"bytes,11,opt,name=dispute,proto3" json:"dispute,omitempty"`
-	MaxPromptTokens     int64   `protobuf:"varint,12,opt,name=max_prompt_tokens,json=maxPromptTokens,proto3" json:"max_prompt_tokens,omitempty"`
-	MaxCompletionTokens int64   `protobuf:"varint,13,opt,name=max_completion_tokens,json=maxCompletionTokens,proto3" json:"max_completion_tokens,omitempty"`
-	MaxCoefficient      uint32  `protobuf:"varint,14,opt,name=max_coefficient,json=maxCoefficient,proto3" json:"max_coefficient,omitempty"`
-	Coefficient         uint32  `protobuf:"varint,15,opt,name=coefficient,proto3" json:"coefficient,omitempty"`
-	ReservedNano        int64   `protobuf:"varint,16,opt,name=reserved_nano,json=reservedNano,proto3" json:"reserved_nano,omitempty"`
-	ExpiresAtMs         int64   `protobuf:"varint,17,opt,name=expires_at_ms,json=expiresAtMs,proto3" json:"expires_at_ms,omitempty"`
-	Tokens              *Tokens `protobuf:"bytes,18,opt,name=tokens,proto3" json:"tokens,omitempty"`
-	AdjustedTokens      int64   `protobuf:"varint,19,opt,name=adjusted_tokens,json=adjustedTokens,proto3" json:"adjusted_tokens,omitempty"`
+	Dispute string `protobuf:"bytes,11,opt,name=dispute,proto3" json:"dispute,omitempty"`
+	// The client's limits, and the coefficient of the worker that took the job; 1000 is 1.0.
+	MaxPromptTokens     int64  `protobuf:"varint,12,opt,name=max_prompt_tokens,json=maxPromptTokens,proto3" json:"max_prompt_tokens,omitempty"`
+	MaxCompletionTokens int64  `protobuf:"varint,13,opt,name=max_completion_tokens,json=maxCompletionTokens,proto3" json:"max_completion_tokens,omitempty"`
+	MaxCoefficient      uint32 `protobuf:"varint,14,opt,name=max_coefficient,json=maxCoefficient,proto3" json:"max_coefficient,omitempty"`
+	Coefficient         uint32 `protobuf:"varint,15,opt,name=coefficient,proto3" json:"coefficient,omitempty"`
+	// reserved_nano was set aside in the account for the worst case, until the job was closed.
+	ReservedNano int64 `protobuf:"varint,16,opt,name=reserved_nano,json=reservedNano,proto3" json:"reserved_nano,omitempty"`
+	ExpiresAtMs  int64 `protobuf:"varint,17,opt,name=expires_at_ms,json=expiresAtMs,proto3" json:"expires_at_ms,omitempty"`
+	// tokens are as metered last, adjusted_tokens after multipliers and coefficient.
+	Tokens         *Tokens `protobuf:"bytes,18,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	AdjustedTokens int64   `protobuf:"varint,19,opt,name=adjusted_tokens,json=adjustedTokens,proto3" json:"adjusted_tokens,omitempty"`
 	// charge_nano is worker_nano and commission_nano.
-	ChargeNano           int64  `protobuf:"varint,20,opt,name=charge_nano,json=chargeNano,proto3" json:"charge_nano,omitempty"`
-	WorkerNano           int64  `protobuf:"varint,21,opt,name=worker_nano,json=workerNano,proto3" json:"worker_nano,omitempty"`
-	CommissionNano       int64  `protobuf:"varint,22,opt,name=commission_nano,json=commissionNano,proto3" json:"commission_nano,omitempty"`
-	Failure              string `protobuf:"bytes,23,opt,name=failure,proto3" json:"failure,omitempty"`
-	DisputableUntilMs    int64  `protobuf:"varint,24,opt,name=disputable_until_ms,json=disputableUntilMs,proto3" json:"disputable_until_ms,omitempty"`
-	DisputeReason        string `protobuf:"bytes,25,opt,name=dispute_reason,json=disputeReason,proto3" json:"dispute_reason,omitempty"`
-	HeldNano             int64  `protobuf:"varint,26,opt,name=held_nano,json=heldNano,proto3" json:"held_nano,omitempty"`
-	RefundNano           int64  `protobuf:"varint,27,opt,name=refund_nano,json=refundNano,proto3" json:"refund_nano,omitempty"`
-	RefundFromWorkerNano int64  `protobuf:"varint,28,opt,name=refund_from_worker_nano,json=refundFromWorkerNano,proto3" json:"refund_from_worker_nano,omitempty"`
-	ReleasedNano         int64  `protobuf:"varint,29,opt,name=released_nano,json=releasedNano,proto3" json:"released_nano,omitempty"`
-	SlashedNano          int64  `protobuf:"varint,30,opt,name=slashed_nano,json=slashedNano,proto3" json:"slashed_nano,omitempty"`
+	ChargeNano     int64 `protobuf:"varint,20,opt,name=charge_nano,json=chargeNano,proto3" json:"charge_nano,omitempty"`
+	WorkerNano     int64 `protobuf:"varint,21,opt,name=worker_nano,json=workerNano,proto3" json:"worker_nano,omitempty"`
+	CommissionNano int64 `protobuf:"varint,22,opt,name=commission_nano,json=commissionNano,proto3" json:"commission_nano,omitempty"`
+	// failure of a job that failed: "engine_error", "worker_lost", "context_too_long", "overloaded".
+	Failure string `protobuf:"bytes,23,opt,name=failure,proto3" json:"failure,omitempty"`
+	// disputable_until_ms is when the worker's part matures, too.
+	DisputableUntilMs int64 `protobuf:"varint,24,opt,name=disputable_until_ms,json=disputableUntilMs,proto3" json:"disputable_until_ms,omitempty"`
+	// dispute_reason: "not_delivered", "wrong_usage", "wrong_model", "low_quality".
+	DisputeReason string `protobuf:"bytes,25,opt,name=dispute_reason,json=disputeReason,proto3" json:"dispute_reason,omitempty"`
+	// held_nano is what the dispute held of the worker's part. When it was resolved, refund_nano went back to the client, of which
+	// refund_from_worker_nano was the worker's, released_nano to the worker, and slashed_nano was taken of the provider besides.
+	HeldNano             int64 `protobuf:"varint,26,opt,name=held_nano,json=heldNano,proto3" json:"held_nano,omitempty"`
+	RefundNano           int64 `protobuf:"varint,27,opt,name=refund_nano,json=refundNano,proto3" json:"refund_nano,omitempty"`
+	RefundFromWorkerNano int64 `protobuf:"varint,28,opt,name=refund_from_worker_nano,json=refundFromWorkerNano,proto3" json:"refund_from_worker_nano,omitempty"`
+	ReleasedNano         int64 `protobuf:"varint,29,opt,name=released_nano,json=releasedNano,proto3" json:"released_nano,omitempty"`
+	SlashedNano          int64 `protobuf:"varint,30,opt,name=slashed_nano,json=slashedNano,proto3" json:"slashed_nano,omitempty"`
 	// What happened, in the job's shard.
 	Submitted     *Moment `protobuf:"bytes,31,opt,name=submitted,proto3" json:"submitted,omitempty"`
 	Assigned      *Moment `protobuf:"bytes,32,opt,name=assigned,proto3" json:"assigned,omitempty"`
@@ -705,7 +716,7 @@ func (x *Job) GetResolved() *Moment {
 	return nil
 }
 
-// At most 10 000 rows: who would get more asks for a shorter time, or for fewer columns.
+// ListUsageRequest gets at most 10 000 rows: who would get more asks for a shorter time, or for fewer columns.
 type ListUsageRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
@@ -856,7 +867,7 @@ func (x *ListUsageResponse) GetUsage() []*Usage {
 // Usage is what was used and charged. What a dispute gave back later is not taken off.
 type Usage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// start_ms is the start of the hour or day; 0 where all were summed.
+	// start_ms is the start of the hour or day; 0 where all were summed. model, provider and client are "" where they were.
 	StartMs        int64   `protobuf:"varint,1,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
 	Model          string  `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
 	Provider       string  `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
@@ -1065,7 +1076,8 @@ type ExplainResponse struct {
 	// reason is one word for programs.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// because is one sentence for people.
-	Because       string      `protobuf:"bytes,4,opt,name=because,proto3" json:"because,omitempty"`
+	Because string `protobuf:"bytes,4,opt,name=because,proto3" json:"because,omitempty"`
+	// amount_nano is the pay that it is about.
 	AmountNano    int64       `protobuf:"varint,5,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
 	Evidence      []*Evidence `protobuf:"bytes,6,rep,name=evidence,proto3" json:"evidence,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1146,11 +1158,12 @@ func (x *ExplainResponse) GetEvidence() []*Evidence {
 
 // Evidence is one fact of the ledger.
 type Evidence struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Shard         uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
-	LedgerOffset  int64                  `protobuf:"varint,2,opt,name=ledger_offset,json=ledgerOffset,proto3" json:"ledger_offset,omitempty"`
-	AtMs          int64                  `protobuf:"varint,3,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
-	What          string                 `protobuf:"bytes,4,opt,name=what,proto3" json:"what,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Shard        uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	LedgerOffset int64                  `protobuf:"varint,2,opt,name=ledger_offset,json=ledgerOffset,proto3" json:"ledger_offset,omitempty"`
+	AtMs         int64                  `protobuf:"varint,3,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	// what the fact is and says: "payout_observed: 0.05 in transaction …".
+	What          string `protobuf:"bytes,4,opt,name=what,proto3" json:"what,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1326,6 +1339,7 @@ func (x *ListRejectionsResponse) GetReasons() []*ReasonTotal {
 	return nil
 }
 
+// ReasonTotal counts rejections of one reason: "insufficient_funds", "bad_signature".
 type ReasonTotal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`

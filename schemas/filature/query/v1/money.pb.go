@@ -227,7 +227,7 @@ func (x *Balance) GetLastAtMs() int64 {
 type ListBalancesRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
-	// owner as in GetBalance. Without a kind: all that the owner has, "" for the network's own.
+	// owner as in GetBalance. Without a kind: all that the owner has, by kind; "" for the network's own.
 	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
 	// kind without an owner: every account of the kind, page by page.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -459,7 +459,7 @@ func (x *GetTrialBalanceResponse) GetTotals() []*KindTotal {
 	return nil
 }
 
-// KindTotal is the sum of all accounts of a kind.
+// KindTotal is the sum of all accounts of a kind. vault/cash is negative: it is what the others are owed out of.
 type KindTotal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -523,9 +523,10 @@ func (x *KindTotal) GetAmountNano() int64 {
 type ListPostingsRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
-	Kind    string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Owner   string                 `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
-	Page    *Page                  `protobuf:"bytes,4,opt,name=page,proto3" json:"page,omitempty"`
+	// kind and owner as in GetBalance.
+	Kind  string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Owner string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	Page  *Page  `protobuf:"bytes,4,opt,name=page,proto3" json:"page,omitempty"`
 	// job asks for the postings of one job instead, of all accounts; then without kind, owner and page.
 	Job           string `protobuf:"bytes,5,opt,name=job,proto3" json:"job,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -665,8 +666,9 @@ type Posting struct {
 	Shard        uint32                 `protobuf:"varint,2,opt,name=shard,proto3" json:"shard,omitempty"`
 	LedgerOffset int64                  `protobuf:"varint,3,opt,name=ledger_offset,json=ledgerOffset,proto3" json:"ledger_offset,omitempty"`
 	// fact is the place of the fact in its entry, posting the place in its fact, both from 1.
-	Fact       int64 `protobuf:"varint,4,opt,name=fact,proto3" json:"fact,omitempty"`
-	Posting    int64 `protobuf:"varint,5,opt,name=posting,proto3" json:"posting,omitempty"`
+	Fact    int64 `protobuf:"varint,4,opt,name=fact,proto3" json:"fact,omitempty"`
+	Posting int64 `protobuf:"varint,5,opt,name=posting,proto3" json:"posting,omitempty"`
+	// amount_nano is what the account has more by it, or less.
 	AmountNano int64 `protobuf:"varint,6,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
 	// what moved the money: "job_completed", "payout_observed".
 	What string `protobuf:"bytes,7,opt,name=what,proto3" json:"what,omitempty"`
@@ -780,10 +782,11 @@ func (x *Posting) GetOwner() string {
 }
 
 type ListDepositsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
-	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	Page          *Page                  `protobuf:"bytes,3,opt,name=page,proto3" json:"page,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// account is a client's prepaid account.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Page          *Page  `protobuf:"bytes,3,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -82,6 +82,7 @@ const (
 
 // NetworkServiceClient is a client for the filature.query.v1.NetworkService service.
 type NetworkServiceClient interface {
+	// GetNetwork returns the network's name, its rules and its vault.
 	GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error)
 	// GetOverview returns the network's figures at a glance.
 	GetOverview(context.Context, *GetOverviewRequest) (*GetOverviewResponse, error)
@@ -99,7 +100,7 @@ type NetworkServiceClient interface {
 	ListStandings(context.Context, *ListStandingsRequest) (*ListStandingsResponse, error)
 	// ListAttestations returns what control said of workers' attestations, the newest first.
 	ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error)
-	// ListModels returns the models that jobs may ask for, with their price lists, by name.
+	// ListModels returns the models that jobs may ask for, with their price lists, by id.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
 	// ListOffers returns at what coefficients workers serve models now.
 	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
@@ -388,6 +389,7 @@ func (c *networkServiceClient) ListHoldbacks(ctx context.Context, req *ListHoldb
 
 // NetworkServiceHandler is an implementation of the filature.query.v1.NetworkService service.
 type NetworkServiceHandler interface {
+	// GetNetwork returns the network's name, its rules and its vault.
 	GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error)
 	// GetOverview returns the network's figures at a glance.
 	GetOverview(context.Context, *GetOverviewRequest) (*GetOverviewResponse, error)
@@ -405,7 +407,7 @@ type NetworkServiceHandler interface {
 	ListStandings(context.Context, *ListStandingsRequest) (*ListStandingsResponse, error)
 	// ListAttestations returns what control said of workers' attestations, the newest first.
 	ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error)
-	// ListModels returns the models that jobs may ask for, with their price lists, by name.
+	// ListModels returns the models that jobs may ask for, with their price lists, by id.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
 	// ListOffers returns at what coefficients workers serve models now.
 	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)

@@ -119,6 +119,7 @@ func (x *GetNetworkResponse) GetNetwork() *Network {
 	return nil
 }
 
+// Network is what was agreed on for all of it.
 type Network struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -128,13 +129,19 @@ type Network struct {
 	Operator    string `protobuf:"bytes,4,opt,name=operator,proto3" json:"operator,omitempty"`
 	CreatedAtMs int64  `protobuf:"varint,5,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
 	// vault is the account id of its address; "" where there is none.
-	Vault                 string `protobuf:"bytes,6,opt,name=vault,proto3" json:"vault,omitempty"`
-	MaxJobTimeoutMs       int64  `protobuf:"varint,7,opt,name=max_job_timeout_ms,json=maxJobTimeoutMs,proto3" json:"max_job_timeout_ms,omitempty"`
-	MaxOpenJobs           uint32 `protobuf:"varint,8,opt,name=max_open_jobs,json=maxOpenJobs,proto3" json:"max_open_jobs,omitempty"`
-	MaturityBucketMs      int64  `protobuf:"varint,9,opt,name=maturity_bucket_ms,json=maturityBucketMs,proto3" json:"maturity_bucket_ms,omitempty"`
-	RequireAttestation    bool   `protobuf:"varint,10,opt,name=require_attestation,json=requireAttestation,proto3" json:"require_attestation,omitempty"`
-	PayoutThresholdNano   int64  `protobuf:"varint,11,opt,name=payout_threshold_nano,json=payoutThresholdNano,proto3" json:"payout_threshold_nano,omitempty"`
-	BatchPayees           uint32 `protobuf:"varint,12,opt,name=batch_payees,json=batchPayees,proto3" json:"batch_payees,omitempty"`
+	Vault           string `protobuf:"bytes,6,opt,name=vault,proto3" json:"vault,omitempty"`
+	MaxJobTimeoutMs int64  `protobuf:"varint,7,opt,name=max_job_timeout_ms,json=maxJobTimeoutMs,proto3" json:"max_job_timeout_ms,omitempty"`
+	// max_open_jobs is of one account.
+	MaxOpenJobs uint32 `protobuf:"varint,8,opt,name=max_open_jobs,json=maxOpenJobs,proto3" json:"max_open_jobs,omitempty"`
+	// Earnings mature together that were made in the same maturity_bucket_ms of log time.
+	MaturityBucketMs int64 `protobuf:"varint,9,opt,name=maturity_bucket_ms,json=maturityBucketMs,proto3" json:"maturity_bucket_ms,omitempty"`
+	// require_attestation: only an attested worker may be given a job.
+	RequireAttestation bool `protobuf:"varint,10,opt,name=require_attestation,json=requireAttestation,proto3" json:"require_attestation,omitempty"`
+	// Less than payout_threshold_nano waits for a later batch, and so do payees above batch_payees.
+	PayoutThresholdNano int64  `protobuf:"varint,11,opt,name=payout_threshold_nano,json=payoutThresholdNano,proto3" json:"payout_threshold_nano,omitempty"`
+	BatchPayees         uint32 `protobuf:"varint,12,opt,name=batch_payees,json=batchPayees,proto3" json:"batch_payees,omitempty"`
+	// A charge may be disputed for dispute_window_ms. A dispute that no arbiter decided within resolve_within_ms refunds
+	// default_refund_permille of the charge.
 	DisputeWindowMs       int64  `protobuf:"varint,13,opt,name=dispute_window_ms,json=disputeWindowMs,proto3" json:"dispute_window_ms,omitempty"`
 	ResolveWithinMs       int64  `protobuf:"varint,14,opt,name=resolve_within_ms,json=resolveWithinMs,proto3" json:"resolve_within_ms,omitempty"`
 	DefaultRefundPermille uint32 `protobuf:"varint,15,opt,name=default_refund_permille,json=defaultRefundPermille,proto3" json:"default_refund_permille,omitempty"`
@@ -1580,14 +1587,16 @@ func (x *ListAccountsResponse) GetNextCursor() string {
 	return ""
 }
 
+// Account is a prepaid account.
 type Account struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	Client        string                 `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
-	Shard         uint32                 `protobuf:"varint,3,opt,name=shard,proto3" json:"shard,omitempty"`
-	Opened        *Moment                `protobuf:"bytes,4,opt,name=opened,proto3" json:"opened,omitempty"`
-	AvailableNano int64                  `protobuf:"varint,5,opt,name=available_nano,json=availableNano,proto3" json:"available_nano,omitempty"`
-	ReservedNano  int64                  `protobuf:"varint,6,opt,name=reserved_nano,json=reservedNano,proto3" json:"reserved_nano,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Account string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Client  string                 `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
+	// shard is where all of it is decided.
+	Shard         uint32  `protobuf:"varint,3,opt,name=shard,proto3" json:"shard,omitempty"`
+	Opened        *Moment `protobuf:"bytes,4,opt,name=opened,proto3" json:"opened,omitempty"`
+	AvailableNano int64   `protobuf:"varint,5,opt,name=available_nano,json=availableNano,proto3" json:"available_nano,omitempty"`
+	ReservedNano  int64   `protobuf:"varint,6,opt,name=reserved_nano,json=reservedNano,proto3" json:"reserved_nano,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1784,11 +1793,12 @@ type Standing struct {
 	// policy is the digest of the rules that were applied.
 	Policy string `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
 	// score_ppm is the product of the means of the dimensions, in millionths.
-	ScorePpm         int64            `protobuf:"varint,3,opt,name=score_ppm,json=scorePpm,proto3" json:"score_ppm,omitempty"`
-	Inputs           []*ScoreInput    `protobuf:"bytes,4,rep,name=inputs,proto3" json:"inputs,omitempty"`
-	Evidence         []*EvidenceCount `protobuf:"bytes,5,rep,name=evidence,proto3" json:"evidence,omitempty"`
-	HoldbackPermille int64            `protobuf:"varint,6,opt,name=holdback_permille,json=holdbackPermille,proto3" json:"holdback_permille,omitempty"`
-	HoldBuckets      int64            `protobuf:"varint,7,opt,name=hold_buckets,json=holdBuckets,proto3" json:"hold_buckets,omitempty"`
+	ScorePpm int64            `protobuf:"varint,3,opt,name=score_ppm,json=scorePpm,proto3" json:"score_ppm,omitempty"`
+	Inputs   []*ScoreInput    `protobuf:"bytes,4,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	Evidence []*EvidenceCount `protobuf:"bytes,5,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	// holdback_permille of what matures is held back for hold_buckets of maturity_bucket_ms.
+	HoldbackPermille int64 `protobuf:"varint,6,opt,name=holdback_permille,json=holdbackPermille,proto3" json:"holdback_permille,omitempty"`
+	HoldBuckets      int64 `protobuf:"varint,7,opt,name=hold_buckets,json=holdBuckets,proto3" json:"hold_buckets,omitempty"`
 	// suspended_until_ms is 0 where the worker may be given jobs.
 	SuspendedUntilMs int64   `protobuf:"varint,8,opt,name=suspended_until_ms,json=suspendedUntilMs,proto3" json:"suspended_until_ms,omitempty"`
 	Set              *Moment `protobuf:"bytes,9,opt,name=set,proto3" json:"set,omitempty"`
@@ -1962,9 +1972,10 @@ func (x *ScoreInput) GetMeanPpm() int64 {
 
 // EvidenceCount is how often something happened.
 type EvidenceCount struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Count         int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kind: "completed", "late", "attestation_failed".
+	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Count         int64  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2159,10 +2170,12 @@ type Attestation struct {
 	PolicyDigest   string `protobuf:"bytes,7,opt,name=policy_digest,json=policyDigest,proto3" json:"policy_digest,omitempty"`
 	ImageHash      string `protobuf:"bytes,8,opt,name=image_hash,json=imageHash,proto3" json:"image_hash,omitempty"`
 	// until_ms is until when a result is valid, or a challenge may be answered.
-	UntilMs int64  `protobuf:"varint,9,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
-	Cause   string `protobuf:"bytes,10,opt,name=cause,proto3" json:"cause,omitempty"`
+	UntilMs int64 `protobuf:"varint,9,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	// cause is why a result ended before its time: "key_rotated", "image_retired".
+	Cause string `protobuf:"bytes,10,opt,name=cause,proto3" json:"cause,omitempty"`
 	// fault: "worker", "verifier".
-	Fault         string `protobuf:"bytes,11,opt,name=fault,proto3" json:"fault,omitempty"`
+	Fault string `protobuf:"bytes,11,opt,name=fault,proto3" json:"fault,omitempty"`
+	// reason is in the verifier's words.
 	Reason        string `protobuf:"bytes,12,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2491,16 +2504,17 @@ func (x *Model) GetHighestCoefficient() uint32 {
 
 // RateCard is a price list. Prices are for a token whose multiplier and coefficient are 1.0: 10000 and 1000.
 type RateCard struct {
-	state                 protoimpl.MessageState `protogen:"open.v1"`
-	RateCard              string                 `protobuf:"bytes,1,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
-	Rule                  string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
-	PricePerTokenNano     int64                  `protobuf:"varint,3,opt,name=price_per_token_nano,json=pricePerTokenNano,proto3" json:"price_per_token_nano,omitempty"`
-	WorkerFeePerTokenNano int64                  `protobuf:"varint,4,opt,name=worker_fee_per_token_nano,json=workerFeePerTokenNano,proto3" json:"worker_fee_per_token_nano,omitempty"`
-	PromptMultiplier      uint32                 `protobuf:"varint,5,opt,name=prompt_multiplier,json=promptMultiplier,proto3" json:"prompt_multiplier,omitempty"`
-	CachedMultiplier      uint32                 `protobuf:"varint,6,opt,name=cached_multiplier,json=cachedMultiplier,proto3" json:"cached_multiplier,omitempty"`
-	CompletionMultiplier  uint32                 `protobuf:"varint,7,opt,name=completion_multiplier,json=completionMultiplier,proto3" json:"completion_multiplier,omitempty"`
-	ReasoningMultiplier   uint32                 `protobuf:"varint,8,opt,name=reasoning_multiplier,json=reasoningMultiplier,proto3" json:"reasoning_multiplier,omitempty"`
-	Set                   *Moment                `protobuf:"bytes,9,opt,name=set,proto3" json:"set,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	RateCard string                 `protobuf:"bytes,1,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
+	// rule is how usage becomes money: "exact/v1", "cocoon/v1".
+	Rule                  string  `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	PricePerTokenNano     int64   `protobuf:"varint,3,opt,name=price_per_token_nano,json=pricePerTokenNano,proto3" json:"price_per_token_nano,omitempty"`
+	WorkerFeePerTokenNano int64   `protobuf:"varint,4,opt,name=worker_fee_per_token_nano,json=workerFeePerTokenNano,proto3" json:"worker_fee_per_token_nano,omitempty"`
+	PromptMultiplier      uint32  `protobuf:"varint,5,opt,name=prompt_multiplier,json=promptMultiplier,proto3" json:"prompt_multiplier,omitempty"`
+	CachedMultiplier      uint32  `protobuf:"varint,6,opt,name=cached_multiplier,json=cachedMultiplier,proto3" json:"cached_multiplier,omitempty"`
+	CompletionMultiplier  uint32  `protobuf:"varint,7,opt,name=completion_multiplier,json=completionMultiplier,proto3" json:"completion_multiplier,omitempty"`
+	ReasoningMultiplier   uint32  `protobuf:"varint,8,opt,name=reasoning_multiplier,json=reasoningMultiplier,proto3" json:"reasoning_multiplier,omitempty"`
+	Set                   *Moment `protobuf:"bytes,9,opt,name=set,proto3" json:"set,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -2944,9 +2958,10 @@ type OfferChange struct {
 	// finish_within_ms after the assignment is what the worker promised; 0: nothing.
 	FinishWithinMs int64   `protobuf:"varint,5,opt,name=finish_within_ms,json=finishWithinMs,proto3" json:"finish_within_ms,omitempty"`
 	Set            *Moment `protobuf:"bytes,6,opt,name=set,proto3" json:"set,omitempty"`
-	Fact           int64   `protobuf:"varint,7,opt,name=fact,proto3" json:"fact,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// fact is the place of the fact in its entry, from 1.
+	Fact          int64 `protobuf:"varint,7,opt,name=fact,proto3" json:"fact,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OfferChange) Reset() {
@@ -3164,8 +3179,9 @@ type MarketHour struct {
 	Median        uint32 `protobuf:"varint,7,opt,name=median,proto3" json:"median,omitempty"`
 	UpperQuartile uint32 `protobuf:"varint,8,opt,name=upper_quartile,json=upperQuartile,proto3" json:"upper_quartile,omitempty"`
 	Highest       uint32 `protobuf:"varint,9,opt,name=highest,proto3" json:"highest,omitempty"`
-	Cleared       int64  `protobuf:"varint,10,opt,name=cleared,proto3" json:"cleared,omitempty"`
-	Tokens        int64  `protobuf:"varint,11,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// cleared counts jobs that were completed, tokens what they used.
+	Cleared int64 `protobuf:"varint,10,opt,name=cleared,proto3" json:"cleared,omitempty"`
+	Tokens  int64 `protobuf:"varint,11,opt,name=tokens,proto3" json:"tokens,omitempty"`
 	// cleared_coefficient is weighted by tokens after the multipliers of their classes.
 	ClearedCoefficient int64 `protobuf:"varint,12,opt,name=cleared_coefficient,json=clearedCoefficient,proto3" json:"cleared_coefficient,omitempty"`
 	// per_million_nano is what clients paid for a million tokens.
@@ -3426,14 +3442,17 @@ func (x *ListHoldsResponse) GetNextCursor() string {
 
 // HoldTotal sums the pay of one worker that was held for one cause and has come to one end.
 type HoldTotal struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
-	Provider      string                 `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
-	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
-	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
-	Jobs          int64                  `protobuf:"varint,5,opt,name=jobs,proto3" json:"jobs,omitempty"`
-	AmountNano    int64                  `protobuf:"varint,6,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
-	ChargeNano    int64                  `protobuf:"varint,7,opt,name=charge_nano,json=chargeNano,proto3" json:"charge_nano,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Worker   string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Provider string                 `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	// cause: "never_passed", "expired", "key_rotated", "image_retired", "failed", "revoked".
+	Cause string `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
+	// state: "waiting", "released" (the worker was attested in time), "refused" (the client got it back).
+	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Jobs  int64  `protobuf:"varint,5,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	// amount_nano is the worker's part, charge_nano all that clients paid.
+	AmountNano    int64 `protobuf:"varint,6,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
+	ChargeNano    int64 `protobuf:"varint,7,opt,name=charge_nano,json=chargeNano,proto3" json:"charge_nano,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3639,9 +3658,10 @@ func (x *ListHoldbacksResponse) GetNextCursor() string {
 
 // Holdback is what is held back of the earnings that matured in one bucket of a shard.
 type Holdback struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Shard    uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
-	BucketMs int64                  `protobuf:"varint,2,opt,name=bucket_ms,json=bucketMs,proto3" json:"bucket_ms,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Shard uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	// bucket_ms is the end of the bucket of log time.
+	BucketMs int64 `protobuf:"varint,2,opt,name=bucket_ms,json=bucketMs,proto3" json:"bucket_ms,omitempty"`
 	// until_ms is when what waits becomes payable.
 	UntilMs int64 `protobuf:"varint,3,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
 	// amount_nano was held back; released_nano and forfeited_nano are what has become of a part of it.

@@ -140,14 +140,16 @@ type Batch struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Number uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
 	// state: "sealed", "proposed", "activated", "vetoed".
-	State      string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// payout_root is the root of the TON dictionary of all payees; commitment binds it to the cut, the log and the policy, on chain.
 	PayoutRoot string `protobuf:"bytes,3,opt,name=payout_root,json=payoutRoot,proto3" json:"payout_root,omitempty"`
 	Commitment string `protobuf:"bytes,4,opt,name=commitment,proto3" json:"commitment,omitempty"`
 	// total_nano is all that was ever owed, over all payees.
 	TotalNano int64 `protobuf:"varint,5,opt,name=total_nano,json=totalNano,proto3" json:"total_nano,omitempty"`
 	Payees    int64 `protobuf:"varint,6,opt,name=payees,proto3" json:"payees,omitempty"`
 	// lines counts payees whose amount changes in this batch.
-	Lines         int64 `protobuf:"varint,7,opt,name=lines,proto3" json:"lines,omitempty"`
+	Lines int64 `protobuf:"varint,7,opt,name=lines,proto3" json:"lines,omitempty"`
+	// activates_at_ms is when the guardian's time to veto ends.
 	ActivatesAtMs int64 `protobuf:"varint,8,opt,name=activates_at_ms,json=activatesAtMs,proto3" json:"activates_at_ms,omitempty"`
 	// Moments are in control.
 	Sealed        *Moment  `protobuf:"bytes,9,opt,name=sealed,proto3" json:"sealed,omitempty"`
@@ -409,6 +411,7 @@ func (x *GetBatchResponse) GetCut() []*BatchCut {
 	return nil
 }
 
+// BatchCut is up to where a batch counts one shard of the ledger.
 type BatchCut struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Shard        uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
@@ -590,14 +593,16 @@ func (x *ListBatchLinesResponse) GetNextCursor() string {
 	return ""
 }
 
+// BatchLine is what a batch has for one payee.
 type BatchLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Payee string                 `protobuf:"bytes,1,opt,name=payee,proto3" json:"payee,omitempty"`
 	// cumulative_nano is all that the payee was ever owed: the leaf of the payout tree.
 	CumulativeNano int64 `protobuf:"varint,2,opt,name=cumulative_nano,json=cumulativeNano,proto3" json:"cumulative_nano,omitempty"`
-	DeltaNano      int64 `protobuf:"varint,3,opt,name=delta_nano,json=deltaNano,proto3" json:"delta_nano,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// delta_nano is what this batch adds.
+	DeltaNano     int64 `protobuf:"varint,3,opt,name=delta_nano,json=deltaNano,proto3" json:"delta_nano,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BatchLine) Reset() {
@@ -652,9 +657,10 @@ func (x *BatchLine) GetDeltaNano() int64 {
 }
 
 type GetPayoutRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
-	Payee         string                 `protobuf:"bytes,2,opt,name=payee,proto3" json:"payee,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// payee is a provider.
+	Payee         string `protobuf:"bytes,2,opt,name=payee,proto3" json:"payee,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -755,6 +761,7 @@ func (x *GetPayoutResponse) GetPayout() *Payout {
 	return nil
 }
 
+// Payout is how a payee stands with the vault.
 type Payout struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Payee string                 `protobuf:"bytes,1,opt,name=payee,proto3" json:"payee,omitempty"`
@@ -1182,11 +1189,13 @@ func (x *ListPaymentsResponse) GetNextCursor() string {
 	return ""
 }
 
+// Payment is one claim that the vault has paid.
 type Payment struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tx            *ChainTx               `protobuf:"bytes,1,opt,name=tx,proto3" json:"tx,omitempty"`
-	AmountNano    int64                  `protobuf:"varint,2,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
-	Seen          *Moment                `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Tx         *ChainTx               `protobuf:"bytes,1,opt,name=tx,proto3" json:"tx,omitempty"`
+	AmountNano int64                  `protobuf:"varint,2,opt,name=amount_nano,json=amountNano,proto3" json:"amount_nano,omitempty"`
+	// seen is in control.
+	Seen          *Moment `protobuf:"bytes,3,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
