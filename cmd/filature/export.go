@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -40,7 +41,11 @@ type where struct {
 
 func (w where) open(ctx context.Context) (*material, error) {
 	if w.Data != "" {
-		return readMaterial(ctx, w.Data)
+		material, err := readMaterial(ctx, w.Data)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, usage("--data %s: lacks a log; has serve or demo run there? %w", w.Data, err)
+		}
+		return material, err
 	}
 	c, err := loadConfig(w.Config, os.Environ())
 	if err != nil {

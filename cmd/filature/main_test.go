@@ -141,6 +141,8 @@ func TestWhatTheUserCanMendExitsWithTwoAndSaysHow(t *testing.T) {
 		{"audit", []string{"--data", "filature audit --help"}},
 		{"audit --data " + nowhere, []string{"no such file or directory"}},
 		{"audit --data " + folder, []string{folder, "serve or demo"}},
+		{"export table balances --data " + folder, []string{folder, "serve or demo"}},
+		{"statement Nobody --data " + folder, []string{folder, "serve or demo"}},
 		{"why job " + job + " --data " + folder, []string{folder, "serve or demo"}},
 		{"why letter 7 --data " + folder, []string{"letter", "job"}},
 		{"prove payout " + job + " --data " + folder, []string{folder, "serve or demo"}},

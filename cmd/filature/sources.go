@@ -38,11 +38,11 @@ func (s *material) close() error {
 // readServers opens what a config names. It creates no topic and migrates no table.
 func readServers(ctx context.Context, c *config) (s *material, err error) {
 	s = &material{keys: string(c.Keys.Dir), tiles: string(c.Transparency.Folder), tonConfig: string(c.TON.ConfigFile)}
-	defer func() {
+	defer func(opened *material) { // s is nil where it failed
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = errors.Join(err, opened.close())
 		}
-	}()
+	}(s)
 	if err := c.needs("filature audit and export", "kafka.brokers"); err != nil {
 		return nil, err
 	}
@@ -81,11 +81,11 @@ func readMaterial(ctx context.Context, dir string) (s *material, err error) {
 	if own := filepath.Join(dir, chainDir, localchain.GlobalConfigName); isThere(own) {
 		s.tonConfig = own
 	}
-	defer func() {
+	defer func(opened *material) { // s is nil where it failed
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = errors.Join(err, opened.close())
 		}
-	}()
+	}(s)
 	open := func(name string) (*seglog.ReadOnly, error) {
 		log, err := seglog.OpenReadOnly(filepath.Join(dir, name))
 		if err == nil {
