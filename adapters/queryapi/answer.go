@@ -22,7 +22,10 @@ var errBehind = errors.New("the tables have not read the ledger that far")
 
 // answer asks one Reader, so that all of an answer is from one place in the log: at.
 func answer[R any](ctx context.Context, s *server, reading *queryv1.Reading, ask func(r projections.Reader, at *queryv1.Position) (*R, error)) (*R, error) {
-	want := offsets(reading.GetAtLeast())
+	want, err := s.offsets(reading.GetAtLeast())
+	if err != nil {
+		return nil, err
+	}
 	var found *R
 	look := func() error {
 		return s.Source.Read(ctx, func(r projections.Reader) error {
@@ -37,7 +40,7 @@ func answer[R any](ctx context.Context, s *server, reading *queryv1.Reading, ask
 			return err
 		})
 	}
-	err := look()
+	err = look()
 	for deadline := s.Now().Add(s.Wait); errors.Is(err, errBehind) && s.Now().Before(deadline); err = look() {
 		select {
 		case <-ctx.Done():
@@ -116,12 +119,23 @@ func position(at projections.Checkpoint) *queryv1.Position {
 	return p
 }
 
-func offsets(p *queryv1.Position) []domain.Offset {
+// offsets reads a position. One that the ledger will never have is refused, as waiting for it is in vain.
+func (s *server) offsets(p *queryv1.Position) ([]domain.Offset, error) {
+	const field = "reading.at_least.ledger_offsets"
+	if len(p.GetLedgerOffsets()) == 0 {
+		return nil, nil
+	}
+	if shards := s.Ledger.Shards(); len(p.GetLedgerOffsets()) > shards {
+		return nil, wrong(field, fmt.Sprintf("want at most %d: control, and the data shards", shards))
+	}
 	cut := make([]domain.Offset, len(p.GetLedgerOffsets()))
 	for shard, offset := range p.GetLedgerOffsets() {
+		if offset < 0 {
+			return nil, wrong(fmt.Sprintf("%s[%d]", field, shard), "want 0 or more")
+		}
 		cut[shard] = domain.Offset(offset)
 	}
-	return cut
+	return cut, nil
 }
 
 func moment(m projections.Moment) *queryv1.Moment {

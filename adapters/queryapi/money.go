@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
@@ -47,7 +48,7 @@ func (s *server) ListBalances(ctx context.Context, asked *queryv1.ListBalancesRe
 	}
 	kind := kindNamed(asked.Kind)
 	if kind == 0 && asked.Kind != "" {
-		return nil, errNoKind
+		return nil, errNoKind()
 	}
 	at, balances, next, err := list(ctx, s, asked, listing[projections.Balance, *queryv1.Balance]{
 		mark:  'o',
@@ -177,18 +178,33 @@ func (s *server) jobPostings(ctx context.Context, asked *queryv1.ListPostingsReq
 }
 
 // accountOf reads the name of an account of the chart.
-func accountOf(kind, owner string) (v1.AccountKind, [32]byte, error) {
-	id, err := idIfAny[[32]byte]("owner", owner)
-	if err != nil {
+func accountOf(kind, owner string) (named v1.AccountKind, id [32]byte, err error) {
+	if named = kindNamed(kind); named == 0 {
+		return 0, id, errNoKind()
+	}
+	if id, err = idIfAny[[32]byte]("owner", owner); err != nil {
 		return 0, id, err
 	}
-	if named := kindNamed(kind); named != 0 {
-		return named, id, nil
+	side, _, _ := strings.Cut(kind, "/")
+	switch owned := side == "client" || side == "provider"; {
+	case owned && owner == "":
+		return 0, id, wrong("owner", "want the id of the account (client/*) or of the provider (provider/*)")
+	case !owned && owner != "":
+		return 0, id, wrong("owner", "want none: "+kind+" is the network's own")
 	}
-	return 0, id, errNoKind
+	return named, id, nil
 }
 
-var errNoKind = wrong("kind", "want a word of the chart of accounts, such as client/available")
+func errNoKind() error {
+	var kinds []string
+	for value := range v1.AccountKind_name {
+		if value != 0 {
+			kinds = append(kinds, projections.KindName(v1.AccountKind(value)))
+		}
+	}
+	slices.Sort(kinds)
+	return wrong("kind", "want one of "+strings.Join(kinds, ", "))
+}
 
 // kindNamed returns the kind of a name, or 0.
 func kindNamed(name string) v1.AccountKind {

@@ -34,7 +34,7 @@ const (
 type Config struct {
 	// Source is the read models.
 	Source projections.Source
-	// Ledger is what Explain looks reports up in.
+	// Ledger is what Explain looks reports up in. It also says how many shards there are.
 	Ledger eventstore.Reader
 	// Completions are the ends of jobs; nil where the ledger is not here.
 	Completions *completions.Stream

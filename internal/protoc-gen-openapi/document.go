@@ -138,7 +138,8 @@ func describe() *document {
 			Title: "Filature", Version: "v1", Summary: "What people and programs ask of the books.",
 			Description: "Ids, keys and digests are 64 hexadecimal digits in lower case. Amounts are nanotons, 10^-9 of a coin. Times are Unix " +
 				"milliseconds of log time. What is 0 or empty is left out of an answer. Numbers of 64 bits are strings in answers, and may be " +
-				"numbers in questions. A question with a field that is not here is refused. gRPC and gRPC-Web are answered at the same paths.",
+				"numbers in questions. null is as if the field was not there. A question with a field that is not here is refused. gRPC and " +
+				"gRPC-Web are answered at the same paths.",
 			License: license{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 		},
 		Servers:  []server{{"/", "The server that this document is from."}},

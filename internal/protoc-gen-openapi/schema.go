@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -17,6 +19,9 @@ func objectOf(message *protogen.Message) (schema, error) {
 		if err != nil {
 			return object, err
 		}
+		if strings.HasSuffix(string(message.Desc.Name()), "Request") {
+			value = asked(field, value)
+		}
 		if field.Desc.IsList() {
 			inner := value
 			value = schema{Type: "array", Items: &inner}
@@ -25,6 +30,20 @@ func objectOf(message *protogen.Message) (schema, error) {
 		object.Properties[field.Desc.JSONName()] = value
 	}
 	return object, nil
+}
+
+// ids are fields of questions that name a thing by its id.
+var ids = []protoreflect.Name{"account", "accounts", "client", "ids", "job", "model", "owner", "payee", "provider", "subject", "worker"}
+
+// asked narrows a field of a question to what is never refused for its form: an id, or "" for none, and a time that there is.
+func asked(field *protogen.Field, value schema) schema {
+	switch name := field.Desc.Name(); {
+	case slices.Contains(ids, name) && field.Desc.Kind() == protoreflect.StringKind:
+		value.Pattern = "^([0-9a-fA-F]{64})?$"
+	case strings.HasSuffix(string(name), "_ms"):
+		value.Pattern, value.Minimum = "^[0-9]{1,19}$", number(0)
+	}
+	return value
 }
 
 // valueOf is one value of a field.
@@ -38,9 +57,9 @@ func valueOf(field *protogen.Field) (schema, error) {
 	case protoreflect.BoolKind:
 		return schema{Type: "boolean"}, nil
 	case protoreflect.Int64Kind:
-		return schema{Type: []string{"string", "integer"}, Format: "int64", Pattern: "^-?[0-9]+$"}, nil
+		return schema{Type: []string{"string", "integer"}, Format: "int64", Pattern: "^-?[0-9]{1,19}$"}, nil
 	case protoreflect.Uint64Kind:
-		return schema{Type: []string{"string", "integer"}, Format: "uint64", Pattern: "^[0-9]+$"}, nil
+		return schema{Type: []string{"string", "integer"}, Format: "uint64", Pattern: "^[0-9]{1,20}$"}, nil
 	case protoreflect.Uint32Kind:
 		return schema{Type: "integer", Minimum: number(0), Maximum: number(math.MaxUint32)}, nil
 	case protoreflect.Int32Kind:

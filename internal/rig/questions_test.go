@@ -416,7 +416,8 @@ func TestARefusedQuestionNamesTheFieldAndTheRule(t *testing.T) {
 	id := strings.Repeat("ab", 32)
 	twice := []queryv1.UsageColumn{queryv1.UsageColumn_USAGE_COLUMN_MODEL, queryv1.UsageColumn_USAGE_COLUMN_MODEL}
 	both := []queryv1.UsageColumn{queryv1.UsageColumn_USAGE_COLUMN_HOUR, queryv1.UsageColumn_USAGE_COLUMN_DAY}
-	notYet := &queryv1.Reading{AtLeast: &queryv1.Position{LedgerOffsets: []int64{1 << 40}}}
+	shards := l.world.Ledger.Shards()
+	const offsets = "reading.at_least.ledger_offsets"
 	type refused struct {
 		ask   func() (any, error)
 		code  connect.Code
@@ -440,10 +441,13 @@ func TestARefusedQuestionNamesTheFieldAndTheRule(t *testing.T) {
 	jobs := func(asked *queryv1.ListJobsRequest) func() (any, error) {
 		return func() (any, error) { return c.ListJobs(ctx, asked) }
 	}
-	network := func() (any, error) { return c.GetNetwork(ctx, &queryv1.GetNetworkRequest{Reading: notYet}) }
+	at := func(offsets ...int64) func() (any, error) {
+		reading := &queryv1.Reading{AtLeast: &queryv1.Position{LedgerOffsets: offsets}}
+		return func() (any, error) { return c.GetNetwork(ctx, &queryv1.GetNetworkRequest{Reading: reading}) }
+	}
 	for name, ask := range map[string]refused{
 		"a kind that is none":     {balanceOf(&queryv1.GetBalanceRequest{Kind: "client", Owner: id}), connect.CodeInvalidArgument, "kind"},
-		"a time before time":      {balanceOf(&queryv1.GetBalanceRequest{Kind: "client/available", AtMs: -1}), connect.CodeInvalidArgument, "at_ms"},
+		"a time before time":      {balanceOf(&queryv1.GetBalanceRequest{Kind: "vault/cash", AtMs: -1}), connect.CodeInvalidArgument, "at_ms"},
 		"an id that is none":      {job("12"), connect.CodeInvalidArgument, "job"},
 		"a job that is not":       {job(id), connect.CodeNotFound, ""},
 		"too large a page":        {batches(&queryv1.Page{Size: 1001}), connect.CodeInvalidArgument, "page.size"},
@@ -457,7 +461,11 @@ func TestARefusedQuestionNamesTheFieldAndTheRule(t *testing.T) {
 		"a time that ends before": {jobs(&queryv1.ListJobsRequest{ToMs: -1}), connect.CodeInvalidArgument, "to_ms"},
 		"why what":                {why("client"), connect.CodeInvalidArgument, "kind"},
 		"a report without parts":  {why("report"), connect.CodeInvalidArgument, "id"},
-		"a place not yet reached": {network, connect.CodeUnavailable, ""},
+		"nobody's account":        {balanceOf(&queryv1.GetBalanceRequest{Kind: "client/available"}), connect.CodeInvalidArgument, "owner"},
+		"somebody's vault":        {balanceOf(&queryv1.GetBalanceRequest{Kind: "vault/cash", Owner: id}), connect.CodeInvalidArgument, "owner"},
+		"a place not yet reached": {at(1 << 40), connect.CodeUnavailable, ""},
+		"a place with a shard":    {at(make([]int64, shards+1)...), connect.CodeInvalidArgument, offsets},
+		"a place below zero":      {at(1, -1), connect.CodeInvalidArgument, offsets + "[1]"},
 	} {
 		_, err := ask.ask()
 		var failed *connect.Error
