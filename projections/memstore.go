@@ -24,7 +24,7 @@ type tableVersion struct {
 
 type memTable struct {
 	checkpoint Checkpoint
-	rows       map[string]Row // by sortKey
+	rows       map[string]Row // by SortKey
 }
 
 // NewMemStore returns an empty store.
@@ -86,7 +86,7 @@ func (m *MemStore) Load(ctx context.Context, table Table, rows []Row) error {
 	var key []byte
 	for _, row := range rows {
 		to = row.Columns(to[:0])
-		key = sortKey(key[:0], to[:table.KeyColumns])
+		key = SortKey(key[:0], to[:table.KeyColumns])
 		if old := kept.rows[string(key)]; old != nil {
 			from = old.Columns(from[:0])
 			copyColumns(to, from)
@@ -137,7 +137,7 @@ func (t *memTable) keysOf(change Change) ([]string, error) {
 	var key []byte
 	for i, row := range change.Rows {
 		columns = row.Columns(columns[:0])[:change.Table.KeyColumns]
-		key = sortKey(key[:0], columns)
+		key = SortKey(key[:0], columns)
 		keys[i] = string(key)
 		if change.Table.WriteOnce && t.rows[keys[i]] != nil {
 			return nil, fmt.Errorf("row %s: %w", describe(columns), errWrittenTwice)
@@ -178,8 +178,8 @@ func copyColumns(to, from []Column) {
 	}
 }
 
-// sortKey appends the key columns as bytes that sort as the columns do.
-func sortKey(into []byte, columns []Column) []byte {
+// SortKey appends the key columns as bytes that sort as the columns do.
+func SortKey(into []byte, columns []Column) []byte {
 	for _, column := range columns {
 		switch field := column.Field.(type) {
 		case *[32]byte:

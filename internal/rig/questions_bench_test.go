@@ -15,12 +15,12 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/adapters/sqlite"
+	"github.com/filature/filature/internal/bigbooks"
 	"github.com/filature/filature/internal/services"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/projections/projectionstest"
@@ -28,7 +28,7 @@ import (
 )
 
 // benchJobsEnv says how many jobs the books of the benchmark have; benchFolderEnv where they are kept and found again, if they
-// are to be. Without it they are made anew each time, and thrown away.
+// are to be: a file and the data of a PostgreSQL. Without it they are made anew each time, and thrown away.
 const (
 	benchJobsEnv   = "FILATURE_BENCH_JOBS"
 	benchFolderEnv = "FILATURE_BENCH_FOLDER"
@@ -46,42 +46,30 @@ func BenchmarkQuestions(b *testing.B) {
 		}
 		big.Jobs = jobs
 	}
-	b.Run("SQLite", func(b *testing.B) { questionsBench(b, big, bigSQLite(b, big)) })
-	b.Run("PostgreSQL", func(b *testing.B) { questionsBench(b, big, bigPostgres(b, big)) })
-}
-
-// fill fills a store that is empty, and says how long that took.
-func fill(b *testing.B, big projectionstest.Big, store shelf) {
-	b.Helper()
-	var at projections.Checkpoint
-	if err := store.View(b.Context(), func(v projections.View) (err error) {
-		at, err = v.Checkpoint(b.Context(), projections.Jobs.Table())
-		return err
-	}); err != nil {
-		b.Fatal(err)
-	}
-	if len(at) > 0 {
-		b.Logf("the books are there already: %v", at.Cut())
-		return
-	}
-	began, next := time.Now(), 0
-	if err := big.Fill(b.Context(), store, func(jobs int) {
-		if jobs >= next {
-			b.Logf("%d of %d jobs after %s", jobs, big.Jobs, time.Since(began).Round(time.Second))
-			next += max(big.Jobs/20, 1)
-		}
-	}); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func bigSQLite(b *testing.B, big projectionstest.Big) shelf {
-	b.Helper()
 	folder := os.Getenv(benchFolderEnv)
 	if folder == "" {
 		folder = b.TempDir()
 	}
-	path := filepath.Join(folder, fmt.Sprintf("big-%d.db", big.Jobs))
+	if err := os.MkdirAll(folder, 0o755); err != nil { // PostgreSQL's user goes through it
+		b.Fatal(err)
+	}
+	server := services.KeptPostgres(b, filepath.Join(folder, "postgres"), bigbooks.ServerSettings()...)
+	began, last := time.Now(), time.Time{}
+	books, err := bigbooks.Open(b.Context(), big, folder, server, func(what string, done, of int) {
+		if time.Since(last) > 10*time.Second {
+			last = time.Now()
+			fmt.Fprintf(os.Stderr, "%s: %d of %d after %s\n", what, done, of, time.Since(began).Round(time.Second)) // b.Logf waits for the end
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("SQLite", func(b *testing.B) { questionsBench(b, big, bigSQLite(b, books.SQLite)) })
+	b.Run("PostgreSQL", func(b *testing.B) { questionsBench(b, big, bigPostgres(b, books.Postgres)) })
+}
+
+func bigSQLite(b *testing.B, path string) shelf {
+	b.Helper()
 	store, err := sqlite.Open(b.Context(), path)
 	if err != nil {
 		b.Fatal(err)
@@ -91,32 +79,19 @@ func bigSQLite(b *testing.B, big projectionstest.Big) shelf {
 			b.Error(err)
 		}
 	})
-	fill(b, big, store)
 	if info, err := os.Stat(path); err == nil {
 		b.Logf("the file has %d MB", info.Size()>>20)
 	}
 	return store
 }
 
-func bigPostgres(b *testing.B, big projectionstest.Big) shelf {
+func bigPostgres(b *testing.B, dsn string) shelf {
 	b.Helper()
-	dsn := services.OwnPostgres(b, "shared_buffers=512MB", "max_wal_size=8GB", "synchronous_commit=off", "autovacuum=off")
 	store, err := postgres.Open(b.Context(), postgres.Config{URL: dsn})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(store.Close)
-	fill(b, big, store)
-	conn, err := pgx.Connect(b.Context(), dsn)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(b.Context()))
-	for _, statement := range []string{"VACUUM ANALYZE", "CHECKPOINT"} { // as the server does by itself, later
-		if _, err := conn.Exec(b.Context(), statement); err != nil {
-			b.Fatal(err)
-		}
-	}
 	return store
 }
 

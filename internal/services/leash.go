@@ -7,18 +7,25 @@ import (
 )
 
 // leash is a shell that waits for the end of its input, which is ours: when we let go, or this process
-// ends in whatever way, it kills each process whose number stands in <folder>/*/pid, and removes the folder.
+// ends in whatever way, it kills each process whose number stands in <folder>/*/pid, and removes the folder
+// unless somebody wants to find it again.
 type leash struct {
 	shell *exec.Cmd
 	let   func() error
 }
 
-func newLeash(folder string) (*leash, error) {
+func newLeash(folder string) (*leash, error) { return tie(folder, "throw away") }
+
+// newLeashKeeping leaves the folder where it is.
+func newLeashKeeping(folder string) (*leash, error) { return tie(folder, "keep") }
+
+func tie(folder, afterwards string) (*leash, error) {
 	const script = `read -r _
 cat "$1"/*/pid 2>/dev/null | xargs -r kill -9 2>/dev/null
+[ "$2" = keep ] && exit
 rm -rf "$1" 2>/dev/null || { sleep 1; rm -rf "$1"; }` // a server's children may need a moment to notice
-	shell := exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "sh", folder) //nolint:gosec // a folder that we made
-	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true}                                    // what is typed at the terminal is for us
+	shell := exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "sh", folder, afterwards) //nolint:gosec // a folder that we made
+	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true}                                                // what is typed at the terminal is for us
 	input, err := shell.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -99,10 +99,6 @@ var sharedPostgres = sync.OnceValues(func() (*PostgresServer, error) { return St
 
 // StartPostgres is OwnPostgres for a program that is no test. The server ends with Stop, or with this process.
 func StartPostgres(settings ...string) (*PostgresServer, error) {
-	programs, err := postgresPrograms()
-	if err != nil {
-		return nil, err
-	}
 	folder, err := os.MkdirTemp("", "filature-postgres-")
 	if err != nil {
 		return nil, err
@@ -111,32 +107,54 @@ func StartPostgres(settings ...string) (*PostgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &PostgresServer{folder: folder, program: filepath.Join(programs, "postgres"), leash: held}
-	if err := s.begin(filepath.Join(programs, "initdb"), settings); err != nil {
+	return startPostgres(folder, held, settings)
+}
+
+// KeptPostgres returns the URL of a server whose data is in a folder, made there if it is not, and left there. A test
+// that is killed kills the server, which repairs its data the next time. One server at a time may have the folder.
+func KeptPostgres(t testing.TB, folder string, settings ...string) (dsn string) {
+	t.Helper()
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	held, err := newLeashKeeping(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := startPostgres(folder, held, settings)
+	if err != nil {
+		t.Fatalf("start PostgreSQL in %s: %v", folder, err)
+	}
+	t.Cleanup(server.Stop)
+	return server.url
+}
+
+func startPostgres(folder string, held *leash, settings []string) (*PostgresServer, error) {
+	s := &PostgresServer{folder: folder, leash: held}
+	if err := s.begin(settings); err != nil {
 		s.Stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *PostgresServer) begin(initdb string, settings []string) (err error) {
+func (s *PostgresServer) begin(settings []string) error {
+	programs, err := postgresPrograms()
+	if err != nil {
+		return err
+	}
+	s.program = filepath.Join(programs, "postgres")
 	if s.owner, err = serverUser(s.folder); err != nil {
 		return err
 	}
 	s.owner.Setsid = true // what is typed at the terminal is for us
-	password := filepath.Join(s.folder, "password")
-	if err := os.WriteFile(password, []byte(PostgresPassword), 0o644); err != nil { //nolint:gosec // no secret
-		return err
-	}
-	data := filepath.Join(s.folder, "data")
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	//nolint:gosec // the program is the one that we found, in a folder that we made
-	initialize := exec.CommandContext(ctx, initdb, "--pgdata="+data, "--username="+PostgresUser,
-		"--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
-	initialize.SysProcAttr, initialize.Dir = s.owner, s.folder
-	if out, err := initialize.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+	data := filepath.Join(s.folder, "data")
+	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err != nil { // no data
+		if err := s.initialize(ctx, filepath.Join(programs, "initdb"), data); err != nil {
+			return err
+		}
 	}
 	port, err := freePort()
 	if err != nil {
@@ -151,6 +169,22 @@ func (s *PostgresServer) begin(initdb string, settings []string) (err error) {
 		Host: localhost(port), Path: "/postgres", RawQuery: "sslmode=disable",
 	}).String()
 	return s.Revive(ctx)
+}
+
+// initialize makes the data.
+func (s *PostgresServer) initialize(ctx context.Context, initdb, data string) error {
+	password := filepath.Join(s.folder, "password")
+	if err := os.WriteFile(password, []byte(PostgresPassword), 0o644); err != nil { //nolint:gosec // no secret
+		return err
+	}
+	//nolint:gosec // the program is the one that we found, in a folder that we made
+	initialize := exec.CommandContext(ctx, initdb, "--pgdata="+data, "--username="+PostgresUser,
+		"--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+	initialize.SysProcAttr, initialize.Dir = s.owner, s.folder
+	if out, err := initialize.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // URL is the address of an empty database on the server.
@@ -232,7 +266,7 @@ func (s *PostgresServer) await(ctx context.Context) error {
 	}
 }
 
-// Stop ends the server and throws its disk away.
+// Stop ends the server, and throws its disk away unless it is kept.
 func (s *PostgresServer) Stop() {
 	if s.ended != nil {
 		_ = s.process.Process.Signal(syscall.SIGINT) // "fast": it waits for no client; it may be gone already

@@ -3,45 +3,60 @@ package projectionstest
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
-// What a large network has, whatever its age. BigJobsPerHour makes ten million jobs in three months.
+// What a large network has, whatever its age. BigJobsPerHour makes ten million jobs in six weeks.
 const (
 	BigProviders   = 500
 	BigWorkers     = 2_000 // four of each provider
 	BigModels      = 20
 	BigClients     = 1_000
 	BigAccounts    = 4_000 // four of each client
-	BigJobsPerHour = 4_630
+	BigJobsPerHour = 10_000
 	bigShards      = 4
 	bigOpenJobs    = 500 // of the latest
+	bigPool        = 8   // workers to which an account's jobs go
+	bigJournaled   = 4   // of so many jobs one is in the journal
 )
 
 // Big is the tables of a large network: what many jobs, folded, leave behind. The sums and jobs in it are what the folds make
-// of facts; what settlement and attestation leave is made up. Of the journal it has two lines of each completed job: what the
-// client paid, and what the provider earned. The same Jobs and Seed give the same rows.
+// of facts; what settlement and attestation leave is made up. Of the journal it has two lines of each fourth completed job: what
+// the client paid, and what the provider earned. The same Jobs and Seed give the same rows.
 type Big struct {
 	Jobs int
 	Seed uint64
+	// AnHour is how many of the jobs are submitted in each hour; 0 is BigJobsPerHour.
+	AnHour int
 }
 
 // EndMs is the log time of the end.
-func (b Big) EndMs() int64 { return StartMs + int64(b.hours())*projections.HourMs }
+func (b Big) EndMs() int64 { return StartMs + int64(b.Hours())*projections.HourMs }
 
-func (b Big) hours() int { return (b.Jobs + BigJobsPerHour - 1) / BigJobsPerHour }
+// Hours is how long it goes on.
+func (b Big) Hours() int { return (b.Jobs + b.anHour() - 1) / b.anHour() }
+
+func (b Big) anHour() int {
+	if b.AnHour > 0 {
+		return b.AnHour
+	}
+	return BigJobsPerHour
+}
 
 // Names of those who take part, and of a job. A client's accounts and a provider's workers follow from their numbers.
-func (Big) provider(n int) string { return fmt.Sprintf("provider-%04d", n) }
-func (Big) worker(n int) string   { return fmt.Sprintf("%08x-worker", uint32(n+1)*0x9e3779b1) }
-func (Big) model(n int) string    { return fmt.Sprintf("model-%02d", n) }
-func (Big) client(n int) string   { return fmt.Sprintf("client-%04d", n) }
-func (Big) account(n int) string  { return fmt.Sprintf("%08x-account", uint32(n+1)*0x85ebca6b) }
-func (Big) job(n int) string      { return fmt.Sprintf("%016x-job", uint64(n+1)*0x9e3779b97f4a7c15) }
+func (Big) provider(n int) string  { return fmt.Sprintf("provider-%04d", n) }
+func (Big) worker(n int) string    { return fmt.Sprintf("%08x-worker", uint32(n+1)*0x9e3779b1) }
+func (Big) model(n int) string     { return fmt.Sprintf("model-%02d", n) }
+func (Big) client(n int) string    { return fmt.Sprintf("client-%04d", n) }
+func (Big) account(n int) string   { return fmt.Sprintf("%08x-account", uint32(n+1)*0x85ebca6b) }
+func (b Big) job(n int) string     { return fmt.Sprintf("%016x-job", b.jobNumber(n)) }
+func (Big) jobNumber(n int) uint64 { return uint64(n+1) * 0x9e3779b97f4a7c15 }
 
 // Someone is a job of the network and all who had to do with it.
 type Someone struct {
@@ -65,7 +80,8 @@ func (b Big) Someone(by *rand.Rand) Someone {
 }
 
 func (b Big) submittedMs(n int) int64 {
-	return StartMs + int64(n/BigJobsPerHour)*projections.HourMs + int64(n%BigJobsPerHour)*projections.HourMs/BigJobsPerHour
+	anHour := b.anHour()
+	return StartMs + int64(n/anHour)*projections.HourMs + int64(n%anHour)*projections.HourMs/int64(anHour)
 }
 
 // skewed is a number below n, the low ones far more often: the lowest tenth is nearly half of all.
@@ -77,7 +93,9 @@ func skewed(by *rand.Rand, n int) int {
 // of is the n-th job.
 func (b Big) of(n int) Job {
 	by := rand.New(rand.NewPCG(b.Seed, uint64(n))) //nolint:gosec // a test's rows come from a seed
-	worker, account := skewed(by, BigWorkers), skewed(by, BigAccounts)
+	account := skewed(by, BigAccounts)
+	pool := rand.New(rand.NewPCG(^b.Seed, uint64(account*bigPool+skewed(by, bigPool)))) //nolint:gosec // as above
+	worker := skewed(pool, BigWorkers)
 	prompt, completion := 200+by.Int64N(4000), 50+by.Int64N(2000)
 	charge := 20 * (prompt + 3*completion)
 	return Job{
@@ -87,29 +105,47 @@ func (b Big) of(n int) Job {
 	}
 }
 
-// Fill writes the rows, hour by hour, into an empty store, and tells how many jobs are in.
-func (b Big) Fill(ctx context.Context, store projections.Store, told func(jobs int)) error {
-	f := &filling{Big: b, at: make(projections.Checkpoint, 1+bigShards), by: rand.New(rand.NewPCG(b.Seed, 0))} //nolint:gosec // as above
-	f.begin()
-	for hour := range b.hours() {
-		if err := f.hour(hour); err != nil {
-			return fmt.Errorf("hour %d: %w", hour, err)
+// Fill writes the rows, hour by hour, into an empty store.
+func (b Big) Fill(ctx context.Context, store projections.Store) error {
+	for changes, err := range b.Changes(projections.All()) {
+		if err != nil {
+			return err
 		}
-		changes := f.changes(StartMs+int64(hour+1)*projections.HourMs, hour == b.hours()-1)
 		if err := store.Commit(ctx, changes); err != nil {
-			return fmt.Errorf("hour %d: %w", hour, err)
+			return fmt.Errorf("fill a store: %w", err)
 		}
-		told(min(b.Jobs, (hour+1)*BigJobsPerHour))
 	}
 	return nil
 }
 
-// filling is what Fill has at hand.
+// Changes yields the rows of some models as commits of one hour each: of every model one change, its rows in the order of their
+// keys. No row comes twice.
+func (b Big) Changes(models []projections.Model) iter.Seq2[[]projections.Change, error] {
+	return func(yield func([]projections.Change, error) bool) {
+		f := newFilling(b, models)
+		f.begin()
+		for hour := range b.Hours() {
+			if err := f.hour(hour); err != nil {
+				yield(nil, fmt.Errorf("hour %d of a large network: %w", hour, err))
+				return
+			}
+			if !yield(f.changes(StartMs+int64(hour+1)*projections.HourMs, hour == b.Hours()-1), nil) {
+				return
+			}
+		}
+	}
+}
+
+// filling is what Changes has at hand.
 type filling struct {
 	Big
-	at   projections.Checkpoint
-	by   *rand.Rand
-	made map[string][]projections.Row // by table
+	models []projections.Model
+	at     projections.Checkpoint
+	by     *rand.Rand
+	made   map[string][]projections.Row // by table
+	folds  []func(*projections.Entry) error
+
+	journaled bool // what is folded just now
 
 	jobs     pile[domain.JobID, projections.Job, *projections.Job]
 	journal  pile[projections.PostingKey, projections.JournalLine, *projections.JournalLine]
@@ -119,6 +155,39 @@ type filling struct {
 	totals   pile[projections.UsageTotalKey, projections.UsageTotal, *projections.UsageTotal]
 	work     pile[projections.WorkKey, projections.Work, *projections.Work]
 	holds    pile[domain.JobID, projections.Hold, *projections.Hold]
+	workers  pile[projections.WorkerDayKey, projections.WorkerDay, *projections.WorkerDay]
+	clients  pile[projections.ClientDayKey, projections.ClientDay, *projections.ClientDay]
+}
+
+func newFilling(b Big, models []projections.Model) *filling {
+	by := rand.New(rand.NewPCG(b.Seed, 0)) //nolint:gosec // a test's rows come from a seed
+	f := &filling{Big: b, models: models, at: make(projections.Checkpoint, 1+bigShards), by: by}
+	journal := f.journal.of(projections.Journal)
+	for _, folded := range []struct {
+		model projections.Model
+		fold  func(*projections.Entry) error
+	}{
+		{projections.Jobs, f.jobs.of(projections.Jobs)},
+		{projections.Journal, func(e *projections.Entry) error {
+			if !f.journaled {
+				return nil
+			}
+			return journal(e)
+		}},
+		{projections.Movements, f.moves.of(projections.Movements)},
+		{projections.Balances, f.balances.of(projections.Balances)},
+		{projections.UsageByHour, f.usage.of(projections.UsageByHour)},
+		{projections.UsageSummed, f.totals.of(projections.UsageSummed)},
+		{projections.WorkByHour, f.work.of(projections.WorkByHour)},
+		{projections.Holds, f.holds.of(projections.Holds)},
+		{projections.WorkerDays, f.workers.of(projections.WorkerDays)},
+		{projections.ClientDays, f.clients.of(projections.ClientDays)},
+	} {
+		if slices.Contains(models, folded.model) {
+			f.folds = append(f.folds, folded.fold)
+		}
+	}
+	return f
 }
 
 // pile folds into memory.
@@ -129,18 +198,18 @@ type pile[K comparable, R any, P interface {
 	rows map[K]*R
 }
 
-func (p *pile[K, R, P]) fold(model *projections.Definition[K, R, P], e *projections.Entry) error {
-	if p.rows == nil {
-		p.rows = map[K]*R{}
-	}
-	return model.Fold(e, func(k K) *R {
+// of folds a model into the pile.
+func (p *pile[K, R, P]) of(model *projections.Definition[K, R, P]) func(*projections.Entry) error {
+	p.rows = map[K]*R{}
+	find := func(k K) *R {
 		if row, there := p.rows[k]; there {
 			return row
 		}
 		row := model.Row(k)
 		p.rows[k] = &row
 		return &row
-	})
+	}
+	return func(e *projections.Entry) error { return model.Fold(e, find) }
 }
 
 // taken returns the rows that are done and forgets them.
@@ -163,8 +232,8 @@ func (f *filling) add(model projections.Model, row projections.Row) {
 // hour makes the jobs that are submitted in one hour, and what else happens in it.
 func (f *filling) hour(hour int) error {
 	startMs := StartMs + int64(hour)*projections.HourMs
-	for n := hour * BigJobsPerHour; n < min(f.Jobs, (hour+1)*BigJobsPerHour); n++ {
-		if err := f.live(n, startMs+projections.HourMs-1); err != nil {
+	for n := hour * f.anHour(); n < min(f.Jobs, (hour+1)*f.anHour()); n++ {
+		if err := f.live(n); err != nil {
 			return err
 		}
 	}
@@ -175,9 +244,10 @@ func (f *filling) hour(hour int) error {
 	return nil
 }
 
-// live is the life of one job.
-func (f *filling) live(n int, latestMs int64) error {
+// live is the life of one job, which ends in the hour in which it began.
+func (f *filling) live(n int) error {
 	job, nowMs := f.of(n), f.submittedMs(n)
+	latestMs := nowMs - nowMs%projections.HourMs + projections.HourMs - 1
 	job.DisputableUntilMs = nowMs + projections.HourMs
 	shard := domain.Shard(1 + n%bigShards)
 	steps := []*v1.Fact{job.Submitted(nowMs), job.Assigned(), job.Started(), job.Metered()}
@@ -207,6 +277,7 @@ func (f *filling) live(n int, latestMs int64) error {
 			Position: domain.Position{Shard: shard, Offset: domain.Offset(8*n + i)}, AtMs: min(nowMs+int64(i)*2500, latestMs),
 			Answer: &v1.Answer{Facts: []*v1.Fact{fact}},
 		}
+		f.journaled = n%bigJournaled == 0
 		if err := f.fold(e); err != nil {
 			return err
 		}
@@ -215,17 +286,8 @@ func (f *filling) live(n int, latestMs int64) error {
 }
 
 func (f *filling) fold(e *projections.Entry) error {
-	for _, fold := range []func() error{
-		func() error { return f.jobs.fold(projections.Jobs, e) },
-		func() error { return f.moves.fold(projections.Movements, e) },
-		func() error { return f.balances.fold(projections.Balances, e) },
-		func() error { return f.usage.fold(projections.UsageByHour, e) },
-		func() error { return f.totals.fold(projections.UsageSummed, e) },
-		func() error { return f.work.fold(projections.WorkByHour, e) },
-		func() error { return f.holds.fold(projections.Holds, e) },
-		func() error { return f.journal.fold(projections.Journal, e) },
-	} {
-		if err := fold(); err != nil {
+	for _, fold := range f.folds {
+		if err := fold(e); err != nil {
 			return err
 		}
 	}

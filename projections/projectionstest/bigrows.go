@@ -1,6 +1,10 @@
 package projectionstest
 
 import (
+	"bytes"
+	"math/bits"
+	"slices"
+
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
 )
@@ -25,13 +29,35 @@ func (f *filling) changes(nowMs int64, end bool) []projections.Change {
 	f.made["usage_totals"] = f.totals.taken(func(u *projections.UsageTotal) bool {
 		return end || u.Width != "all" && (u.Width != "day" || u.StartMs+projections.DayMs <= nowMs)
 	})
-	changes := make([]projections.Change, 0, len(projections.All()))
-	for _, model := range projections.All() {
+	f.made["worker_days"] = f.workers.taken(func(d *projections.WorkerDay) bool { return end || d.DayMs+projections.DayMs <= nowMs })
+	f.made["client_days"] = f.clients.taken(func(d *projections.ClientDay) bool { return end || d.DayMs+projections.DayMs <= nowMs })
+	changes := make([]projections.Change, 0, len(f.models))
+	for _, model := range f.models {
 		table := model.Table()
-		changes = append(changes, projections.Change{Table: table, From: f.at, To: to, Rows: f.made[table.Name]})
+		rows := f.made[table.Name]
+		inKeyOrder(rows, table.KeyColumns)
+		changes = append(changes, projections.Change{Table: table, From: f.at, To: to, Rows: rows})
 	}
 	f.at, f.made = to, map[string][]projections.Row{}
 	return changes
+}
+
+// inKeyOrder sorts rows of one table.
+func inKeyOrder(rows []projections.Row, keyColumns int) {
+	type keyed struct {
+		key []byte
+		row projections.Row
+	}
+	all := make([]keyed, len(rows))
+	var columns []projections.Column
+	for i, row := range rows {
+		columns = row.Columns(columns[:0])
+		all[i] = keyed{projections.SortKey(nil, columns[:keyColumns]), row}
+	}
+	slices.SortFunc(all, func(a, b keyed) int { return bytes.Compare(a.key, b.key) })
+	for i, k := range all {
+		rows[i] = k.row
+	}
 }
 
 // begin makes who takes part.
@@ -39,8 +65,13 @@ func (f *filling) begin() {
 	f.made = map[string][]projections.Row{}
 	since := projections.Moment{AtMs: StartMs, Offset: 1}
 	f.add(projections.TheNetwork, &projections.Network{Singleton: 1, ID: ID[domain.NetworkID]("big"), Name: "big", Shards: bigShards, CreatedMs: StartMs})
+	for shard := range domain.Shard(1 + bigShards) { // as far as the log goes
+		f.add(projections.Months, &projections.Month{
+			MonthKey: projections.MonthKey{Shard: shard}, ReachedMs: f.EndMs() - 1, Size: 1 << 40, Nodes: bytes.Repeat([]byte{byte(shard)}, 32),
+		})
+	}
 	f.add(projections.RateCards, &projections.RateCard{RateCard: ID[domain.RateCardID]("card"), Rule: "exact/v1", PricePerToken: 20, Set: since})
-	last := uint32(f.hours())
+	last := uint32(f.Hours())
 	f.add(projections.TheProgress, &projections.SettlementProgress{Singleton: 1, Last: last, Active: last, Cash: -1 << 50, Paid: 1 << 40})
 	for n := range BigModels {
 		f.add(projections.Models, &projections.ListedModel{Model: ID[domain.ModelID](f.model(n)), Name: f.model(n), Listed: since})
@@ -130,10 +161,23 @@ func (f *filling) settle(hour int, startMs int64) {
 			f.add(projections.Reasons, &projections.ReasonHour{ReasonKey: projections.ReasonKey{HourMs: startMs, Reason: reasons[i]}, Count: count})
 		}
 	}
+	if domain.MonthStart(startMs) == startMs {
+		f.month(startMs, uint64(hour))
+	}
 	for i := range 25 {
 		f.add(projections.Deposits, &projections.Deposit{
 			DepositKey: projections.DepositKey{Shard: domain.Shard(1 + i%bigShards), LT: uint64(offset) + uint64(i)}, TxHash: domain.Digest{1},
 			Account: ID[domain.AccountID](f.account(skewed(f.by, BigAccounts))), Amount: 1 << 30, Booked: when,
+		})
+	}
+}
+
+// month makes what closes the books of a month.
+func (f *filling) month(startMs int64, hour uint64) {
+	for shard := range domain.Shard(1 + bigShards) {
+		f.add(projections.Months, &projections.Month{
+			MonthKey: projections.MonthKey{Shard: shard, MonthMs: startMs}, ReachedMs: startMs,
+			Size: 1 << bits.Len64(hour), Nodes: bytes.Repeat([]byte{byte(shard)}, 32), // a complete tree
 		})
 	}
 }
