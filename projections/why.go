@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,8 @@ func WhyJob(ctx context.Context, r Reader, job domain.JobID) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, fmt.Errorf("why job %s: %w", job, err)
 	}
+	// What was held back is released whenever its time comes, before its pay's batch or after it.
+	slices.SortStableFunc(v.Facts, func(a, b Evidence) int { return cmp.Compare(a.AtMs, b.AtMs) })
 	return v, nil
 }
 
@@ -150,8 +153,28 @@ func whyMature(ctx context.Context, r Reader, j *Job, matures Moment, v Verdict)
 	}
 	v.showf(j.Shard, back.Held, "held back: %s of it, until log time reaches %s", back.Amount, logTime(back.UntilMs))
 	v.showf(j.Shard, back.LastForfeits, "holdback_forfeited: %s in all (%s)", back.Forfeited, back.Cause)
-	v.showf(j.Shard, back.ReleasedAt, "holdback_released: %s", back.Released)
+	if err := showReleased(ctx, r, j, &back, &v); err != nil {
+		return v, err
+	}
 	return whyBatch(ctx, r, j.Provider, domain.Position{Shard: matured.Shard, Offset: matured.Ledger}, v)
+}
+
+// showReleased shows that what was held back is free, and in which batch it is: a later one than the pay's own, if that was
+// sealed before.
+func showReleased(ctx context.Context, r Reader, j *Job, back *Holdback, v *Verdict) error {
+	if back.ReleasedAt.AtMs == 0 {
+		return nil
+	}
+	line, err := r.FirstLine(ctx, j.Provider, domain.Position{Shard: j.Shard, Offset: back.ReleasedAt.Offset})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		v.showf(j.Shard, back.ReleasedAt, "holdback_released: %s", back.Released)
+	case err != nil:
+		return err
+	default:
+		v.showf(j.Shard, back.ReleasedAt, "holdback_released: %s, in batch %d", back.Released, line.Number)
+	}
+	return nil
 }
 
 // whyBatch follows pay that is payable since a place in the ledger into its batch and onto the chain.

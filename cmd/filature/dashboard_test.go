@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -141,6 +142,12 @@ func pagesOf(t *testing.T, api apiClients) []dashboardPage {
 	jobs := answered(ctx, t, api.ListJobs, &queryv1.ListJobsRequest{Page: &queryv1.Page{Size: 50}}).Jobs
 	completed := answered(ctx, t, api.ListJobs, &queryv1.ListJobsRequest{Provider: provider.Provider, State: "completed"}).Jobs
 	job := completed[len(completed)-1]
+	for _, one := range completed {
+		facts := answered(ctx, t, api.Explain, &queryv1.ExplainRequest{Kind: "job", Id: one.Job}).Evidence
+		if !slices.IsSortedFunc(facts, func(a, b *queryv1.Evidence) int { return cmp.Compare(a.AtMs, b.AtMs) }) {
+			t.Errorf("job %s is not told in the order of log time: %v", one.Job, facts)
+		}
+	}
 	moved := answered(ctx, t, api.ListPostings, &queryv1.ListPostingsRequest{Job: job.Job}).Postings
 	why := answered(ctx, t, api.Explain, &queryv1.ExplainRequest{Kind: "job", Id: job.Job})
 	batches := answered(ctx, t, api.ListBatches, &queryv1.ListBatchesRequest{}).Batches

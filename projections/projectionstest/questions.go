@@ -1,6 +1,7 @@
 package projectionstest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -306,7 +307,7 @@ func whyOfEveryJob(ctx context.Context, t *testing.T, _ *Story, r projections.Re
 		amount  domain.Nano
 		last    string // what the last fact of it says
 	}{
-		"job-paid":      {projections.Paid, "paid", 1000, "payout_observed"},
+		"job-paid":      {projections.Paid, "paid", 1000, "rejected"}, // somebody spoke of it once more when it was paid
 		"job-promised":  {projections.Pending, "batch_proposed", 1000, "batch_proposed"},
 		"job-shared":    {projections.Pending, "batch_proposed", 700, "batch_proposed"},
 		"job-payable":   {projections.Pending, "payable", 1000, "earnings_matured"},
@@ -330,6 +331,9 @@ func whyOfEveryJob(ctx context.Context, t *testing.T, _ *Story, r projections.Re
 		if v.Outcome != want.outcome || v.Reason != want.reason || v.Amount != want.amount || v.Because == "" {
 			t.Errorf("%s: %+v, want %+v", job, v, want)
 			continue
+		}
+		if !slices.IsSortedFunc(v.Facts, func(a, b projections.Evidence) int { return cmp.Compare(a.AtMs, b.AtMs) }) {
+			t.Errorf("%s: the facts are not in the order of log time: %+v", job, v.Facts)
 		}
 		if len(v.Facts) == 0 || !strings.HasPrefix(v.Facts[len(v.Facts)-1].What, want.last) {
 			t.Errorf("%s: the last fact is not %s: %+v", job, want.last, v.Facts)

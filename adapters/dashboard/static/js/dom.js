@@ -71,6 +71,7 @@ function set(element, name, value) {
   if (name.startsWith('on')) element[name] = value;
   else if (name === 'style') for (const [property, v] of Object.entries(value ?? {})) element.style.setProperty(property, v);
   else if (name === 'value') element.value = value ?? '';
+  else if (name === 'selected') element.selected = Boolean(value); // what was chosen by hand no longer heeds the attribute
   else if (value === null || value === undefined || value === false) element.removeAttribute(name);
   else element.setAttribute(name, value === true ? '' : value);
 }

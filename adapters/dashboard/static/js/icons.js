@@ -19,6 +19,7 @@ const paths = {
   leave: 'M14 4h5v16h-5M10 8l-4 4 4 4M6 12h9',
   copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
   done: 'M5 12.500l4.500 4.500L19 7',
+  paper: 'M6 3h8l4 4v14H6zM14 3v4h4M9 12h6M9 16h6',
   out: 'M8 16L17 7M9 7h8v8',
 };
 

@@ -2,7 +2,7 @@
 // every page needs them. Who may not ask for some sees ids in their place.
 import { got } from './api.js';
 import { h } from './dom.js';
-import { id, dash } from './parts.js';
+import { id, dash, slashed } from './parts.js';
 import { short } from './words.js';
 
 const keptMs = 30_000;
@@ -29,7 +29,7 @@ export async function names(books) {
 const the = (kind, path) => (known, of) => {
   if (!of) return dash();
   const name = known[kind].get(of);
-  return name ? h('a', { href: `${path}/${of}`, title: of }, name) : id(of, `${path}/${of}`);
+  return name ? h('a', { href: `${path}/${of}`, title: of }, slashed(name)) : id(of, `${path}/${of}`);
 };
 
 export const theModel = the('model', '/market');

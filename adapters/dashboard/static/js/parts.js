@@ -28,10 +28,10 @@ export function money(nano, { unit = true, signed = false } = {}) {
     h('span', { class: 'hidden' }, plus + coins(nano)), unit && h('span', { class: 'unit' }, `\u00a0${coin}`));
 }
 
-// figures are the main figures of a page: [{label, value, note, href}].
+// figures are the main figures of a page: [{label, value, note, href}]; href is where the figure is told in full.
 export function figures(some, { label } = {}) {
-  return h('dl', { class: 'figures-row', key: label, 'aria-label': label }, some.filter(Boolean).map(({ label: name, value, note, tone }) => h('div', { key: name, class: tone },
-    h('dt', {}, name), h('dd', {}, h('span', { class: 'value' }, value), note && h('span', { class: 'note' }, note)))));
+  return h('dl', { class: 'figures-row', key: label, 'aria-label': label }, some.filter(Boolean).map(({ label: name, value, note, tone, href }) => h('div', { key: name, class: tone },
+    h('dt', {}, href ? h('a', { href }, name) : name), h('dd', {}, h('span', { class: 'value' }, value), note && h('span', { class: 'note' }, note)))));
 }
 
 // facts is a list of names and values: [[name, value], …]; what has no value is left out.
@@ -39,45 +39,61 @@ export function facts(some) {
   return h('dl', { class: 'facts' }, some.filter((f) => f && f[1] !== undefined && f[1] !== null && f[1] !== '').map(([name, value]) => h('div', { key: name }, h('dt', {}, name), h('dd', {}, value))));
 }
 
-// table shows rows: columns are [{name, unit, right, wide, grow}], wide ones are left out on a phone; rows are
-// {key, cells}. Its first cell is its name.
-export function table({ label, columns, rows, empty }) {
+// table shows rows: columns are [{name, unit, right, wide, extra, grow, fill}]; wide ones are left out on a phone, extra ones on
+// all but a large screen; what grows may be broken into lines, what fills takes the room that the others leave. Rows are
+// {key, cells}, the first cell is the row's name; or {key, head}, which begins a group. total is the cells of a last row
+// that sums the others.
+export function table({ label, columns, rows, empty, total }) {
   if (rows.length === 0) return nothing(empty ?? 'There is nothing yet.');
-  const look = (column) => [column.right && 'right', column.wide && 'wide', column.grow && 'grow'].filter(Boolean).join(' ') || null;
+  const look = (column) => [column.right && 'right', column.wide && 'wide', column.extra && 'extra', column.grow && 'grow', column.fill && 'fill'].filter(Boolean).join(' ') || null;
+  const line = (row) => h('tr', { key: row.key, class: row.tone }, row.cells.map((cell, i) => h(i === 0 ? 'th' : 'td', { key: i, scope: i === 0 ? 'row' : null, class: look(columns[i]) }, cell)));
   return h('div', { class: 'scroll', role: 'region', 'aria-label': label, tabindex: '0' }, h('table', {},
     h('thead', {}, h('tr', {}, columns.map((column) => h('th', { key: column.name, scope: 'col', class: look(column) },
       column.name, column.unit && h('span', { class: 'unit' }, `, ${column.unit}`))))),
-    h('tbody', {}, rows.map((row) => h('tr', { key: row.key, class: row.tone },
-      row.cells.map((cell, i) => h(i === 0 ? 'th' : 'td', { key: i, scope: i === 0 ? 'row' : null, class: look(columns[i]) }, cell)))))));
+    h('tbody', {}, rows.map((row) => (row.head ? h('tr', { key: row.key, class: 'group' }, h('th', { colspan: columns.length, scope: 'rowgroup' }, h('div', {}, row.head))) : line(row)))),
+    total && h('tfoot', {}, line({ cells: total }))));
 }
+
+// cameFrom has for each cursor that was gone to the one of the page before it, as far as this tab has seen it.
+const cameFrom = new Map();
 
 // pages goes through a long list. Where it stands is in the page's address, so that it can be linked and gone back on.
 export function pages(path, query, next) {
   const after = query.get('after');
   if (!after && !next) return null;
+  if (next) cameFrom.set(next, after ?? '');
   const to = (cursor) => {
     const q = new URLSearchParams(query);
     q.delete('after');
     if (cursor) q.set('after', cursor);
     return q.size ? `${path}?${q}` : path;
   };
+  const before = cameFrom.get(after);
   return h('nav', { class: 'pages', 'aria-label': 'Pages of the list' },
-    after && h('a', { href: to('') }, 'First page'), next && h('a', { href: to(next) }, 'Next page'));
+    after && h('a', { key: 'first', href: to('') }, 'First page'), before && h('a', { key: 'before', href: to(before) }, 'Previous page'), next && h('a', { key: 'next', href: to(next) }, 'Next page'));
 }
 
 // id is an id in short, linked to its page; the whole of it is its title.
 export const id = (text, href) => !text ? dash() : href ? h('a', { class: 'mono', href, title: text }, short(text)) : h('span', { class: 'mono', title: text }, short(text));
 
-// copyable is the whole of an id or hash, with a button that copies it.
-export const copyable = (text) => !text ? dash() : h('span', { class: 'copyable' }, h('code', {}, text),
-  h('button', { type: 'button', class: 'quiet', 'aria-label': `Copy ${text.slice(0, 8)}`, onclick: copy(text) }, icon('copy')));
+// copyable is the whole of an id or hash, with a button that copies it. One that is clipped keeps to one line, and shows
+// as much as there is room for.
+export const copyable = (text, { clip = false } = {}) => !text ? dash() : h('span', { class: clip ? 'copyable clip' : 'copyable' }, h('code', { title: clip ? text : null }, text),
+  h('button', { type: 'button', class: 'quiet copy', 'aria-label': `Copy ${text.slice(0, 8)}`, title: 'Copy', onclick: copy(text) }, icon('copy'), icon('done')));
 
+const copiedMs = 1200;
+
+// copy puts a text on the clipboard, and tells those who see the button and those who hear the page.
 const copy = (text) => async (event) => {
   const button = event.currentTarget;
   await navigator.clipboard.writeText(text);
   button.classList.add('copied');
-  setTimeout(() => button.classList.remove('copied'), 1200);
+  document.getElementById('spoken').textContent = 'Copied';
+  setTimeout(() => button.classList.remove('copied'), copiedMs);
 };
+
+// slashed is a name that may be broken behind its slashes and nowhere else: deepseek-ai/DeepSeek-R1.
+export const slashed = (name) => h('span', { class: 'slashed' }, name.split(/(?<=\/)/).map((piece, i) => [i > 0 && h('wbr', {}), h('span', { key: i }, piece)]));
 
 export const dash = () => h('span', { class: 'soft' }, '–');
 
@@ -92,22 +108,24 @@ export const pill = (word, tone = tones[word]) => word ? h('span', { class: `pil
 
 // when is a moment of log time, in UTC; its title is the whole of it, with its place in the ledger.
 export const when = (moment, { shard } = {}) => !moment?.atMs ? dash()
-  : h('time', { datetime: new Date(count(moment.atMs)).toISOString(), title: `${time(moment.atMs)} UTC${moment.offset ? `, ledger ${shard ?? 0}/${moment.offset}` : ''}` }, time(moment.atMs).slice(0, 19));
+  : h('time', { datetime: new Date(count(moment.atMs)).toISOString(), title: `${time(moment.atMs)} UTC${moment.offset ? `, ledger ${shard ?? 0}/${moment.offset}` : ''}` }, h('span', { class: 'soft' }, time(moment.atMs).slice(0, 11)), time(moment.atMs).slice(11, 19));
 
 export const onDay = (ms) => h('time', { datetime: new Date(count(ms)).toISOString() }, day(ms));
 
 // commands are lines for a terminal.
 export const commands = (...lines) => h('pre', { tabindex: '0' }, h('code', {}, lines.filter(Boolean).join('\n')));
 
-// timeline is what happened, one under the other: [{key, at, title, detail, amount, place, tone, future}].
+// timeline is what happened, in the order of time: [{key, at, expected, title, detail, place, tone, done}]. What has no time
+// has not happened yet, unless it is done; expected stands in its place.
 export function timeline(steps) {
   return h('ol', { class: 'timeline' }, steps.map((step, i) => {
     const before = steps.slice(0, i).findLast((s) => s.at);
-    return h('li', { key: step.key ?? i, class: [step.tone, !step.at && 'future'].filter(Boolean).join(' ') || null },
-      h('div', { class: 'at' }, step.at ? h('time', { datetime: new Date(count(step.at)).toISOString(), title: `${time(step.at)} UTC` }, before && time(before.at).slice(0, 10) === time(step.at).slice(0, 10) ? time(step.at).slice(11) : time(step.at)) : step.expected ?? '–',
-        before && step.at && h('span', { class: 'soft' }, `+${span(count(step.at) - count(before.at))}`)),
-      h('div', { class: 'what' }, h('strong', {}, step.title), step.detail && h('span', { class: 'detail' }, step.detail), step.place && h('span', { class: 'soft place' }, step.place)),
-      step.amount !== undefined && h('div', { class: 'much' }, step.amount));
+    const sameDay = before && step.at && day(before.at) === day(step.at);
+    return h('li', { key: step.key ?? i, class: [step.tone, !step.at && !step.done && 'future'].filter(Boolean).join(' ') || null },
+      h('div', { class: 'at' }, step.at ? h('time', { datetime: new Date(count(step.at)).toISOString(), title: `${time(step.at)} UTC` }, sameDay ? time(step.at).slice(11) : time(step.at)) : step.expected ?? '–',
+        before && step.at && count(step.at) >= count(before.at) && h('span', { class: 'soft' }, `+${span(count(step.at) - count(before.at))}`)),
+      h('div', { class: 'what' }, h('strong', {}, step.title), step.detail && h('span', { class: 'detail' }, step.detail)),
+      step.place && h('div', { class: 'soft place' }, step.place));
   }));
 }
 

@@ -10,8 +10,20 @@ const height = 200;
 // value that is null is a gap. The label is its text for who can't see it.
 export function plot(spec) {
   return h('figure', { class: 'plot' },
-    h('figcaption', {}, spec.series.filter((s) => s.name).map((s) => h('span', { key: s.name, class: `key ${s.tone ?? 'accent'}` }, s.name)), spec.unit && h('span', { class: 'soft' }, spec.unit)),
-    h('div', { class: 'canvas', role: 'img', 'aria-label': spec.label, widget: { make: drawn, spec } }));
+    h('figcaption', {}, spec.series.filter((s) => s.name).map((s) => h('span', { key: s.name, class: `key ${s.tone ?? 'accent'}${s.dash ? ' dashed' : ''}` }, s.name)), spec.unit && h('span', { class: 'soft' }, spec.unit)),
+    // Which of both it is follows from the data; the room is the same.
+    spec.series.some((s) => s.values.some((v) => v))
+      ? h('div', { key: 'canvas', class: 'canvas', role: 'img', 'aria-label': `${spec.label}. ${spec.series.filter((s) => s.name).map((s) => spoken(s, spec)).join(' ')}`, widget: { make: drawn, spec } })
+      : h('p', { key: 'none', class: 'canvas none soft' }, spec.empty ?? 'Nothing in this time.'));
+}
+
+// spoken is a series in a sentence: its last value and its highest one.
+function spoken({ name, values, exact }, { times, format = compact }) {
+  const last = values.findLastIndex((v) => v !== null);
+  if (last < 0) return `${name}: nothing.`;
+  const most = values.reduce((best, v, i) => (v !== null && v > values[best] ? i : best), last);
+  const said = (i) => `${exact?.[i] ?? format(values[i])} at ${new Date(times[i]).toISOString().slice(5, 16).replace('T', ' ')}`;
+  return `${name}: ${said(last)}${most === last ? '' : `, at most ${said(most)}`}.`;
 }
 
 function drawn(element) {
@@ -56,7 +68,7 @@ function options(spec, width, element) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0], // room for half a label of the axis
     scales: { x: { range: (_, low, high) => (spec.series.some((s) => s.bars) ? [low - step(spec) / 2, high + step(spec) / 2] : [low, high]) }, y: { range: (_, low, high) => [spec.fromZero === false ? low - (high - low || 1) * 0.1 : 0, (high || 1) * 1.1] } },
     axes: [
       { ...axis, grid: { show: false }, size: 28, space: 70, values: (_, at) => at.map((s, i) => label(s, i > 0 ? at[i - 1] : undefined)) },

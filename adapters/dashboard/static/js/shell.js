@@ -20,6 +20,9 @@ const slowMs = 200;
 // sayEveryMs is how often a page that moves tells a screen reader where it stands.
 const sayEveryMs = 20_000;
 
+// shardsShown is of how many shards the foot says where they were read; a network has up to 1024.
+const shardsShown = 9;
+
 const state = {
   pages: [],
   page: null, params: {}, query: new URLSearchParams(),
@@ -209,8 +212,8 @@ function foot() {
   const at = books?.at ?? [];
   return h('footer', { key: 'foot', class: 'foot' },
     h('div', { class: 'position' },
-      at.length > 0 && h('p', { title: 'Per shard of the ledger, control first: the offset up to which all figures of this page are counted' }, 'As of log position ', h('span', { class: 'figures' }, at.map((offset, shard) => h('span', { key: shard },
-        h('span', { class: 'soft' }, `${shard}/`), offset, ' '))))),
+      at.length > 0 && h('p', { title: 'Per shard of the ledger, control first: the offset up to which all figures of this page are counted' }, 'As of log position ', h('span', { class: 'figures' }, at.slice(0, shardsShown).map((offset, shard) => h('span', { key: shard },
+        h('span', { class: 'soft' }, `${shard}/`), offset, ' '))), at.length > shardsShown && `and ${at.length - shardsShown} more shards`)),
     page?.every && h('div', { class: 'live' },
       h('span', { class: state.stale ? 'pulse late' : state.paused ? 'pulse off' : 'pulse', 'aria-hidden': 'true' }),
       state.stale ? 'No answer, trying again' : state.paused ? 'Paused' : 'Live',

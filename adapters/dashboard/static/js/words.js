@@ -83,3 +83,16 @@ export function span(ms) {
   if (ms < 86_400_000) return `${Math.floor(ms / 3_600_000)}${gap}h ${Math.round((ms % 3_600_000) / 60_000)}${gap}min`;
   return `${Math.floor(ms / 86_400_000)}${gap}d ${Math.round((ms % 86_400_000) / 3_600_000)}${gap}h`;
 }
+
+// chart says what each kind of account of the books holds.
+export const chart = {
+  'client/available': 'prepaid, free to use',
+  'client/reserved': 'set aside for open jobs',
+  'provider/earned': 'charged, in its dispute window',
+  'provider/held': 'by a dispute, a missing attestation or the reputation',
+  'provider/payable': 'mature, in no batch yet',
+  'provider/committed': 'in a sealed batch, not seen paid',
+  'network/commission': 'the network’s part of charges',
+  'network/slashed': 'taken from providers by arbiters',
+  'vault/cash': 'what the vault holds on chain, with the other sign',
+};

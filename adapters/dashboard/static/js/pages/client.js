@@ -1,12 +1,13 @@
 // One client: what it has, how fast it spends it, its jobs, and what it got back.
 import { h } from '../dom.js';
 import { got } from '../api.js';
-import { copyable, figures, heading, id, money, pages, part, section, table, when } from '../parts.js';
+import { copyable, figures, heading, id, money, pages, part, pill, section, table, when } from '../parts.js';
+import { burned, lasts } from '../burn.js';
 import { plot } from '../plot.js';
 import { month, paper } from '../paper.js';
 import { names, nameOf, theModel } from '../names.js';
 import { list } from './jobs.js';
-import { big, coin, coins, count, number, span, time } from '../words.js';
+import { big, coin, coins, count, day, number, time, words } from '../words.js';
 
 const hourMs = 3_600_000;
 const hoursShown = 48;
@@ -46,36 +47,25 @@ export default {
       heading({ above: [['/clients', 'Clients']], title: nameOf(data.known, 'client', client), about: copyable(client), actions: paper(`/invoices/${client}/${month()}.html`, 'Invoice of this month') }),
       figures([
         whole && { label: 'Available', value: money(available), note: ['and ', money(sum(rows, 'reservedNano')), ' reserved for open jobs'] },
-        { label: 'Spent, an hour', value: money(burn.perHour), note: burn.hours ? `over the last ${burn.hours} h` : 'nothing in the last day' },
-        whole && { label: 'Lasts', value: burn.perHour > 0n ? lasts(available, burn.perHour) : '–', note: 'at this rate' },
+        { label: 'Spent, an hour', value: money(burn.perHour), note: burn.hours ? `on average of the last ${burn.hours === 1 ? 'hour' : `${burn.hours} hours`}` : 'nothing in the last 24 hours' },
+        whole && { label: 'Lasts', value: burn.perHour > 0n ? lasts(available, burn.perHour) : '–', note: burn.perHour > 0n ? until(available, burn.perHour, data.now) : 'nothing is being spent' },
         { label: 'Charged so far', value: money(total?.chargeNano), note: `${number(total?.jobsCompleted)} jobs, before refunds` },
       ], { label: 'Client' }),
       section('Spent by hour', { note: 'UTC' }, part(data.hours, () => byHour(hours, data.now))),
-      section('Accounts', {}, accountTable(rows), pages(`/clients/${client}`, query, nextCursor)),
+      section('Accounts', { note: 'what can be spent is deposited on one of them' }, accountTable(rows, whole), pages(`/clients/${client}`, query, nextCursor)),
       section('By model', { note: 'since the beginning' }, part(data.models, (answer) => byModel(answer, data.known))),
-      section('Disputes and refunds', { more: [`/jobs?client=${client}&dispute=resolved`, 'All that are resolved'] }, part(data.resolved, (answer) => refunds([...(got(data.open)?.jobs ?? []), ...(answer.jobs ?? [])], data.known))),
-      section('Latest jobs', { more: [`/jobs?client=${client}`, 'All jobs'] }, part(data.jobs, ({ jobs = [] }) => list({ jobs, known: data.known }))),
+      section('Disputes and refunds', { note: 'open ones, and the latest that were resolved', more: [`/jobs?client=${client}&dispute=resolved`, 'All that are resolved'] }, part(data.resolved, (answer) => refunds([...(got(data.open)?.jobs ?? []), ...(answer.jobs ?? [])], data.known))),
+      section('Latest jobs', { more: [`/jobs?client=${client}`, 'All jobs'] }, part(data.jobs, ({ jobs = [] }) => list({ jobs, known: data.known, without: 'client' }))),
     ];
   },
 };
 
 const sum = (rows, field) => (rows ?? []).reduce((all, row) => all + big(row[field]), 0n);
 
-// burned is what was spent an hour over the last day, or over as much of it as there was any.
-function burned(usage, now) {
-  const end = now - (now % hourMs);
-  const recent = usage.filter((u) => count(u.startMs) > end - 24 * hourMs);
-  if (recent.length === 0) return { perHour: 0n, hours: 0 };
-  // The hour under way is not whole: it counts for the part that has passed.
-  const first = Math.min(...recent.map((u) => count(u.startMs)));
-  const minutes = Math.max(1, Math.round((now - first) / 60_000));
-  return { perHour: (recent.reduce((all, u) => all + big(u.chargeNano), 0n) * 60n) / BigInt(minutes), hours: Math.max(1, Math.ceil(minutes / 60)) };
-}
-
-// lasts is for how long an amount is enough.
-function lasts(available, perHour) {
+// until is the day on which an amount is spent at a rate.
+function until(available, perHour, now) {
   const hours = available / perHour;
-  return hours > 24n * 3650n ? 'more than 10 years' : span(Number((available * 3600n) / perHour) * 1000);
+  return hours > 24n * 3650n ? 'at this rate' : `at this rate, until ${day(now + Number(hours) * hourMs)}`;
 }
 
 function byHour(usage, now) {
@@ -89,20 +79,30 @@ function byHour(usage, now) {
   });
 }
 
-const accountTable = (rows) => table({
-  label: 'Accounts', columns: [{ name: 'Account', grow: true }, { name: 'Shard', right: true, wide: true }, { name: 'Opened, UTC', wide: true }, { name: 'Reserved', unit: coin, right: true }, { name: 'Available', unit: coin, right: true }],
-  rows: rows.map((a) => ({ key: a.account, cells: [id(a.account), a.shard, when(a.opened, { shard: a.shard }), money(a.reservedNano, { unit: false }), money(a.availableNano, { unit: false })] })),
+const accountTable = (rows, whole) => table({
+  label: 'Accounts', columns: [{ name: 'Account', fill: true }, { name: 'Shard', right: true, wide: true }, { name: 'Opened, UTC', wide: true }, { name: 'Reserved', unit: coin, right: true }, { name: 'Available', unit: coin, right: true }],
+  rows: rows.map((a) => ({ key: a.account, cells: [copyable(a.account, { clip: true }), a.shard, when(a.opened, { shard: a.shard }), money(a.reservedNano, { unit: false }), money(a.availableNano, { unit: false })] })),
+  total: whole && rows.length > 1 && ['All', '', '', money(sum(rows, 'reservedNano'), { unit: false }), money(sum(rows, 'availableNano'), { unit: false })],
   empty: 'It has opened no account.',
 });
 
 const byModel = ({ usage = [] }, known) => table({
   label: 'By model', columns: [{ name: 'Model', grow: true }, { name: 'Jobs completed', right: true }, { name: 'Prompt tokens', right: true, wide: true }, { name: 'Completion tokens', right: true, wide: true }, { name: 'Charged', unit: coin, right: true }],
   rows: usage.map((u) => ({ key: u.model, cells: [theModel(known, u.model), number(u.jobsCompleted), number(u.tokens?.prompt), number(u.tokens?.completion), money(u.chargeNano, { unit: false })] })),
+  total: usage.length > 1 && ['All', number(sum(usage, 'jobsCompleted')), number(usage.reduce((all, u) => all + big(u.tokens?.prompt), 0n)), number(usage.reduce((all, u) => all + big(u.tokens?.completion), 0n)), money(sum(usage, 'chargeNano'), { unit: false })],
   empty: 'It has not used any yet.',
 });
 
+// came is what came of a dispute.
+function came(job) {
+  if (job.dispute === 'open') return pill('open');
+  const refund = big(job.refundNano);
+  return refund === 0n ? pill('refused', 'plain') : pill(refund === big(job.chargeNano) ? 'refunded' : 'refunded in part', 'good');
+}
+
 const refunds = (jobs, known) => table({
-  label: 'Disputes and refunds', columns: [{ name: 'Job' }, { name: 'Dispute' }, { name: 'Disputed, UTC', wide: true }, { name: 'Model', grow: true, wide: true }, { name: 'Charged', unit: coin, right: true, wide: true }, { name: 'Refunded', unit: coin, right: true }],
-  rows: jobs.map((j) => ({ key: j.job, cells: [id(j.job, `/jobs/${j.job}`), j.dispute, when(j.disputed, { shard: j.shard }), theModel(known, j.model), money(j.chargeNano, { unit: false }), j.dispute === 'open' ? '–' : money(j.refundNano, { unit: false })] })),
+  label: 'Disputes and refunds', columns: [{ name: 'Job' }, { name: 'What came of it' }, { name: 'Reason', wide: true }, { name: 'Disputed, UTC', wide: true }, { name: 'Model', grow: true, wide: true }, { name: 'Charged', unit: coin, right: true, wide: true }, { name: 'Refunded', unit: coin, right: true }],
+  rows: jobs.map((j) => ({ key: j.job, cells: [id(j.job, `/jobs/${j.job}`), came(j), words(j.disputeReason) || '–', when(j.disputed, { shard: j.shard }), theModel(known, j.model), money(j.chargeNano, { unit: false }), j.dispute === 'open' ? '–' : money(j.refundNano, { unit: false })] })),
+  total: jobs.length > 1 && ['Together', '', '', '', '', money(sum(jobs, 'chargeNano'), { unit: false }), money(sum(jobs, 'refundNano'), { unit: false })],
   empty: 'It has disputed nothing.',
 });

@@ -1,59 +1,90 @@
 // Jobs, those submitted last first.
 import { h } from '../dom.js';
 import { dash, heading, id, money, pages, pill, table, when } from '../parts.js';
-import { names, nameOf, theModel, theProvider } from '../names.js';
-import { coin, number } from '../words.js';
+import { go } from '../shell.js';
+import { names, nameOf, theClient, theModel, theProvider } from '../names.js';
+import { clock, coin, number, short } from '../words.js';
 
-const states = ['', 'submitted', 'assigned', 'started', 'completed', 'failed', 'cancelled', 'expired'];
-const filters = ['client', 'provider', 'worker', 'model', 'state', 'dispute'];
+const states = ['submitted', 'assigned', 'started', 'completed', 'failed', 'cancelled', 'expired'];
+const whose = ['model', 'provider', 'client', 'worker'];
+const dayMs = 86_400_000;
 
 export default {
   path: '/jobs', section: 'jobs', every: 3000,
 
   async load(books, params, query) {
-    const asked = Object.fromEntries(filters.map((name) => [name, query.get(name) ?? '']));
-    const answer = await books.ask('JobService/ListJobs', { ...asked, page: { size: 50, cursor: query.get('after') ?? '' } });
-    return { ...answer, asked, known: await names(books) };
+    const asked = Object.fromEntries([...whose, 'state', 'dispute'].map((name) => [name, query.get(name) ?? '']));
+    const days = { from: query.get('from') ?? '', to: query.get('to') ?? '' };
+    const [from, to] = [Date.parse(days.from), Date.parse(days.to)];
+    const answer = await books.ask('JobService/ListJobs', {
+      ...asked, ...(from > 0 && { fromMs: String(from) }), ...(to > 0 && { toMs: String(to + dayMs) }), page: { size: 50, cursor: query.get('after') ?? '' },
+    });
+    return { ...answer, asked: { ...asked, ...days }, known: await names(books) };
   },
 
   title: () => 'Jobs',
 
   view: ({ jobs = [], nextCursor, asked, known }, params, query) => [
-    heading({ title: 'Jobs', about: whose(asked, known) }),
-    h('nav', { class: 'filters', 'aria-label': 'State' }, states.map((state) => h('a', { key: state, href: to(query, { state, dispute: '' }), 'aria-current': asked.state === state && !asked.dispute ? 'page' : null }, state || 'all')),
-      !asked.worker && !asked.model && ['open', 'resolved'].map((dispute) => h('a', { key: dispute, href: to(query, { state: '', dispute }), 'aria-current': asked.dispute === dispute ? 'page' : null }, `dispute ${dispute}`))),
-    list({ jobs, known }),
+    heading({ title: 'Jobs', about: 'Each is one inference. Those submitted last come first.' }),
+    filters(asked, known),
+    list({ jobs, known, empty: Object.values(asked).some(Boolean) ? 'No job is like this.' : 'No job was submitted yet.' }),
     pages('/jobs', query, nextCursor),
   ],
 };
 
-// to is this list with other filters, from its beginning.
-function to(query, change) {
-  const q = new URLSearchParams(query);
-  q.delete('after');
-  for (const [name, value] of Object.entries(change)) {
-    if (value) q.set(name, value);
-    else q.delete(name);
+// filters is the list's form. What is chosen is in the page's address, so that it can be linked and gone back on.
+function filters(asked, known) {
+  const kind = whose.find((name) => asked[name]);
+  // The books keep no order for a dispute together with any of these.
+  const unordered = kind === 'model' || kind === 'worker';
+  const option = (value, name, chosen, disabled) => h('option', { key: value, value, selected: value === chosen, disabled }, name);
+  const state = asked.dispute ? `dispute:${asked.dispute}` : asked.state && `state:${asked.state}`;
+  const of = kind ? `${kind}:${asked[kind]}` : '';
+  const group = (name, title) => {
+    const rows = [...known[name]];
+    return rows.length > 0 && h('optgroup', { key: name, label: title }, rows.map(([value, text]) => option(`${name}:${value}`, text || short(value), of, name === 'model' && asked.dispute !== '')));
+  };
+  const listed = !kind || known[kind]?.has(asked[kind]);
+  return h('form', { class: 'filters', role: 'search', 'aria-label': 'Which jobs', onchange: choose, onsubmit: choose },
+    h('label', { key: 'state' }, 'State', h('select', { name: 'state', class: state ? 'set' : null },
+      option('', 'Any', state),
+      states.map((name) => option(`state:${name}`, name, state)),
+      h('optgroup', { label: 'Dispute' }, ['open', 'resolved'].map((name) => option(`dispute:${name}`, `dispute ${name}`, state, unordered))))),
+    h('label', { key: 'whose' }, 'Whose', h('select', { name: 'whose', class: of ? 'set' : null },
+      option('', 'Anybody’s', of), !listed && option(of, `${kind} ${kind === 'worker' ? short(asked[kind]) : nameOf(known, kind, asked[kind])}`, of),
+      group('model', 'Model'), group('provider', 'Provider'), group('client', 'Client'))),
+    ['from', 'to'].map((name) => h('label', { key: name }, name === 'from' ? 'From day, UTC' : 'To day, UTC',
+      h('input', { type: 'date', name, value: asked[name], class: asked[name] ? 'set' : null }))),
+    Object.values(asked).some(Boolean) && h('a', { key: 'none', href: '/jobs' }, 'Clear'));
+}
+
+// choose shows the list that the form asks for, from its beginning.
+function choose(event) {
+  event.preventDefault();
+  const form = new FormData(event.currentTarget);
+  const q = new URLSearchParams();
+  for (const name of ['state', 'whose']) {
+    const [field, value] = form.get(name).split(':');
+    if (value) q.set(field, value);
   }
-  return q.size ? `/jobs?${q}` : '/jobs';
+  for (const name of ['from', 'to']) if (form.get(name)) q.set(name, form.get(name));
+  go(q.size ? `/jobs?${q}` : '/jobs', { focus: false });
 }
 
-function whose(asked, known) {
-  if (asked.provider) return `Of the provider ${nameOf(known, 'provider', asked.provider)}, those submitted last first.`;
-  if (asked.client) return `Of the client ${nameOf(known, 'client', asked.client)}, those submitted last first.`;
-  if (asked.model) return `For ${nameOf(known, 'model', asked.model)}, those submitted last first.`;
-  if (asked.worker) return ['Of the worker ', id(asked.worker, `/workers/${asked.worker}`), ', those submitted last first.'];
-  return 'Each is one inference. Those submitted last come first.';
+// list is a table of jobs, on this page and on those of whom they belong to; without says whose page it is.
+export function list({ jobs, known, empty, without }) {
+  const columns = [
+    [{ name: 'Job' }, (j) => [id(j.job, `/jobs/${j.job}`), h('span', { class: 'narrow soft' }, nameOf(known, 'model', j.model).split('/').at(-1), ', ', clock(j.submitted?.atMs))]],
+    [{ name: 'State' }, (j) => [pill(j.state), j.dispute && [' ', pill(j.dispute === 'open' ? 'disputed' : 'dispute over', j.dispute === 'open' ? 'open' : 'plain')]]],
+    [{ name: 'Submitted, UTC', wide: true }, (j) => when(j.submitted, { shard: j.shard })],
+    [{ name: 'Model', wide: true }, (j) => theModel(known, j.model)],
+    without !== 'client' && [{ name: 'Client', extra: true }, (j) => (j.client ? theClient(known, j.client) : dash())],
+    without !== 'provider' && [{ name: 'Provider', wide: true }, (j) => (j.provider ? theProvider(known, j.provider) : dash())],
+    [{ name: 'Tokens', right: true, wide: true }, (j) => number(BigInt(j.tokens?.prompt ?? 0) + BigInt(j.tokens?.completion ?? 0))],
+    [{ name: 'Charged', unit: coin, right: true }, (j) => money(j.chargeNano, { unit: false })],
+  ].filter(Boolean);
+  return table({
+    label: 'Jobs', columns: columns.map(([column]) => column), empty: empty ?? 'There is none yet.',
+    rows: jobs.map((j) => ({ key: j.job, cells: columns.map(([, cell]) => cell(j)) })),
+  });
 }
-
-// list is a table of jobs, on this page and on those of whom they belong to.
-export const list = ({ jobs, known, empty }) => table({
-  label: 'Jobs',
-  columns: [{ name: 'Job' }, { name: 'State' }, { name: 'Submitted, UTC', wide: true }, { name: 'Model', wide: true, grow: true }, { name: 'Provider', wide: true }, { name: 'Tokens', right: true, wide: true }, { name: 'Charged', unit: coin, right: true }],
-  rows: jobs.map((j) => ({
-    key: j.job,
-    cells: [id(j.job, `/jobs/${j.job}`), [pill(j.state), j.dispute && [' ', pill(`dispute ${j.dispute}`, j.dispute === 'open' ? 'open' : 'plain')]], when(j.submitted, { shard: j.shard }), theModel(known, j.model),
-      j.provider ? theProvider(known, j.provider) : dash(), number(BigInt(j.tokens?.prompt ?? 0) + BigInt(j.tokens?.completion ?? 0)), money(j.chargeNano, { unit: false })],
-  })),
-  empty: empty ?? 'No job is like this.',
-});

@@ -1,7 +1,7 @@
 // The market for one model: at what it was offered and cleared, who serves it, and its price list.
 import { h } from '../dom.js';
 import { got, Problem } from '../api.js';
-import { copyable, facts, figures, heading, id, money, pages, part, pill, section, table, when } from '../parts.js';
+import { copyable, facts, figures, heading, id, money, pages, part, pill, section, slashed, table, when } from '../parts.js';
 import { plot } from '../plot.js';
 import { names, theProvider } from '../names.js';
 import { coin, coins, count, factor, number, time, words } from '../words.js';
@@ -34,12 +34,12 @@ export default {
     const now = hours.at(-1);
     const m = data.model;
     return [
-      heading({ above: [['/market', 'Market']], title: m?.name ?? 'Model', about: copyable(params.model) }),
+      heading({ above: [['/market', 'Market']], title: m?.name ? slashed(m.name) : 'Model', about: copyable(params.model) }),
       figures([
         { label: 'A million tokens', value: last ? money(last.perMillionNano) : '–', note: last ? `what clients paid in the hour from ${time(last.hourMs).slice(11, 16)}` : 'nothing cleared in the last 7 days' },
         { label: 'Cleared at', value: last ? factor(last.clearedCoefficient) : '–', note: 'coefficient, weighted by tokens' },
         { label: 'Offers', value: number(m?.offers), note: m?.offers ? `from ${factor(m.lowestCoefficient)} to ${factor(m.highestCoefficient)}` : 'nobody serves it now' },
-        { label: 'Active workers', value: number(now?.active), note: `${number(now?.busy)} of them completed a job this hour` },
+        { label: 'Active workers', value: number(now?.active), note: `${number(now?.busy)} completed a job in its hour` },
       ], { label: 'Market' }),
       section('Prices', { note: `by hour, UTC, up to ${hoursShown / 24} days` }, part(data.hours, () => prices(hours, data.now))),
       section('Who serves it', { note: 'offers in force, by worker' }, part(data.offers, (answer) => [offers(answer, data.known), pages(`/market/${params.model}`, query, answer.nextCursor)])),
@@ -68,17 +68,17 @@ function prices(hours, now) {
         series: [
           line('Cleared', (x) => (cleared(x) ? count(x.clearedCoefficient) / 1000 : null), 'accent'),
           line('Median offer', (x) => count(x.median) / 1000, 'second'),
-          line('Quartiles', (x) => count(x.lowerQuartile) / 1000, 'second', { dash: [3, 3] }),
+          line('Quartiles of offers', (x) => count(x.lowerQuartile) / 1000, 'second', { dash: [3, 3] }),
           line('', (x) => count(x.upperQuartile) / 1000, 'second', { dash: [3, 3] }),
         ],
       })),
     table({
       label: 'Latest hours',
-      columns: [{ name: 'Hour, UTC', grow: true }, { name: 'Jobs', right: true }, { name: 'Tokens', right: true, wide: true }, { name: 'Lowest offer', right: true, wide: true }, { name: 'Median', right: true, wide: true }, { name: 'Highest', right: true, wide: true },
+      columns: [{ name: 'Hour, UTC', grow: true }, { name: 'Jobs', right: true }, { name: 'Tokens', right: true, wide: true }, { name: 'Active workers', right: true, wide: true }, { name: 'Lowest offer', right: true, wide: true }, { name: 'Median', right: true, wide: true }, { name: 'Highest', right: true, wide: true },
         { name: 'Cleared at', right: true, wide: true }, { name: 'A million tokens', unit: coin, right: true }],
       rows: hours.slice(-6).reverse().map((x) => ({
         key: x.hourMs,
-        cells: [time(x.hourMs).slice(0, 16), number(x.cleared), number(x.tokens), factor(x.lowest), factor(x.median), factor(x.highest), cleared(x) ? factor(x.clearedCoefficient) : '–', cleared(x) ? money(x.perMillionNano, { unit: false }) : '–'],
+        cells: [time(x.hourMs).slice(0, 16), number(x.cleared), number(x.tokens), number(x.active), factor(x.lowest), factor(x.median), factor(x.highest), cleared(x) ? factor(x.clearedCoefficient) : '–', cleared(x) ? money(x.perMillionNano, { unit: false }) : '–'],
       })),
       empty: 'No job cleared and no worker offered it in these days.',
     }),

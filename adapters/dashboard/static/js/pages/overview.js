@@ -1,7 +1,7 @@
 // The network at a glance: what is done, what it costs, and whether the vault holds what the books promise.
 import { h } from '../dom.js';
 import { got } from '../api.js';
-import { figures, heading, money, part, pill, section, share, table, when } from '../parts.js';
+import { copyable, figures, heading, money, part, pill, section, share, table, when } from '../parts.js';
 import { plot } from '../plot.js';
 import { friendly } from '../address.js';
 import { big, coin, coins, count, number, rate, time, words } from '../words.js';
@@ -37,7 +37,8 @@ export default {
   view(data) {
     const { network } = data;
     return [
-      heading({ title: network.name, about: ['Network ', h('code', {}, network.id.slice(0, 16)), '… with ', number(network.shards), ' shards', network.vault && [', vault ', h('code', {}, friendly(network.vault, { bounceable: true }))]] }),
+      heading({ title: ['Network ', network.name], about: h('span', { class: 'pairs' },
+        h('span', {}, 'Id ', copyable(network.id, { clip: true })), network.vault && h('span', {}, 'Vault ', copyable(friendly(network.vault, { bounceable: true }), { clip: true })), h('span', {}, `${number(network.shards)} shards and control`)) }),
       part(data.overview, atAGlance),
       h('div', { class: 'two' },
         section('Vault against liabilities', { note: 'by the books' }, part(data.trial, balance)),
@@ -52,20 +53,23 @@ export default {
 const perSecond = (r, of) => (r ? (count(of(r)) * 1000) / Math.max(1, count(r.toMs) - count(r.fromMs)) : 0);
 const allTokens = (r) => count(r.tokens?.prompt) + count(r.tokens?.completion);
 
+// over is a rate over longer spans. All are of whole minutes: the one under way is counted when it is over.
+const over = (five, hour, of) => `${rate(perSecond(five, of))} over 5 min, ${rate(perSecond(hour, of))} over 1 h`;
+
 function atAGlance({ overview: o }) {
-  const [minute, five, hour] = o.rates ?? [];
+  const [minute, five, hour, last] = o.rates ?? [];
   const owed = (o.books ?? []).filter((k) => k.kind.startsWith('provider/')).reduce((sum, k) => sum + big(k.amountNano), 0n);
   return [
     figures([
-      { label: 'Jobs a second', value: rate(perSecond(minute, (r) => r.jobsCompleted)), note: `${rate(perSecond(five, (r) => r.jobsCompleted))} in 5 min, ${rate(perSecond(hour, (r) => r.jobsCompleted))} in 1 h` },
-      { label: 'Tokens a second', value: rate(perSecond(minute, allTokens)), note: `${rate(perSecond(five, allTokens))} in 5 min, ${rate(perSecond(hour, allTokens))} in 1 h` },
-      { label: 'Jobs completed', value: number(o.total?.jobsCompleted), note: `${count(o.openJobs) >= 10_000 ? `${number(o.openJobs)} or more` : number(o.openJobs)} open` },
-      { label: 'Workers', value: number(o.workers), note: `of ${number(o.providers)} providers, for ${number(o.clients)} clients` },
+      { label: 'Jobs a second', value: rate(perSecond(minute, (r) => r.jobsCompleted)), note: over(five, hour, (r) => r.jobsCompleted) },
+      { label: 'Tokens a second', value: rate(perSecond(minute, allTokens)), note: over(five, hour, allTokens) },
+      { label: 'Jobs completed', href: '/jobs', value: number(o.total?.jobsCompleted), note: `${number(last?.jobsCompleted)} in 24 h, ${count(o.openJobs) >= 10_000 ? `${number(o.openJobs)} or more` : number(o.openJobs)} open` },
+      { label: 'Workers', href: '/providers', value: number(o.workers), note: `of ${number(o.providers)} providers, for ${number(o.clients)} clients` },
     ], { label: 'Work' }),
     figures([
-      { label: 'Money in', value: money(o.depositedNano), note: 'deposited on chain' },
-      { label: 'Owed to providers', value: money(owed), note: 'earned, held, payable or in a batch' },
-      { label: 'Paid', value: money(o.paidNano), note: 'to providers, on chain' },
+      { label: 'Money in', href: '/clients', value: money(o.depositedNano), note: 'deposited on chain' },
+      { label: 'Owed to providers', href: '/providers', value: money(owed), note: 'earned, held, payable or in a batch' },
+      { label: 'Paid', href: '/batches', value: money(o.paidNano), note: 'to providers, on chain' },
       { label: 'Vault', value: money(o.vaultNano), note: o.activeBatch ? `batch ${o.activeBatch} is in force` : 'no batch yet' },
     ], { label: 'Money' }),
   ];
@@ -113,8 +117,12 @@ const latest = ({ batches = [] }) => table({
   empty: 'No batch was sealed yet.',
 });
 
+// reasonsShown is how many reasons are listed; the rest is in the sum.
+const reasonsShown = 8;
+
 const rejections = ({ reasons = [] }) => table({
   label: 'Reasons', columns: [{ name: 'Reason', grow: true }, { name: 'Claims', right: true }],
-  rows: reasons.slice(0, 6).map((r) => ({ key: r.reason, cells: [words(r.reason), number(r.count)] })),
+  rows: reasons.slice(0, reasonsShown).map((r) => ({ key: r.reason, cells: [words(r.reason), number(r.count)] })),
+  total: reasons.length > 1 && [reasons.length > reasonsShown ? `All, of ${reasons.length} reasons` : 'All', number(reasons.reduce((all, r) => all + big(r.count), 0n))],
   empty: 'Every claim was accepted.',
 });

@@ -1,7 +1,7 @@
 // One provider: its fleet, what it earned, what is held back and why, and the claim of what the vault has for it.
 import { h } from '../dom.js';
 import { got } from '../api.js';
-import { figures, heading, id, money, pages, part, pill, section, share, table, when } from '../parts.js';
+import { copyable, figures, heading, id, money, pages, part, pill, section, share, table, when } from '../parts.js';
 import { plot } from '../plot.js';
 import { claimable } from '../claim.js';
 import { month, paper } from '../paper.js';
@@ -12,8 +12,10 @@ import { friendly } from '../address.js';
 import { big, coin, coins, count, number, percent, short, time, words } from '../words.js';
 import { onTheWay } from './providers.js';
 
-const dayMs = 86_400_000;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
 const daysShown = 30;
+const hoursShown = 48;
 
 export default {
   path: '/providers/:provider', section: 'providers', every: 2000,
@@ -21,19 +23,22 @@ export default {
   async load(books, { provider }, query) {
     const { provider: found } = await books.ask('NetworkService/GetProvider', { provider });
     const from = Date.now() - (Date.now() % dayMs) - (daysShown - 1) * dayMs;
-    return {
-      provider: found, known: await names(books),
-      ...await books.all({
-        claim: ['ClaimService/GetClaim', { payee: provider }],
-        fleet: ['NetworkService/ListWorkers', { provider, page: { size: 100, cursor: query.get('after') ?? '' } }],
-        standings: ['NetworkService/ListStandings', { kind: 'provider', subject: provider }],
-        holdbacks: ['NetworkService/ListHoldbacks', { provider, page: { size: 20 } }],
-        usage: ['JobService/ListUsage', { by: ['USAGE_COLUMN_DAY'], provider, fromMs: String(from) }],
-        payouts: ['SettlementService/ListPayouts', { payee: provider, page: { size: 10 } }],
-        payments: ['SettlementService/ListPayments', { payee: provider, page: { size: 10 } }],
-        jobs: ['JobService/ListJobs', { provider, page: { size: 10 } }],
-      }),
-    };
+    const known = await names(books);
+    const parts = await books.all({
+      claim: ['ClaimService/GetClaim', { payee: provider }],
+      fleet: ['NetworkService/ListWorkers', { provider, page: { size: 100, cursor: query.get('after') ?? '' } }],
+      standings: ['NetworkService/ListStandings', { kind: 'provider', subject: provider }],
+      holdbacks: ['NetworkService/ListHoldbacks', { provider, page: { size: 20 } }],
+      usage: ['JobService/ListUsage', { by: ['USAGE_COLUMN_DAY'], provider, fromMs: String(from) }],
+      payouts: ['SettlementService/ListPayouts', { payee: provider, page: { size: 10 } }],
+      payments: ['SettlementService/ListPayments', { payee: provider, page: { size: 10 } }],
+      jobs: ['JobService/ListJobs', { provider, page: { size: 10 } }],
+    });
+    // Who is new has hours rather than days.
+    const first = got(parts.usage)?.usage?.[0]?.startMs;
+    const young = first && count(first) > Date.now() - 2 * dayMs;
+    const { hours } = await books.all({ hours: young && ['JobService/ListUsage', { by: ['USAGE_COLUMN_HOUR'], provider, fromMs: String(Date.now() - (Date.now() % hourMs) - (hoursShown - 1) * hourMs) }] });
+    return { provider: found, known, ...parts, hours };
   },
 
   title: ({ provider }) => provider.name || `Provider ${short(provider.provider)}`,
@@ -43,52 +48,60 @@ export default {
   view(data, params, query) {
     const p = data.provider;
     return [
-      heading({ above: [['/providers', 'Providers']], title: p.name || short(p.provider), about: ['Paid to ', h('code', {}, friendly(p.provider))], actions: paper(`/statements/${p.provider}/${month()}.html`, 'Statement of this month') }),
+      heading({ above: [['/providers', 'Providers']], title: p.name || `Provider ${short(p.provider)}`, about: ['Paid to ', copyable(friendly(p.provider))], actions: paper(`/statements/${p.provider}/${month()}.html`, 'Statement of this month') }),
       figures([
-        { label: 'Earned so far', value: money(p.workerNano), note: `${number(p.jobsCompleted)} jobs, before disputes` },
+        { label: 'Earned so far', value: money(p.workerNano), note: 'before disputes' },
         { label: 'On its way', value: money(onTheWay(p)), note: 'see below where it stands' },
         { label: 'Paid', value: money(p.paidNano), note: 'on chain' },
-        { label: 'Workers', value: number(p.workers), note: `${number(big(p.jobsFailed) + big(p.jobsCancelled) + big(p.jobsExpired))} jobs were not completed` },
+        { label: 'Jobs completed', value: number(p.jobsCompleted), note: `${number(big(p.jobsFailed) + big(p.jobsCancelled) + big(p.jobsExpired))} others failed, expired or were cancelled` },
       ], { label: 'Provider' }),
       section('To collect', {}, part(data.claim, (answer) => claimable(answer.claim, p.provider))),
-      section('Where the pay stands', { note: 'each step is a fact of the ledger' }, pay(p)),
-      section('Earnings by day', { note: `UTC, the last ${daysShown} days` }, part(data.usage, ({ usage = [] }) => byDay(usage))),
-      section('Fleet', {}, part(data.fleet, (answer) => [fleet(answer), pages(`/providers/${p.provider}`, query, answer.nextCursor)])),
-      section('Reputation', { note: 'each shard judges by what it has seen' }, part(data.standings, ({ standings: some = [] }) => standings(some))),
+      h('div', { class: 'two' },
+        section('Where the pay stands', { note: 'each step is a fact of the ledger' }, pay(p)),
+        section(data.hours ? 'Earnings by hour' : 'Earnings by day', { note: data.hours ? `UTC, the last ${hoursShown} hours at most` : `UTC, the last ${daysShown} days` }, part(data.usage, ({ usage = [] }) => earnings(data.hours ? got(data.hours)?.usage ?? [] : usage, data.hours ? hourMs : dayMs)))),
+      section('Fleet', { note: `${number(p.workers)} workers that are not retired` }, part(data.fleet, (answer) => [fleet(answer), pages(`/providers/${p.provider}`, query, answer.nextCursor)])),
+      section('Reputation', { note: 'each shard of the ledger judges by the jobs that it has seen' }, part(data.standings, ({ standings: some = [] }) => standings(some))),
       section('Held back', { note: 'until its time, as the reputation asks for' }, part(data.holdbacks, holdbacks)),
       h('div', { class: 'two' },
-        section('Payouts', { note: 'in batches' }, part(data.payouts, payouts)),
-        section('Payments', { note: 'on chain' }, part(data.payments, payments))),
-      section('Latest jobs', { more: [`/jobs?provider=${p.provider}`, 'All jobs'] }, part(data.jobs, ({ jobs = [] }) => list({ jobs, known: data.known }))),
+        section('Payouts', { note: 'what batches give' }, part(data.payouts, payouts)),
+        section('Payments', { note: 'what was seen on chain' }, part(data.payments, payments))),
+      section('Latest jobs', { more: [`/jobs?provider=${p.provider}`, 'All jobs'] }, part(data.jobs, ({ jobs = [] }) => list({ jobs, known: data.known, without: 'provider' }))),
     ];
   },
 };
 
-// pay is the way of money from a charge to the provider's wallet.
+// pay is the way of money from a charge to the provider's wallet. What is neither on that way nor paid was taken back.
 function pay(p) {
   const steps = [
     ['Earned', p.earnedNano, 'in its dispute window', 2],
-    ['Held', p.heldNano, 'by a dispute, a missing attestation or the reputation', 4],
+    ['Held', p.heldNano, 'by a dispute, an attestation or the reputation', 4],
     ['Payable', p.payableNano, 'mature, in no batch yet', 1],
     ['In a batch', p.committedNano, 'sealed, and not yet seen paid', 3],
     ['Paid', p.paidNano, 'seen on chain', 5],
   ];
+  const back = big(p.workerNano) - steps.reduce((sum, [, nano]) => sum + big(nano), 0n);
   return [
     share(steps.map(([name, nano, , hue]) => ({ name, nano, hue })), { label: steps.map(([name, nano]) => `${name} ${coins(nano)}`).join(', ') }),
     table({
       label: 'Where the pay stands', columns: [{ name: 'Step' }, { name: 'What it means', grow: true, wide: true }, { name: 'Amount', unit: coin, right: true }],
-      rows: steps.map(([name, nano, what, hue]) => ({ key: name, cells: [h('span', { class: `dot hue-${hue}` }, name), h('span', { class: 'soft' }, what), money(nano, { unit: false })] })),
+      rows: [
+        ...steps.map(([name, nano, what, hue]) => ({ key: name, cells: [h('span', { class: `dot hue-${hue}` }, name), h('span', { class: 'soft' }, what), money(nano, { unit: false })] })),
+        back !== 0n && { key: 'back', cells: [back > 0n ? 'Taken back' : 'Added', h('span', { class: 'soft' }, back > 0n ? 'refunded, slashed or corrected' : 'by corrections'), money(back, { unit: false })] },
+      ].filter(Boolean),
+      total: ['Earned so far', '', money(p.workerNano, { unit: false })],
     }),
   ];
 }
 
-function byDay(usage) {
-  const last = Date.now() - (Date.now() % dayMs);
-  const times = Array.from({ length: daysShown }, (_, i) => last - (daysShown - 1 - i) * dayMs);
+// earnings draws what came in by step, an hour or a day.
+function earnings(usage, step) {
+  const last = Date.now() - (Date.now() % step);
+  const shown = step === dayMs ? daysShown : Math.max(12, ...usage.map((u) => (last - count(u.startMs)) / step + 1));
+  const times = Array.from({ length: shown }, (_, i) => last - (shown - 1 - i) * step);
   const at = new Map(usage.map((u) => [count(u.startMs), u]));
   // Drawn in coins: a pixel is coarser than any rounding. The exact amounts are what the pointer shows.
   return plot({
-    label: `Earnings by day until ${time(last).slice(0, 10)}`, times, unit: coin,
+    label: `Earnings until ${time(last).slice(0, 16)}`, times, unit: coin, empty: 'Nothing was earned in this time.',
     series: [{ name: 'For the worker', bars: true, fill: true, values: times.map((t) => count(at.get(t)?.workerNano) / 1e9), exact: times.map((t) => coins(at.get(t)?.workerNano ?? 0)) }],
   });
 }
