@@ -45,13 +45,7 @@ type dashboardPage struct {
 // TestTheDashboardShowsWhatTheAPISays opens every page over what a demo has left, wide and light, narrow and dark: each
 // shows the API's figures, moves nothing by itself, breaks no rule of accessibility, and its scripts complain of nothing.
 func TestTheDashboardShowsWhatTheAPISays(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "data")
-	demo := launch(t, "demo", "--jobs", "600", "--data", data)
-	if code := <-demo.code; code != exitOK {
-		t.Fatalf("the demo ended with %d:\n%s", code, demo.log)
-	}
-	demo.code <- exitOK
-	server := launch(t, "serve", "--data", data, "--listen", "127.0.0.1:0")
+	server := launch(t, "serve", "--data", sharedDemo.copied(t), "--listen", "127.0.0.1:0")
 	server.awaitReady(t)
 	pages := pagesOf(t, clientsOf(server.url))
 

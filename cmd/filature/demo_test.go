@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/filature/filature/adapters/sqlite"
@@ -22,40 +21,6 @@ import (
 	"github.com/filature/filature/workers/auditor"
 	"github.com/filature/filature/workers/reconciler"
 )
-
-// smallDemo is one demo that many tests look at. It is run when the first of them asks.
-type smallDemo struct {
-	once   sync.Once
-	dir    string
-	said   answer
-	result demoResult
-}
-
-var sharedDemo smallDemo
-
-// folder is the demo's data. Who wants to change it copies it.
-func (d *smallDemo) folder(t *testing.T) string {
-	t.Helper()
-	d.once.Do(func() {
-		dir, err := os.MkdirTemp("", "filature-test-") //nolint:usetesting // it outlives the test that comes first
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.dir = dir
-		d.said = invokeWith(context.WithoutCancel(t.Context()), "demo", "--jobs", "300", "--data", filepath.Join(dir, "data"), "--json")
-		if d.said.code == exitOK {
-			d.result = decoded[demoResult](t, d.said)
-		}
-	})
-	d.said.want(t, exitOK)
-	return d.result.Data
-}
-
-func (d *smallDemo) remove() {
-	if d.dir != "" {
-		_ = os.RemoveAll(d.dir) // it is in the machine's temporary folder
-	}
-}
 
 // read asks the tables of a folder that nobody works on.
 func read(t *testing.T, folder string, see func(context.Context, projections.Reader) error) {

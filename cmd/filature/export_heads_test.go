@@ -38,7 +38,7 @@ func seenByAWitness(t *testing.T, folder string) (policyFile string) {
 
 func TestAnArchiveHasTheHeadsOfItsLogsSignedAndWitnessed(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	policy := seenByAWitness(t, folder)
 	key, err := sdk.ReadKey(filepath.Join(folder, keysDir, logKey+keySuffix))
 	if err != nil {
@@ -84,7 +84,7 @@ func TestAnArchiveHasTheHeadsOfItsLogsSignedAndWitnessed(t *testing.T) {
 
 func TestAnArchiveThatSaysItIsOfAnotherNetworkIsRefused(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	dir, globalConfig := handedOver(t, folder)
 	audit := func() answer {
 		return invoke(t, "audit", "--logs", dir, "--ton-config", globalConfig, "--ton-unverified")
@@ -100,7 +100,9 @@ func TestAnArchiveThatSaysItIsOfAnotherNetworkIsRefused(t *testing.T) {
 	}
 	for field, value := range map[string]string{"network": m.Network, "vault": m.Vault, "roots": m.Roots[1]} {
 		other := []byte(value)
-		other[7] ^= 1 // another digit, or another letter
+		if other[7] = 'a'; value[7] == 'a' {
+			other[7] = 'b'
+		}
 		if err := os.WriteFile(name, bytes.Replace(manifest, []byte(value), other, 1), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +136,7 @@ func TestAnArchiveThatSaysItIsOfAnotherNetworkIsRefused(t *testing.T) {
 
 func TestNobodySignsAnArchiveThatContradictsWhatWasPublished(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	invoke(t, "publish", "--data", folder).want(t, exitOK)
 	checkpoint := filepath.Join(folder, tilesDir, logFolder(1), "checkpoint")
 	signed, err := os.ReadFile(checkpoint)

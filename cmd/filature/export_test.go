@@ -151,7 +151,7 @@ func handedOver(t *testing.T, folder string) (archive, globalConfig string) {
 // TestAnArchiveAndALiteServerAreAllThatAnAuditNeeds: no tables, no folder of the operator's, no chain but the network's.
 func TestAnArchiveAndALiteServerAreAllThatAnAuditNeeds(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	file := exported(t, folder, filepath.Join(t.TempDir(), "handed.tar"))
 	dir, globalConfig := handedOver(t, folder)
 	audit := func(archive string) answer {

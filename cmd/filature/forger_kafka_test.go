@@ -144,7 +144,7 @@ func sameTime(records []eventstore.Record) []eventstore.Record {
 // operator's but what it publishes.
 func TestOnServersAStrangerChecksEverythingAndAForgerIsGivenAway(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	job, keys := aPaidJob(t, folder), filepath.Join(folder, keysDir)
 	was, f := historyOf(t, folder), forgeries["a worker made one token more"]
 	told := rewritten(t, folder, f.change, f.field)

@@ -250,7 +250,7 @@ func TestTheCleverestForgerIsGivenAwayByTheRootOnChainAlone(t *testing.T) {
 	for name, f := range forgeries {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			folder := mustCopy(t, sharedDemo.folder(t))
+			folder := sharedDemo.copied(t)
 			policy := seenByAWitness(t, folder)
 			seen := filepath.Join(t.TempDir(), "seen")
 			if err := os.Rename(filepath.Join(folder, tilesDir), seen); err != nil {

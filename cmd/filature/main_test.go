@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	m.Run()
-	sharedDemo.remove()
+	removeShared()
 }
 
 // answer is what the program said.

@@ -21,20 +21,6 @@ import (
 	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
-// demoPair runs the same demo on a folder and on servers, side by side.
-func demoPair(t *testing.T, args ...string) (embedded, production demoResult) {
-	t.Helper()
-	s := newSite(t)
-	args = append([]string{"demo", "--json"}, args...)
-	there := append(slices.Clone(args), "--data", filepath.Join(s.dir, "servers"), "--production", "--config", s.config(t))
-	var said answer
-	var running sync.WaitGroup
-	running.Go(func() { said = invokeWith(t.Context(), there...) })
-	here := invoke(t, append(args, "--data", filepath.Join(s.dir, "folder"))...)
-	running.Wait()
-	return decoded[demoResult](t, here.want(t, exitOK)), decoded[demoResult](t, said.want(t, exitOK))
-}
-
 // wantSameEnd compares how two demos of one seed ended. Their last batch is all that anybody ever earned, so its root
 // is a function of the seed. Where the batches before it were cut is not: that is when the settler looked, in
 // either mode. What each of them holds is compared with log and chain by the audit.
@@ -66,8 +52,8 @@ func wantSameEnd(t *testing.T, embedded, production *demoResult) {
 
 func TestTheDemoOnKafkaAndPostgreSQLEndsWithTheEmbeddedDemosRoot(t *testing.T) {
 	t.Parallel()
-	embedded, production := demoPair(t, "--jobs", "800", "--seed", "7")
-	wantSameEnd(t, &embedded, &production)
+	embedded, production := sharedDemo.onServers(t)
+	wantSameEnd(t, embedded, production)
 	if embedded.Network == production.Network || production.Topics == "" {
 		t.Errorf("networks %s and %s, topics %q: was it production at all?", embedded.Network, production.Network, production.Topics)
 	}
@@ -75,8 +61,8 @@ func TestTheDemoOnKafkaAndPostgreSQLEndsWithTheEmbeddedDemosRoot(t *testing.T) {
 
 func TestATraceOnKafkaAndPostgreSQLEndsWithTheEmbeddedDemosRoot(t *testing.T) {
 	t.Parallel()
-	embedded, production := demoPair(t, "--trace", filepath.Join("testdata", "trace.csv"), "--seed", "3")
-	wantSameEnd(t, &embedded, &production)
+	embedded, production := sharedTrace.onServers(t)
+	wantSameEnd(t, embedded, production)
 }
 
 func TestTheDemoWantsAnEmptyDatabase(t *testing.T) {

@@ -46,7 +46,7 @@ func aPaidJob(t *testing.T, folder string) (job domain.JobID) {
 
 func TestAStrangerBelievesAProofByKeysByTheChainOrByBoth(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	job := aPaidJob(t, folder)
 	file := filepath.Join(t.TempDir(), "job.proof")
 
@@ -84,7 +84,7 @@ func TestAStrangerBelievesAProofByKeysByTheChainOrByBoth(t *testing.T) {
 
 func TestAnEntryOfEveryKindIsProven(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	key := decoded[publication](t, invoke(t, "publish", "--data", folder, "--json").want(t, exitOK)).Key
 	file := filepath.Join(t.TempDir(), "fact.proof")
 	for at, want := range map[string]string{"0 0": "genesis", "0 2": "answers intake", "1 0": "pin"} {

@@ -80,7 +80,7 @@ func TestAnyFlippedByteOfALogIsCaughtAndPlaced(t *testing.T) {
 
 func TestThePageOfAnAuditSaysWhatTheAuditSays(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	page := filepath.Join(t.TempDir(), "report.html")
 	left := filepath.Join(t.TempDir(), "audit.prom")
 	invoke(t, "audit", "--data", folder, "--html", page, "--metrics", left).want(t, exitOK, "Verdict: PASS", "wrote "+page)
@@ -181,7 +181,7 @@ func TestAMissingEndOrSegmentIsCaught(t *testing.T) {
 
 func TestADamagedChainIsCaughtByFileAndByte(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	journal := filepath.Join(folder, chainDir, "blocks.journal")
 	flip(t, journal, sizeOf(t, journal)/2)
 	invoke(t, "audit", "--data", folder).want(t, exitNo, journal, "byte ")
@@ -189,7 +189,7 @@ func TestADamagedChainIsCaughtByFileAndByte(t *testing.T) {
 
 func TestNobodyServesFromADamagedLog(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	segment := filepath.Join(folder, ledgerDir, "000000000000.seg")
 	flip(t, segment, sizeOf(t, segment)/2)
 	invoke(t, "serve", "--data", folder, "--listen", "127.0.0.1:0").want(t, exitNo, segment, "byte ", "checksum")
@@ -206,7 +206,7 @@ func shorten(path string, by int64) error {
 
 func TestAnInventedRowIsCaughtAndNamed(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	changeRow(t, folder, `INSERT INTO payments_v1 SELECT payee, lt + 1, tx_hash, amount_nano, seen_at_ms, seen_offset FROM payments_v1 LIMIT 1`)
 	offences := caught(t, folder)
 	if !has(offences, func(o auditor.Offence) bool {
@@ -262,7 +262,7 @@ func changeRow(t *testing.T, folder, statement string) {
 // chain: only that says that the history was not written anew.
 func TestWithoutTheTablesTheChainIsStillAskedAndWithoutTheChainNothingPasses(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	if err := os.Remove(filepath.Join(folder, projectionFile)); err != nil {
 		t.Fatal(err)
 	}

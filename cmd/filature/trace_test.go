@@ -41,9 +41,8 @@ func TestATraceIsOneJobARowAndNoTokenMore(t *testing.T) {
 		want.Completion += completion
 	}
 
-	folder := filepath.Join(t.TempDir(), "data")
-	result := decoded[demoResult](t, invoke(t, "demo", "--trace", traceFile(), "--data", folder, "--seed", "3", "--json").want(t, exitOK))
-	checkBooks(t, &result)
+	result := sharedTrace.ended(t)
+	checkBooks(t, result)
 	var completed, other int64
 	for _, p := range result.Providers {
 		completed += p.Completed
