@@ -74,7 +74,7 @@ func (e *engine) takePart() error {
 	if e.answers != nil && e.roles[roleGateway] {
 		e.door = verifier.NewDoor(verifier.DoorConfig{
 			Network: e.network, Directory: workersOf{e.store}, Book: &e.challenges,
-			Publisher: e.answers.publisher, Topic: e.answers.topic, Now: time.Now,
+			Publisher: e.answers.publisher, Topic: e.answers.topic, Now: e.now,
 		})
 	}
 	if !e.roles[roleVerifier] {
@@ -104,7 +104,7 @@ func (e *engine) takePart() error {
 	e.prover = e.reporter("verifier")
 	e.appraiser = verifier.New(verifier.Config{
 		Network: e.network, Book: &e.challenges, Appraiser: desk, Fetcher: source, Directory: workersOf{e.store}, Archive: kept,
-		Reporter: e.prover, Now: time.Now, Concurrency: concurrency, Appraised: e.metrics.appraised,
+		Reporter: e.prover, Now: e.now, Concurrency: concurrency, Appraised: e.metrics.appraised,
 	})
 	return nil
 }
@@ -117,14 +117,14 @@ func lotBelow(most time.Duration) time.Duration {
 // followChallenges keeps the book of open challenges.
 func (e *engine) followChallenges(ctx context.Context) error {
 	return e.keep(ctx, workChallenges, domain.Control, func(ctx context.Context) error {
-		return e.challenges.Follow(ctx, e.ledger, time.Now())
+		return e.challenges.Follow(ctx, e.ledger, e.now())
 	})
 }
 
 // challenge asks workers what they run.
 func (e *engine) challenge(ctx context.Context) error {
 	return (&verifier.Challenger{
-		Roster: workersOf{e.store}, Reporter: e.prover, Now: time.Now, Entropy: rand.Reader, Every: e.verifying.every,
+		Roster: workersOf{e.store}, Reporter: e.prover, Now: e.now, Entropy: rand.Reader, Every: e.verifying.every,
 		Trouble: func(err error) { e.log.Warn("challenges", "error", err) },
 	}).Run(ctx)
 }

@@ -436,7 +436,7 @@ func TestWorkersProveWhatTheyRunInAFolder(t *testing.T) {
 	t.Parallel()
 	p, v := newProving(t)
 	dir := filepath.Join(p.folder, "data")
-	opened, err := openEmbedded(t.Context(), dir, 2, chainFlags{}, slog.New(slog.DiscardHandler))
+	opened, err := openEmbedded(t.Context(), dir, 2, chainFlags{}, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -492,7 +492,7 @@ func TestWorkersProveWhatTheyRunOnKafkaAndPostgreSQL(t *testing.T) {
 func TestADoorTellsWhyItDoesNotTake(t *testing.T) {
 	t.Parallel()
 	p, v := newProving(t)
-	opened, err := openEmbedded(t.Context(), filepath.Join(p.folder, "data"), 1, chainFlags{}, slog.New(slog.DiscardHandler))
+	opened, err := openEmbedded(t.Context(), filepath.Join(p.folder, "data"), 1, chainFlags{}, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -542,7 +542,7 @@ func TestAnAuditOfAttestationsIsPartOfTheVerdict(t *testing.T) {
 	t.Parallel()
 	p, v := newProving(t)
 	dir := filepath.Join(p.folder, "data")
-	opened, err := openEmbedded(t.Context(), dir, 1, chainFlags{}, slog.New(slog.DiscardHandler))
+	opened, err := openEmbedded(t.Context(), dir, 1, chainFlags{}, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/adapters/ton/localchain"
@@ -30,12 +31,12 @@ func (f chainFlags) named(ctx context.Context) (*ton.Client, error) {
 }
 
 // run reaches the network that is named, or else starts the folder's own chain, which is returned then.
-func (f chainFlags) run(ctx context.Context, dir string) (*ton.Client, *localchain.Chain, error) {
+func (f chainFlags) run(ctx context.Context, dir string, now func() time.Time) (*ton.Client, *localchain.Chain, error) {
 	if f.TonConfig != "" {
 		client, err := f.named(ctx)
 		return client, nil, err
 	}
-	return start(ctx, localchain.Options{Dir: filepath.Join(dir, chainDir), Interval: localchain.DefaultInterval})
+	return start(ctx, localchain.Options{Dir: filepath.Join(dir, chainDir), Interval: localchain.DefaultInterval, Now: now})
 }
 
 func start(ctx context.Context, o localchain.Options) (*ton.Client, *localchain.Chain, error) {

@@ -32,7 +32,7 @@ func TestAFolderSettlesOnTheNetworkThatAGlobalConfigNames(t *testing.T) {
 	dir := t.TempDir()
 	start := func() *engine {
 		t.Helper()
-		p, err := openEmbedded(ctx, dir, 1, flags, slog.New(slog.DiscardHandler))
+		p, err := openEmbedded(ctx, dir, 1, flags, time.Now, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -22,7 +23,7 @@ func wake(t *testing.T, folder string) (awake *engine, url string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	log := slog.New(slog.DiscardHandler)
-	p, err := openEmbedded(ctx, folder, 1, chainFlags{}, log)
+	p, err := openEmbedded(ctx, folder, 1, chainFlags{}, time.Now, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,7 @@ type demoCmd struct {
 	topics string // what the names of the topics begin with, in production mode
 	JSON   bool   `help:"Print the result as JSON."`
 
+	clock *lapse // of all that is this process's
 	world *world // as play has left it, for --serve
 }
 
@@ -96,6 +97,10 @@ func (c *demoCmd) perform(ctx context.Context, out *console) (err error) {
 	if err := c.folder(); err != nil {
 		return err
 	}
+	c.clock = lapseOf(0)
+	if c.Trace == "" && c.Payees == 0 && !c.Production { // a trace has a pace of its own, and Kafka a clock
+		c.clock = lapseOf(demoParts * demoDay)
+	}
 	rules := defaultTerms()
 	rules.disputes.WindowMs, rules.disputes.ResolveWithinMs = demoWindow.Milliseconds(), (5 * time.Second).Milliseconds()
 	rules.network.MaturityBucketMs = demoBucket.Milliseconds()
@@ -107,7 +112,7 @@ func (c *demoCmd) perform(ctx context.Context, out *console) (err error) {
 		return c.runPayees(ctx, rules, out)
 	}
 	var result *demoResult
-	pace := settleOptions{every: demoWindow + demoBucket, claims: everybody()}
+	pace := settleOptions{every: demoWindow + demoBucket, claims: everybody(), clock: c.clock.books}
 	audit, err := c.live(ctx, rules, pace, out, func(ctx context.Context, e *engine) (err error) {
 		result, err = c.play(ctx, e, plan, out)
 		return err
@@ -176,7 +181,7 @@ type freshLook func(ctx context.Context, progress func(done, total int64, what s
 // open opens what the demo runs on.
 func (c *demoCmd) open(ctx context.Context, log *slog.Logger) (parts, freshLook, error) {
 	if !c.Production {
-		p, err := openEmbedded(ctx, c.Data, c.Shards, chainFlags{}, log)
+		p, err := openEmbedded(ctx, c.Data, c.Shards, chainFlags{}, c.clock.now, log)
 		return p, func(ctx context.Context, progress func(done, total int64, what string)) (*auditor.Report, error) {
 			return auditFolder(ctx, c.Data, headFlags{}, chainFlags{}, progress, nil)
 		}, err
@@ -261,14 +266,20 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 
 	result := &demoResult{Data: c.Data, Topics: c.topics, Network: e.network.String(), Vault: vault.Address().String(), Seed: c.Seed}
 	t := newTraffic(w, rand.New(rand.NewPCG(c.Seed, 2)), c.Trace == "") //nolint:gosec // as above
-	parts, lastBatch := min(demoParts, len(plan)), uint32(0)
+	if c.Trace == "" {
+		t.pace = overDays
+	}
+	parts, lastBatch, span := min(demoParts, len(plan)), uint32(0), "day"
+	if c.Trace != "" {
+		span = "part"
+	}
 	for part := range parts {
 		from, to := len(plan)*part/parts, len(plan)*(part+1)/parts
 		if err := w.takeTurns(ctx, part, out); err != nil {
 			return nil, err
 		}
 		start := time.Now()
-		if err := t.run(ctx, plan[from:to], func(jobs int) {
+		if err := c.stream(ctx, t, plan[from:to], func(jobs int) {
 			out.progressf("streaming jobs: %s of %s, %s claims", count(from+jobs), count(len(plan)), count(t.claims))
 		}); err != nil {
 			return nil, fmt.Errorf("stream jobs: %w", err)
@@ -277,6 +288,14 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 			return nil, err
 		}
 		result.Streaming += time.Since(start)
+		if part == parts-1 {
+			if err := w.takeTurns(ctx, demoParts, out); err != nil {
+				return nil, err
+			}
+		}
+		if err := c.endDay(ctx, w); err != nil {
+			return nil, err
+		}
 		sealed, err := w.awaitBatch(ctx, lastBatch, func(state string) {
 			out.progressf("streamed %s jobs; %s", count(to), state)
 		})
@@ -284,18 +303,23 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 			return nil, fmt.Errorf("wait for batch %d: %w", lastBatch+1, err)
 		}
 		if sealed.Number == 0 {
-			out.stepf("✓ part %d of %d: %s jobs, %s claims; nobody earned anything", part+1, parts, count(to), count(t.claims))
+			out.stepf("✓ %s %d of %d: %s jobs, %s claims; nobody earned anything", span, part+1, parts, count(to), count(t.claims))
 			continue
 		}
 		lastBatch = sealed.Number
-		out.stepf("✓ part %d of %d: %s jobs, %s claims; batch %d sealed: %s coins for %d payees",
-			part+1, parts, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
+		out.stepf("✓ %s %d of %d: %s jobs, %s claims; batch %d sealed: %s coins for %d payees",
+			span, part+1, parts, count(to), count(t.claims), sealed.Number, sealed.Total, sealed.Payees)
+		if !c.clock.caughtUp() { // the next hour comes when the batch is paid
+			if err := w.awaitPaid(ctx, inABatch, func(domain.Nano) {}); err != nil {
+				return nil, fmt.Errorf("wait for the payouts of batch %d: %w", sealed.Number, err)
+			}
+		}
 	}
 	result.Jobs, result.Claims, result.AtTheDoor = len(plan), t.claims, t.refusals()
-	if err := errors.Join(w.takeTurns(ctx, demoParts, out), w.tell(ctx)); err != nil {
+	if err := w.tell(ctx); err != nil {
 		return nil, err
 	}
-	if err := w.awaitPaid(ctx, func(left domain.Nano) {
+	if err := w.awaitPaid(ctx, onItsWay, func(left domain.Nano) {
 		out.progressf("%s coins still on their way to providers", left)
 	}); err != nil {
 		return nil, fmt.Errorf("wait for payouts: %w", err)
@@ -306,6 +330,43 @@ func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *cons
 	}
 	result.Took = time.Since(began)
 	return result, nil
+}
+
+// stream runs the jobs of a part, over the hours of a day; prices follow. A trace comes as it is.
+func (c *demoCmd) stream(ctx context.Context, t *traffic, plan []jobPlan, progress func(jobs int)) error {
+	if c.Trace != "" {
+		return t.run(ctx, plan, progress)
+	}
+	for hour := range demoHours {
+		before := jobsAt + time.Duration(t.lots.Int64N(int64(jobsWithin)))
+		if hour == demoHours-1 {
+			before = time.Hour // right before the day ends
+		}
+		c.clock.skip(before)
+		if hour%repriceHours == 0 {
+			if err := t.world.reprice(ctx, t.lots, hour); err != nil {
+				return err
+			}
+		}
+		from, to := byHour(len(plan), hour-1), byHour(len(plan), hour)
+		if err := t.run(ctx, plan[from:to], func(jobs int) { progress(from + jobs) }); err != nil {
+			return err
+		}
+		c.clock.skip(time.Hour - before)
+	}
+	return nil
+}
+
+// endDay lets all that a day brought fall due, in every shard.
+func (c *demoCmd) endDay(ctx context.Context, w *world) error {
+	for range 2 { // what matures may be held back for some seconds more
+		c.clock.skip(lull)
+		if err := errors.Join(w.tell(ctx), w.decided(ctx)); err != nil {
+			return err
+		}
+	}
+	c.clock.closeDay()
+	return nil
 }
 
 // demoResult is what the demo ends with.

@@ -31,7 +31,7 @@ const (
 // and nobody claims for a provider but who clicks: so there is something to click. It closes the listener.
 func (c *demoCmd) stay(ctx context.Context, out *console, listener net.Listener) error {
 	log := slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p, err := openEmbedded(ctx, c.Data, c.Shards, chainFlags{}, log)
+	p, err := openEmbedded(ctx, c.Data, c.Shards, chainFlags{}, time.Now, log)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -22,7 +22,7 @@ const (
 	waveJobs = 500
 	// reportClaims is how many claims share a signature.
 	reportClaims = 64
-	// mischiefEvery is how many waves pass between two rounds of mischief.
+	// mischiefEvery is how many turns pass between two rounds of mischief.
 	mischiefEvery = 4
 )
 
@@ -102,6 +102,7 @@ type traffic struct {
 	free  bool // jobs may go wrong; otherwise each completes, as a trace wants it
 	pace  pace
 
+	turns   int
 	claims  int
 	refused map[string]int64 // at the gateway, by reason
 }
@@ -109,12 +110,15 @@ type traffic struct {
 // pace is how fast jobs come.
 type pace struct {
 	wave     int           // jobs that move together
-	mischief int           // waves between two rounds of mischief
+	mischief int           // turns between two rounds of mischief
 	rest     time.Duration // between two turns
 }
 
 // asFastAsItCan is the pace of a demo that ends.
 var asFastAsItCan = pace{wave: waveJobs, mischief: mischiefEvery}
+
+// overDays is the pace of one that has a few jobs each hour.
+var overDays = pace{wave: waveJobs, mischief: demoHours}
 
 func newTraffic(w *world, lots *rand.Rand, free bool) *traffic {
 	return &traffic{world: w, lots: lots, free: free, pace: asFastAsItCan, refused: map[string]int64{}}
@@ -170,12 +174,13 @@ func (t *traffic) run(ctx context.Context, plan []jobPlan, progress func(jobs in
 				}
 			}
 		}
-		if turn%t.pace.mischief == 0 {
+		if t.turns%t.pace.mischief == 0 {
 			statements = append(statements, t.overspending()...)
 			if err := t.forge(ctx); err != nil {
 				return err
 			}
 		}
+		t.turns++
 		if err := t.say(ctx, statements); err != nil {
 			return err
 		}

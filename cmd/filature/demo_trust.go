@@ -25,8 +25,10 @@ const (
 )
 
 const (
-	// demoReattest is longer than any demo: whether the tardy worker passes in time must not depend on the machine.
-	demoReattest = time.Hour
+	// demoAttested is how long an attestation is good for, and demoReattest how long pay waits for one: longer than any demo.
+	// Whether the tardy worker passes in time must not depend on the machine.
+	demoAttested = (demoParts + 1) * demoDay
+	demoReattest = demoAttested
 	// demoAppeal is how long pay waits that only an arbiter could release. None does.
 	demoAppeal = 2 * time.Second
 )
@@ -67,7 +69,7 @@ func (w *world) attestAtFirst(ctx context.Context) error {
 // ledger has its result. An outdated worker shows the image that it has until that is retired.
 func (w *world) attest(ctx context.Context, workers ...*demoWorker) error {
 	var claims []*v1.Claim
-	now := time.Now()
+	now := w.engine.now()
 	policy := w.seedOf("policy")
 	for _, worker := range workers {
 		w.challenges++
@@ -82,7 +84,7 @@ func (w *world) attest(ctx context.Context, workers ...*demoWorker) error {
 			}}},
 			&v1.Claim{Body: &v1.Claim_PassAttestation{PassAttestation: &v1.PassAttestation{
 				Worker: worker.id[:], Challenge: challenge[:], EvidenceDigest: evidence[:], PolicyDigest: policy[:],
-				ImageHash: image[:], ValidUntilMs: now.Add(time.Hour).UnixMilli(),
+				ImageHash: image[:], ValidUntilMs: now.Add(demoAttested).UnixMilli(),
 			}}},
 		)
 	}
@@ -225,7 +227,16 @@ func (r *demoResult) collectTrust(ctx context.Context, reader projections.Reader
 	for _, m := range w.models {
 		r.models[m.id] = m.name
 	}
-	r.Market, err = projections.Market(ctx, reader, projections.MarketFilter{ToMs: time.Now().Add(time.Hour).UnixMilli()})
+	now := w.engine.now()
+	hours, err := projections.Market(ctx, reader, projections.MarketFilter{FromMs: now.Add(-demoDay).UnixMilli(), ToMs: now.Add(time.Hour).UnixMilli()})
+	for _, m := range w.models { // as each was when it was last asked for
+		for _, hour := range slices.Backward(hours) {
+			if hour.Model == m.id {
+				r.Market = append(r.Market, hour)
+				break
+			}
+		}
+	}
 	return err
 }
 
@@ -250,7 +261,7 @@ func (r *demoResult) printTrust(out *console) {
 		}
 		out.table([]string{"provider", "score", "done", "not done", "disputes lost", "held back"}, rows, nil)
 	}
-	fmt.Fprint(out.out, "\nThe market, by hour: coefficients in thousandths, as offered and as cleared; coins for a million tokens\n\n")
+	fmt.Fprint(out.out, "\nThe market, in the last hour of each model: coefficients in thousandths, as offered and as cleared; coins for a million tokens\n\n")
 	var rows [][]string
 	for _, m := range r.Market {
 		rows = append(rows, []string{

@@ -7,8 +7,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
-	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain"
@@ -111,7 +113,11 @@ var (
 	}
 )
 
-const demoMaxCoefficient = 4000 // what a client takes at most, Cocoon's own default
+const (
+	demoMaxCoefficient = 4000 // what a client takes at most, Cocoon's own default
+	// demandPermille is by how much more a worker asks for in the busiest hours, and mindPermille by how much it errs.
+	demandPermille, mindPermille = 250, 60
+)
 
 // seedOf gives everybody a key of their own, the same for the same seed.
 func (w *world) seedOf(format string, args ...any) [32]byte {
@@ -208,7 +214,7 @@ func (w *world) found(ctx context.Context) error {
 
 // reporter speaks for a party once; its own numbers go on above.
 func (w *world) reporter(p *party) *reporter.Reporter {
-	return reporter.New(p.key, w.engine.network, w.engine.gateway, time.Now)
+	return reporter.New(p.key, w.engine.network, w.engine.gateway, w.engine.now)
 }
 
 // fleet is what a provider says of its workers.
@@ -227,6 +233,37 @@ func (w *world) fleet(p *demoProvider) []*v1.Claim {
 		}
 	}
 	return claims
+}
+
+// reprice has every provider ask for what the hour is worth: more when many jobs come, and a little by its own mind. What was
+// said before is decided by the old prices, on every machine.
+func (w *world) reprice(ctx context.Context, lots *rand.Rand, hour int) error {
+	const usual = (busiest + quietest) / 2
+	if err := w.decided(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, p := range w.providers {
+		mind := lots.IntN(2*mindPermille+1) - mindPermille
+		asked := uint32(domain.CoefficientOne + demandPermille*(busyAt(hour)-usual)/usual + mind)
+		var claims []*v1.Claim
+		for _, worker := range w.workers {
+			for i, m := range worker.models {
+				if worker.provider == p {
+					claims = append(claims, &v1.Claim{Body: &v1.Claim_SetOffer{SetOffer: &v1.SetOffer{
+						Worker: worker.id[:], Model: w.models[m].id[:], Coefficient: worker.offers[i] * asked / domain.CoefficientOne,
+					}}})
+				}
+			}
+		}
+		group.Go(func() error {
+			if err := w.engine.claimAs(ctx, w.reporter(&p.party), claims...); err != nil {
+				return fmt.Errorf("%s: offers: %w", p.name, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // deposit has each client pay into its accounts, on chain, and waits until the ledger has booked it.
@@ -302,7 +339,8 @@ var (
 		v1.AccountKind_ACCOUNT_KIND_CLIENT_RESERVED, v1.AccountKind_ACCOUNT_KIND_PROVIDER_EARNED,
 		v1.AccountKind_ACCOUNT_KIND_PROVIDER_HELD, v1.AccountKind_ACCOUNT_KIND_PROVIDER_PAYABLE,
 	}
-	onItsWay = append(slices.Clone(onItsWayToABatch), v1.AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED)
+	inABatch = []v1.AccountKind{v1.AccountKind_ACCOUNT_KIND_PROVIDER_COMMITTED}
+	onItsWay = slices.Concat(onItsWayToABatch, inABatch)
 )
 
 // left is what accounts of some kinds hold together.
@@ -350,12 +388,12 @@ func (w *world) awaitBatch(ctx context.Context, last uint32, progress func(strin
 	}
 }
 
-// awaitPaid waits until everything has found its owner, and providers have theirs on chain.
-func (w *world) awaitPaid(ctx context.Context, progress func(domain.Nano)) error {
+// awaitPaid waits until nothing is left in some accounts: it has found its owner, and providers have theirs on chain.
+func (w *world) awaitPaid(ctx context.Context, kinds []v1.AccountKind, progress func(domain.Nano)) error {
 	for {
 		var waiting domain.Nano
 		err := w.engine.store.Read(ctx, func(r projections.Reader) (err error) {
-			waiting, err = left(ctx, r, onItsWay)
+			waiting, err = left(ctx, r, kinds)
 			return err
 		})
 		if err != nil || waiting == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/adapters/ton/localchain"
@@ -65,7 +66,7 @@ func endow(ctx context.Context, chain *localchain.Chain, endowments []endowment,
 		return err
 	}
 	defer client.Close()
-	p := parts{chain: client, faucet: chain.Faucet, pollChain: localPoll}
+	p := parts{now: time.Now, chain: client, faucet: chain.Faucet, pollChain: localPoll}
 	for _, one := range endowments {
 		key, err := makeKey(one.keyFile)
 		if err != nil {

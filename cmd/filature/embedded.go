@@ -38,22 +38,22 @@ const (
 const localPoll = 200 * time.Millisecond
 
 // openEmbedded opens a data folder, or makes one: segment logs, SQLite and, unless another network is named, a
-// TON chain of the folder's own, all in this process. A folder that exists keeps the shards that it was made
+// TON chain of the folder's own, all in this process, and all by the same clock. A folder that exists keeps the shards that it was made
 // with.
-func openEmbedded(ctx context.Context, dir string, dataShards int, chain chainFlags, log *slog.Logger) (p parts, err error) {
+func openEmbedded(ctx context.Context, dir string, dataShards int, chain chainFlags, now func() time.Time, log *slog.Logger) (p parts, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("open %s: %w", dir, err), p.close())
 		}
 	}()
-	p = parts{share: allHere(dataShards + 1), pollChain: localPoll}
+	p = parts{now: now, share: allHere(dataShards + 1), pollChain: localPoll}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return p, err
 	}
 	if p.keys, err = makeKeys(filepath.Join(dir, keysDir)); err != nil {
 		return p, err
 	}
-	intake, ledgerLog, err := openLogs(dir, dataShards)
+	intake, ledgerLog, err := openLogs(dir, dataShards, now)
 	for _, l := range []*seglog.Log{intake, ledgerLog} {
 		if l == nil {
 			continue
@@ -73,7 +73,7 @@ func openEmbedded(ctx context.Context, dir string, dataShards int, chain chainFl
 	}
 	p.store = store
 	p.closing(store.Close)
-	client, own, err := chain.run(ctx, dir)
+	client, own, err := chain.run(ctx, dir, now)
 	if err != nil {
 		return p, err
 	}
@@ -129,8 +129,8 @@ func (p *parts) joinChain(client *ton.Client, own *localchain.Chain) {
 }
 
 // openLogs opens both logs. A folder that exists keeps the number of shards that it was made with.
-func openLogs(dir string, dataShards int) (intake, ledger *seglog.Log, err error) {
-	where, logOptions := filepath.Join(dir, intakeDir), seglog.Options{Shards: dataShards + 1, Now: time.Now}
+func openLogs(dir string, dataShards int, now func() time.Time) (intake, ledger *seglog.Log, err error) {
+	where, logOptions := filepath.Join(dir, intakeDir), seglog.Options{Shards: dataShards + 1, Now: now}
 	intake, err = seglog.Open(where, logOptions)
 	if other, is := errors.AsType[*seglog.OtherShardsError](err); is {
 		logOptions.Shards = other.Have

@@ -38,6 +38,8 @@ const cacheKeys = 16_384
 // parts are what an engine works on. openEmbedded and openProduction make them; nothing else in this
 // program knows which of the two it was.
 type parts struct {
+	// now is the clock that logs and chain go by, if they are this process's, and all who speak.
+	now            func() time.Time
 	intake, ledger eventstore.Log
 	store          store
 	chain          *ton.Client // nil where no role of this process needs it
@@ -88,6 +90,7 @@ func (p *parts) closing(closer func() error) { p.closers = append(p.closers, clo
 type settleOptions struct {
 	every  time.Duration           // between two batches
 	claims *settlement.ClaimPolicy // for whom to claim, and pay the fee; nil: for nobody
+	clock  func() time.Time        // when a batch is due; nil: by the clock of all
 }
 
 // engine is Filature's workers, or some of them, on the parts that they are given.
@@ -120,6 +123,9 @@ type engine struct {
 // newEngine returns an engine that does nothing yet. The parts are its own from here on: closing the engine
 // closes them, and so does a failure.
 func newEngine(ctx context.Context, p parts, log *slog.Logger, r roles, pace settleOptions, found *founding) (*engine, error) {
+	if pace.clock == nil {
+		pace.clock = p.now
+	}
 	e := &engine{
 		parts: p, log: log, roles: r, pace: pace, found: found,
 		signatures: signing.NewVerifier(cacheKeys), books: books{p.store, p.ledger}, ready: make(chan struct{}),
@@ -138,7 +144,7 @@ func newEngine(ctx context.Context, p parts, log *slog.Logger, r roles, pace set
 	if e.chain != nil {
 		look.vault = e.lookAtVault
 	}
-	e.metrics = newMetrics(look, time.Now)
+	e.metrics = newMetrics(look, e.now)
 	if err := e.takePart(); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
@@ -167,7 +173,7 @@ func (e *engine) openGenesis(ctx context.Context) (err error) {
 			return errNoNetwork
 		}
 		key := e.keys.id("operator")
-		e.genesis = &v1.Genesis{Name: e.found.name, Shards: uint32(e.dataShards()), Operator: key[:], CreatedAtMs: time.Now().UnixMilli()}
+		e.genesis = &v1.Genesis{Name: e.found.name, Shards: uint32(e.dataShards()), Operator: key[:], CreatedAtMs: e.now().UnixMilli()}
 	}
 	if e.network, err = ledger.NetworkIDOf(e.genesis); err != nil {
 		return err
@@ -178,7 +184,7 @@ func (e *engine) openGenesis(ctx context.Context) (err error) {
 func (e *engine) dataShards() int { return e.intake.Shards() - 1 }
 
 func (e *engine) reporter(key string) *reporter.Reporter {
-	return reporter.New(e.keys.of(key), e.network, e.gateway, time.Now)
+	return reporter.New(e.keys.of(key), e.network, e.gateway, e.now)
 }
 
 // run runs the engine's roles until the context ends, and sets the network up if it is new. It returns nil
@@ -252,7 +258,7 @@ func (e *engine) decide(ctx context.Context, shard domain.Shard) error {
 	return e.keep(ctx, roleClerk, shard, func(ctx context.Context) error {
 		c := clerk.New(clerk.Config{
 			Shard: shard, Intake: e.intake, Ledger: e.ledger, Genesis: e.genesis,
-			Verifier: e.signatures, Entropy: rand.Reader, Clock: clock, Now: time.Now, Decided: e.metrics.decided,
+			Verifier: e.signatures, Entropy: rand.Reader, Clock: clock, Now: e.now, Decided: e.metrics.decided,
 		})
 		e.works.answers(shard, c.Answered)
 		return c.Run(ctx)
@@ -304,7 +310,7 @@ func (e *engine) settle(ctx context.Context) error {
 	return settler.New(settler.Config{
 		Chain: &ton.Treasury{Vault: e.vault.Load(), Wallet: treasury}, Books: e.books,
 		Reporter: e.reporter("settler"), Every: e.pace.every, Poll: e.pollChain,
-		Claims: e.pace.claims, Now: time.Now,
+		Claims: e.pace.claims, Now: e.pace.clock,
 		Notice: func(d settlement.Decision, err error) {
 			e.metrics.settled(d, err)
 			switch {

@@ -41,7 +41,7 @@ func (f vaultFlags) reach(ctx context.Context) (_ *ton.Vault, p parts, err error
 	} else if address, err = vaultOf(ctx, f.Data); err != nil {
 		return nil, p, err
 	}
-	client, chain, err := f.run(ctx, f.Data)
+	client, chain, err := f.run(ctx, f.Data, time.Now)
 	if errors.Is(err, localchain.ErrInUse) {
 		own := filepath.Join(f.Data, chainDir, localchain.GlobalConfigName)
 		client, err = ton.Connect(ctx, ton.Config{GlobalConfigFile: own})
@@ -49,7 +49,7 @@ func (f vaultFlags) reach(ctx context.Context) (_ *ton.Vault, p parts, err error
 	if err != nil {
 		return nil, p, fmt.Errorf("reach the chain: %w", err)
 	}
-	p = parts{chain: client, pollChain: localPoll}
+	p = parts{now: time.Now, chain: client, pollChain: localPoll}
 	if chain != nil {
 		p.faucet = chain.Faucet
 		p.closing(chain.Close)

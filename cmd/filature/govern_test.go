@@ -29,7 +29,7 @@ func TestAGuardianVetoesAThiefsRootAndTheNetworkGoesOn(t *testing.T) {
 	}()
 	flags := chainFlags{TonConfig: chain.GlobalConfigFile(), TonUnverified: true}
 	dir := t.TempDir()
-	p, err := openEmbedded(ctx, dir, 1, flags, slog.New(slog.DiscardHandler))
+	p, err := openEmbedded(ctx, dir, 1, flags, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -176,6 +176,7 @@ func openServers(ctx context.Context, c *config) (p parts, err error) {
 		return p, err
 	}
 	p = parts{
+		now:       time.Now,
 		pollChain: c.TON.Poll.Duration, streamMetrics: oneSet(),
 		lasting: []error{kafka.ErrTopic, kafka.ErrLogin, postgres.ErrNewerSchema, relay.ErrStranger, pubsub.ErrForgotten},
 		share: func(ctx context.Context, task string, work func(context.Context, domain.Shard) error) error {
@@ -268,7 +269,7 @@ func openServersAndFolder(ctx context.Context, c *config, dir string) (p parts, 
 	if p.keys, err = makeKeys(filepath.Join(dir, keysDir)); err != nil {
 		return p, err
 	}
-	client, own, err := chainFlags{}.run(ctx, dir)
+	client, own, err := chainFlags{}.run(ctx, dir, time.Now)
 	if err != nil {
 		return p, err
 	}

@@ -140,7 +140,7 @@ func (c *serveCmd) openFolder(ctx context.Context, log *slog.Logger) (*engine, e
 	if err != nil {
 		return nil, err
 	}
-	p, err := openEmbedded(ctx, c.Data, c.Shards, c.Chain, log)
+	p, err := openEmbedded(ctx, c.Data, c.Shards, c.Chain, time.Now, log)
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +271,7 @@ func (e *engine) server() *http.Server {
 		}
 		cfg.Pages = dashboard.Handler()
 		cfg.Queries = queryapi.New(queryapi.Config{
-			Source: e.store, Ledger: e.ledger, Completions: cfg.Completions, Claims: e.claims(), Keys: e.askers, Prices: e.prices, Now: time.Now, Log: e.log,
+			Source: e.store, Ledger: e.ledger, Completions: cfg.Completions, Claims: e.claims(), Keys: e.askers, Prices: e.prices, Now: e.now, Log: e.log,
 		})
 	}
 	return httpapi.NewServer(cfg)
