@@ -14,7 +14,7 @@ RUN go mod download
 COPY . .
 # Static: SQLite is pure Go here, and nothing else wants C.
 RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/filature ./cmd/filature
-RUN mkdir -p /out/data /out/chain /out/keys /out/attestation /out/trees
+RUN mkdir -p /out/data /out/chain /out/keys /out/attestation /out/trees /out/audit
 
 # busybox for the health check's wget; the program itself needs nothing.
 FROM busybox:stable-musl
@@ -25,6 +25,7 @@ COPY --from=build --chown=10001:10001 /out/chain /chain
 COPY --from=build --chown=10001:10001 --chmod=700 /out/keys /keys
 COPY --from=build --chown=10001:10001 /out/attestation /attestation
 COPY --from=build --chown=10001:10001 /out/trees /trees
+COPY --from=build --chown=10001:10001 /out/audit /audit
 USER 10001:10001
 EXPOSE 8420
 # Alive, not ready: a process that waits for a server must not be restarted for it.

@@ -17,6 +17,15 @@ import (
 
 func TestTheStoreKeepsTheContract(t *testing.T) {
 	t.Parallel()
+	projectionstest.Exercise(t, harness())
+}
+
+func TestTheStoreKeepsTheLastFinding(t *testing.T) {
+	t.Parallel()
+	projectionstest.ExerciseFindings(t, harness())
+}
+
+func harness() projectionstest.Harness {
 	urls := map[projections.Store]string{}
 	openAt := func(t *testing.T, url string) projections.Store {
 		t.Helper()
@@ -24,7 +33,7 @@ func TestTheStoreKeepsTheContract(t *testing.T) {
 		urls[store] = url
 		return store
 	}
-	projectionstest.Exercise(t, projectionstest.Harness{
+	return projectionstest.Harness{
 		Open: func(t *testing.T) projections.Store { return openAt(t, services.Postgres(t)) },
 		Reopen: func(t *testing.T, store projections.Store) projections.Store {
 			store.(*postgres.Store).Close()
@@ -33,7 +42,7 @@ func TestTheStoreKeepsTheContract(t *testing.T) {
 		MakeTable: func(t *testing.T, store projections.Store, table projections.Table) {
 			execute(t, urls[store], createTable(table))
 		},
-	})
+	}
 }
 
 func TestTheReaderKeepsTheContract(t *testing.T) {

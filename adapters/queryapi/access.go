@@ -115,6 +115,8 @@ var accesses = map[string]access{
 	queryv1.NetworkServiceListMarketHoursProcedure:      open,
 	queryv1.NetworkServiceListHoldsProcedure:            books,
 	queryv1.NetworkServiceListHoldbacksProcedure:        own,
+	queryv1.AuditServiceGetAuditProcedure:               open,
+	queryv1.AuditServiceGetReconciliationProcedure:      open,
 	queryv1.DocumentServiceGetStatementProcedure:        own,
 	queryv1.DocumentServiceGetInvoiceProcedure:          own,
 	queryv1.DocumentServiceGetTrialBalanceAtProcedure:   books,

@@ -36,6 +36,11 @@ func (s *server) GetOverview(ctx context.Context, asked *queryv1.GetOverviewRequ
 			}
 			o.Rates = append(o.Rates, rate)
 		}
+		seen, err := s.reconciled(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("overview: %w", err)
+		}
+		seen.Differences, o.Vault = nil, seen
 		return &queryv1.GetOverviewResponse{Position: at, Overview: o}, nil
 	})
 }

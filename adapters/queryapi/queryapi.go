@@ -38,6 +38,8 @@ type Config struct {
 	Ledger eventstore.Reader
 	// Completions are the ends of jobs; nil where the ledger is not here.
 	Completions *completions.Stream
+	// Findings are what an audit came to and what the vault held; nil: nobody looks.
+	Findings projections.Findings
 	// Claims makes claims on the vault; nil where nobody here knows it.
 	Claims Claims
 	// Keys say who may ask. Without keys anyone may ask anything, as finance.
@@ -72,6 +74,7 @@ func New(cfg Config) map[string]http.Handler {
 	serve(queryv1.NewJobServiceHandler(s, options...))
 	serve(queryv1.NewSettlementServiceHandler(s, options...))
 	serve(queryv1.NewNetworkServiceHandler(s, options...))
+	serve(queryv1.NewAuditServiceHandler(s, options...))
 	serve(queryv1.NewClaimServiceHandler(s, options...))
 	serve(queryv1.NewDocumentServiceHandler(s, options...))
 	serve(queryv1.NewCompletionServiceHandler(s, options...))

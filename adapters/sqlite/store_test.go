@@ -14,6 +14,15 @@ import (
 
 func TestTheStoreKeepsTheContract(t *testing.T) {
 	t.Parallel()
+	projectionstest.Exercise(t, harness())
+}
+
+func TestTheStoreKeepsTheLastFinding(t *testing.T) {
+	t.Parallel()
+	projectionstest.ExerciseFindings(t, harness())
+}
+
+func harness() projectionstest.Harness {
 	files := map[projections.Store]string{}
 	openAt := func(t *testing.T, path string) projections.Store {
 		t.Helper()
@@ -21,7 +30,7 @@ func TestTheStoreKeepsTheContract(t *testing.T) {
 		files[store] = path
 		return store
 	}
-	projectionstest.Exercise(t, projectionstest.Harness{
+	return projectionstest.Harness{
 		Open: func(t *testing.T) projections.Store { return openAt(t, newPath(t)) },
 		Reopen: func(t *testing.T, store projections.Store) projections.Store {
 			if err := store.(*sqlite.Store).Close(); err != nil {
@@ -32,7 +41,7 @@ func TestTheStoreKeepsTheContract(t *testing.T) {
 		MakeTable: func(t *testing.T, store projections.Store, table projections.Table) {
 			execute(t, files[store], createTable(table))
 		},
-	})
+	}
 }
 
 func newPath(t *testing.T) string {

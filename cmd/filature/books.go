@@ -18,6 +18,7 @@ const lookEvery = 5 * time.Millisecond
 type store interface {
 	projections.Store
 	projections.Source
+	projections.Findings
 }
 
 // reports are the projections as a gateway asks them.

@@ -26,6 +26,7 @@ type config struct {
 	HTTP         httpConfig         `toml:"http"`
 	Documents    documentsConfig    `toml:"documents"`
 	Settlement   settlementConfig   `toml:"settlement"`
+	Audit        auditConfig        `toml:"audit"`
 	Verifier     verifierConfig     `toml:"verifier"`
 	Transparency transparencyConfig `toml:"transparency"`
 	Network      networkConfig      `toml:"network"`
@@ -102,6 +103,12 @@ type transparencyConfig struct {
 	Policy filePath `toml:"policy"`
 }
 
+// auditConfig is what an auditor goes by. Without a folder no process is one.
+type auditConfig struct {
+	Folder filePath `toml:"folder"`
+	Every  duration `toml:"every"`
+}
+
 // verifierConfig is what a verifier goes by. Without a policy no process is one.
 type verifierConfig struct {
 	Policy      filePath `toml:"policy"`
@@ -148,6 +155,7 @@ func defaultConfig() *config {
 			ClaimAtLeast: coins{Nano: 1}, ClaimAfter: duration{Duration: day}, ClaimBudget: coins{Nano: 20 * domain.Coin},
 		},
 		Transparency: transparencyConfig{Every: duration{Duration: time.Second}},
+		Audit:        auditConfig{Every: duration{Duration: time.Hour}},
 		Verifier:     verifierConfig{Fetch: true},
 		Network: networkConfig{
 			Name: "filature", DisputeWindow: duration{Duration: day}, Bucket: duration{Duration: time.Hour},

@@ -106,6 +106,7 @@ func (c *config) check(p *problems) {
 	p.coins("settlement.claim_at_least", c.Settlement.ClaimAtLeast)
 	p.span("settlement.claim_after", c.Settlement.ClaimAfter, 0, longest)
 	p.coins("settlement.claim_budget", c.Settlement.ClaimBudget)
+	p.span("audit.every", c.Audit.Every, leastAuditEvery, longest)
 	p.span("transparency.every", c.Transparency.Every, 0, longest)
 	if c.Transparency.Policy != "" && c.Transparency.Folder == "" {
 		p.say("transparency.policy", c.Transparency.Policy, "says who cosigns what is published in transparency.folder, which is missing")

@@ -144,7 +144,7 @@ func (c *demoCmd) live(ctx context.Context, rules terms, pace settleOptions, out
 	}
 	all := embeddedRoles()
 	if c.Production {
-		all = allRoles().without(roleVerifier)
+		all = allRoles().without(roleVerifier, roleAuditor)
 		if p.publishing == nil {
 			delete(all, rolePublisher)
 		}

@@ -23,6 +23,8 @@ const (
 	// stayBatch is the least time between two batches: so long that one looks at a batch before the next one is there, and
 	// so short that one waits for it.
 	stayBatch = 20 * time.Second
+	// stayAudit is the time between two audits: short enough to see one, and a few seconds' work while the folder is small.
+	stayAudit = time.Minute
 	// stayAttest is how often workers are attested again: sooner than their results expire.
 	stayAttest = 45 * time.Minute
 )
@@ -35,7 +37,12 @@ func (c *demoCmd) stay(ctx context.Context, out *console, listener net.Listener)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	e, err := newEngine(ctx, p, log, embeddedRoles(), settleOptions{every: stayBatch}, nil)
+	r := embeddedRoles()
+	r[roleAuditor] = true
+	if err := p.auditsFolder(c.Data, stayAudit, headFlags{}, chainFlags{}); err != nil {
+		return errors.Join(err, p.close())
+	}
+	e, err := newEngine(ctx, p, log, r, settleOptions{every: stayBatch}, nil)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -56,6 +56,8 @@ type parts struct {
 	streams *outlet
 	// publishing is where a publisher publishes; nil where there is none.
 	publishing *publishing
+	// auditing is what an auditor goes by; nil where there is none.
+	auditing *auditing
 	// answers is how workers' answers get to a verifier; nil where nobody would look at them.
 	answers *answers
 	// verifying is what a verifier goes by; nil where there is none.
@@ -138,7 +140,7 @@ func newEngine(ctx context.Context, p parts, log *slog.Logger, r roles, pace set
 	})
 	e.operator = e.reporter("operator")
 	look := sources{intake: e.intake, ledger: e.ledger, clerks: e.works.answered, works: e.works.all}
-	if e.roles[roleProjector] || e.roles[roleSettler] || e.roles[roleAPI] { // a look sums all balances: a few are enough
+	if e.roles[roleProjector] || e.roles[roleSettler] || e.roles[roleAuditor] || e.roles[roleAPI] { // a look sums all balances: a few are enough
 		look.tables = e.store
 	}
 	if e.chain != nil {
@@ -232,6 +234,9 @@ func (e *engine) run(ctx context.Context) error {
 		}
 		if e.roles[rolePublisher] {
 			group.Go(func() error { return e.lead(ctx, rolePublisher, e.publish) })
+		}
+		if e.roles[roleAuditor] {
+			group.Go(func() error { return e.lead(ctx, roleAuditor, e.auditStanding) })
 		}
 		if e.appraiser != nil {
 			group.Go(func() error { return e.lead(ctx, roleVerifier, e.challenge) })

@@ -48,7 +48,7 @@ func keysOf(r role) []string {
 		return []string{logKey}
 	case roleVerifier:
 		return []string{"verifier"}
-	case roleGateway, roleProjector, roleRelay, roleAPI, workChallenges, workAnswers, workReconciler:
+	case roleGateway, roleProjector, roleRelay, roleAuditor, roleAPI, workChallenges, workAnswers, workReconciler:
 	}
 	return nil
 }

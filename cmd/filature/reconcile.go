@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain/settlement"
@@ -45,6 +47,9 @@ func (e *engine) reconcile(ctx context.Context) error {
 		Payees: reconcilePayees, Every: reconcileEvery,
 		Notice: func(report *reconciler.Report, err error) {
 			e.metrics.reconciled(report, err)
+			if err == nil {
+				err = e.keepReconciliation(ctx, report)
+			}
 			switch {
 			case errors.Is(err, settlement.ErrBehind):
 				e.log.Debug("reconciliation", "error", err)
@@ -55,6 +60,15 @@ func (e *engine) reconcile(ctx context.Context) error {
 			}
 		},
 	}).Run(ctx)
+}
+
+// keepReconciliation keeps what a round found, for all who look at the tables.
+func (e *engine) keepReconciliation(ctx context.Context, report *reconciler.Report) error {
+	body, err := proto.Marshal(reconciliationMessage(report))
+	if err != nil {
+		return err
+	}
+	return e.store.KeepFinding(ctx, projections.Finding{Name: projections.FoundOnChain, AtMs: report.AtMs, Body: body})
 }
 
 func (e *engine) tellAlarms(report *reconciler.Report) {

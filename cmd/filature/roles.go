@@ -18,23 +18,27 @@ const (
 	roleRelay     role = "relay"     // publishes streams and calls webhooks; processes share the shards
 	roleVerifier  role = "verifier"  // has workers prove what they run; one asks, all share the answers
 	rolePublisher role = "publisher" // publishes the ledger's trees; one at a time
+	roleAuditor   role = "auditor"   // audits logs, tables and chain again and again; one at a time
 	roleAPI       role = "api"       // answers questions and streams completions over HTTP
 )
 
 // workReconciler is no role of its own: who watches the chain compares it with the ledger, too.
 const workReconciler role = "reconciler"
 
-// everyRole is what a process does that is told nothing else; a verifier and a publisher only where the config
+// everyRole is what a process does that is told nothing else; a verifier, a publisher and an auditor only where the config
 // says how.
-var everyRole = []role{roleGateway, roleClerk, roleProjector, roleSettler, roleWatcher, roleRelay, roleVerifier, rolePublisher, roleAPI}
+var everyRole = []role{roleGateway, roleClerk, roleProjector, roleSettler, roleWatcher, roleRelay, roleVerifier, rolePublisher, roleAuditor, roleAPI}
 
 // roles are what one process does.
 type roles map[role]bool
 
 func allRoles() roles { return rolesOf(everyRole...) }
 
-// embeddedRoles is all but the relay, as a folder has no topics, and verifier and publisher, unless somebody wants them.
-func embeddedRoles() roles { return allRoles().without(roleRelay, roleVerifier, rolePublisher) }
+// embeddedRoles is all but the relay, as a folder has no topics, and verifier, publisher and auditor, unless somebody wants
+// them.
+func embeddedRoles() roles {
+	return allRoles().without(roleRelay, roleVerifier, rolePublisher, roleAuditor)
+}
 
 // without is all of them but some.
 func (r roles) without(some ...role) roles {

@@ -32,7 +32,7 @@ import (
 type serveCmd struct {
 	Data   string   `required:"true" xor:"where" type:"path" help:"Run all of it in this process, on a folder of its own. Made if it is missing."`
 	Config string   `required:"true" xor:"where" type:"existingfile" help:"Run roles on Kafka, PostgreSQL and TON as this file says."`
-	Role   []string `help:"With --config: roles of this process: gateway, clerk, projector, settler, watcher, relay, verifier, publisher, api. Default: all."`
+	Role   []string `help:"With --config: its roles: gateway, clerk, projector, settler, watcher, relay, verifier, publisher, auditor, api. Default: all."`
 	Resync bool     `help:"Read the vault's history from its birth again, and book what is not booked. Without it, from where the books are."`
 
 	Listen  string `default:"127.0.0.1:8420" help:"With --data: address to take reports at."`
@@ -41,6 +41,7 @@ type serveCmd struct {
 	Publish string `type:"path" help:"With --data: publish the ledger's trees in this folder, for any web server."`
 	Policy  string `type:"existingfile" help:"With --publish: C2SP tlog-policy file: which witnesses have to cosign."`
 
+	AuditEvery    time.Duration `default:"1h" help:"With --data: how often to audit the folder; 0 for never. It takes a tenth of the time at most."`
 	Name          string        `default:"embedded" help:"For a new folder: name of the network."`
 	Shards        int           `default:"4" help:"For a new folder: data shards. They can't be changed later."`
 	DisputeWindow time.Duration `default:"24h" help:"For a new folder: how long a charge may be disputed."`
@@ -154,6 +155,12 @@ func (c *serveCmd) openFolder(ctx context.Context, log *slog.Logger) (*engine, e
 			return nil, errors.Join(err, p.close())
 		}
 	}
+	if c.AuditEvery > 0 {
+		r[roleAuditor] = true
+		if err := p.auditsFolder(c.Data, c.AuditEvery, headFlags{Tiles: c.Publish}, c.Chain); err != nil {
+			return nil, errors.Join(err, p.close())
+		}
+	}
 	if c.Verify.Attest != "" {
 		p.verifyHere(c.Data, c.Verify)
 		r[roleVerifier] = true
@@ -181,9 +188,20 @@ func (c *serveCmd) openRoles(ctx context.Context, cfg *config, log *slog.Logger)
 		}
 		r = r.without(rolePublisher) // of one who does everything, this was not asked
 	}
+	if r[roleAuditor] && cfg.Audit.Folder == "" {
+		if slices.Contains(c.Role, string(roleAuditor)) {
+			return nil, usage("--role auditor: want audit.folder in %s", c.Config)
+		}
+		r = r.without(roleAuditor)
+	}
 	p, err := openProduction(ctx, cfg, r)
 	if err != nil {
 		return nil, err
+	}
+	if r[roleAuditor] {
+		if err := p.auditsServers(cfg, c.Config); err != nil {
+			return nil, errors.Join(usage("audit.folder: %w", err), p.close())
+		}
 	}
 	return newEngine(ctx, p, log, r, settleOptions{every: cfg.Settlement.BatchEvery.Duration, claims: cfg.Settlement.claims()}, nil)
 }
@@ -211,6 +229,9 @@ func (c *serveCmd) check() (domain.Nano, error) {
 	}
 	if c.Delay%time.Second != 0 {
 		return 0, usage("--delay %s: want whole seconds, as the vault counts them", c.Delay)
+	}
+	if c.AuditEvery != 0 && (c.AuditEvery < leastAuditEvery || c.AuditEvery > longest) {
+		return 0, usage("--audit-every %s: want %s to %s, or 0 for never", c.AuditEvery, leastAuditEvery, longest)
 	}
 	return threshold, nil
 }
@@ -271,7 +292,8 @@ func (e *engine) server() *http.Server {
 		}
 		cfg.Pages = dashboard.Handler()
 		cfg.Queries = queryapi.New(queryapi.Config{
-			Source: e.store, Ledger: e.ledger, Completions: cfg.Completions, Claims: e.claims(), Keys: e.askers, Prices: e.prices, Now: e.now, Log: e.log,
+			Source: e.store, Findings: e.store, Ledger: e.ledger, Completions: cfg.Completions,
+			Claims: e.claims(), Keys: e.askers, Prices: e.prices, Now: e.now, Log: e.log,
 		})
 	}
 	return httpapi.NewServer(cfg)

@@ -13,7 +13,9 @@ import (
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/projections"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 	v1 "github.com/filature/filature/schemas/filature/v1"
+	"github.com/filature/filature/workers/auditor"
 )
 
 const (
@@ -81,11 +83,14 @@ var (
 	vaultPaused  = sight("vault_paused", "1 if the vault is paused.")
 	roleRunning  = sight("role_running", "1 if this process does the work, 0 if the work stopped and waits to be taken up again.", "role", "shard")
 	roleRestarts = sight("role_restarts_total", "How often the work stopped by itself in this process.", "role", "shard")
+	auditPassed  = sight("audit_passed", "1 if the last audit passed, with all that was looked at.")
+	auditFound   = sight("audit_offences", "Offences that the last audit found.")
+	auditAt      = sight("audit_last_timestamp_seconds", "When the last audit began.")
 	lookOK       = sight("look_ok", "1 if a source could be looked at within two seconds; else its metrics are missing.", "source")
 	lookSeconds  = sight("look_seconds", "How long the look took.", "source")
 	allSights    = []*prometheus.Desc{
 		intakeEnd, ledgerEnd, clerkLag, tablesLag, answersLag, batchCount, batchLast, batchOpenAge, batchSealed, balances, balanceCount, trialBalance,
-		vaultFree, vaultBooked, vaultSurplus, vaultPaused, roleRunning, roleRestarts, lookOK, lookSeconds,
+		vaultFree, vaultBooked, vaultSurplus, vaultPaused, roleRunning, roleRestarts, auditPassed, auditFound, auditAt, lookOK, lookSeconds,
 	}
 )
 
@@ -110,6 +115,7 @@ type tablesSeen struct {
 	sum     domain.Nano // of trial
 	booked  domain.Nano // what the vault holds for all accounts
 	batches []projections.Batch
+	audit   *queryv1.Audit // the verdict that stands; blank where there is none
 }
 
 // Collect implements prometheus.Collector. It looks at all sources at once and waits for the last.
@@ -155,6 +161,7 @@ func (s *sights) Collect(to chan<- prometheus.Metric) {
 	saw.tellLogs(to)
 	saw.tellMoney(to)
 	saw.tellBatches(to, s.now())
+	saw.tellAudit(to)
 	if s.from.works != nil {
 		for _, w := range s.from.works() {
 			gauge(to, roleRunning, truth(w.running), string(w.role), shardLabel(w.shard))
@@ -216,6 +223,9 @@ func lookAtTables(ctx context.Context, tables store) (*tablesSeen, error) {
 		}
 		return nil
 	})
+	if err == nil {
+		saw.audit, err = lastAudit(ctx, tables)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look at the tables: %w", err)
 	}
@@ -307,4 +317,18 @@ func (s *seen) tellBatches(to chan<- prometheus.Metric, now time.Time) {
 	gauge(to, batchLast, float64(last))
 	gauge(to, batchOpenAge, openAge.Seconds())
 	gauge(to, batchSealed, float64(sealedMs)/1000)
+}
+
+// tellAudit tells the verdict that stands. Nothing is told before the first: no audit is no failed one.
+func (s *seen) tellAudit(to chan<- prometheus.Metric) {
+	if s.tables == nil || s.tables.audit.Verdict == "" {
+		return
+	}
+	var found int64
+	for _, of := range s.tables.audit.Offences {
+		found += of.Count
+	}
+	gauge(to, auditPassed, truth(s.tables.audit.Verdict == string(auditor.Pass)))
+	gauge(to, auditFound, float64(found))
+	gauge(to, auditAt, float64(s.tables.audit.BeganAtMs)/1000)
 }

@@ -104,7 +104,7 @@ func questionsBench(b *testing.B, big projectionstest.Big, store shelf) {
 	// Whoever asks without a pause is told to wait, so the clock goes on a second whenever somebody looks.
 	var looked atomic.Int64
 	clock := func() time.Time { return time.UnixMilli(big.EndMs() + 1000*looked.Add(1)) }
-	for path, service := range queryapi.New(queryapi.Config{Source: store, Now: clock}) {
+	for path, service := range queryapi.New(queryapi.Config{Source: store, Findings: store, Now: clock}) {
 		mux.Handle(path, service)
 	}
 	server := httptest.NewServer(mux)
@@ -149,6 +149,9 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		},
 		"GetBalance at a time": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.GetBalance(ctx, &queryv1.GetBalanceRequest{Kind: "provider/earned", Owner: id(of.Provider), AtMs: of.AtMs})
+		},
+		"GetAudit": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.GetAudit(ctx, &queryv1.GetAuditRequest{})
 		},
 		"ListBalances of an owner": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.ListBalances(ctx, &queryv1.ListBalancesRequest{Owner: id(of.Provider)})

@@ -38,6 +38,7 @@ type clients struct {
 	queryv1.NetworkServiceClient
 	queryv1.DocumentServiceClient
 	queryv1.ClaimServiceClient
+	queryv1.AuditServiceClient
 }
 
 // ways are the ways of speaking.
@@ -59,6 +60,7 @@ type library struct {
 type shelf interface {
 	projections.Store
 	projections.Source
+	projections.Findings
 }
 
 // live makes a world with a batch paid and some jobs under way, its rows in a store.
@@ -114,7 +116,8 @@ func openLibrary(t testing.TB, world *rig.World, store shelf, keys queryapi.Keys
 	mux := http.NewServeMux()
 	l.completions = completions.New(world.Ledger)
 	for path, service := range queryapi.New(queryapi.Config{
-		Source: store, Ledger: world.Ledger, Completions: l.completions, Claims: desk{store}, Keys: keys, Wait: 50 * time.Millisecond, Now: time.Now,
+		Source: store, Ledger: world.Ledger, Completions: l.completions, Claims: desk{store}, Findings: store,
+		Keys: keys, Wait: 50 * time.Millisecond, Now: time.Now,
 	}) {
 		mux.Handle(path, service)
 	}
@@ -145,6 +148,7 @@ func (l *library) clients(way connect.ClientOption, key string) clients {
 		queryv1.NewSettlementServiceClient(l.http, l.url, options...), queryv1.NewNetworkServiceClient(l.http, l.url, options...),
 		queryv1.NewDocumentServiceClient(l.http, l.url, options...),
 		queryv1.NewClaimServiceClient(l.http, l.url, options...),
+		queryv1.NewAuditServiceClient(l.http, l.url, options...),
 	}
 }
 
@@ -263,6 +267,12 @@ func (l *library) questions() map[string]question {
 		"DocumentService.GetTrialBalanceAt": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.GetTrialBalanceAt(ctx, &queryv1.GetTrialBalanceAtRequest{})
 		},
+		"AuditService.GetAudit": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetAudit(ctx, &queryv1.GetAuditRequest{})
+		},
+		"AuditService.GetReconciliation": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.GetReconciliation(ctx, &queryv1.GetReconciliationRequest{})
+		},
 		"NetworkService.ListHolds": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.ListHolds(ctx, &queryv1.ListHoldsRequest{})
 		},
@@ -311,6 +321,8 @@ func TestEveryWayOfAskingGivesTheSameAnswer(t *testing.T) {
 		"SQLite":     openLibrary(t, live(t, inSQLite), inSQLite, nil),
 		"PostgreSQL": openLibrary(t, live(t, inPostgres), inPostgres, nil),
 	}
+	keepFindings(t, inSQLite)
+	keepFindings(t, inPostgres)
 	questions := libraries["SQLite"].questions()
 	if have, want := slices.Sorted(maps.Keys(questions)), methods(); !slices.Equal(have, want) {
 		t.Fatalf("there are questions for %v, and methods %v", have, want)
@@ -378,6 +390,7 @@ func TestEachRoleSeesItsOwnAndNoMore(t *testing.T) {
 		"DocumentService.GetStatement": {"the provider"}, "DocumentService.GetInvoice": {"the client"}, "DocumentService.GetTrialBalanceAt": {},
 		"NetworkService.GetNetwork": everybody, "NetworkService.ListProviders": {}, "NetworkService.ListAccounts": {"the client"},
 		"NetworkService.ListStandings": everybody, "NetworkService.ListMarketHours": everybody, "NetworkService.ListHolds": {},
+		"AuditService.GetAudit": everybody, "AuditService.GetReconciliation": everybody,
 	}
 	for name, ask := range l.questions() {
 		for _, asker := range append([]string{"finance", "auditor", "nobody", "a stranger", ""}, everybody...) {

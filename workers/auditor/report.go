@@ -80,6 +80,18 @@ const (
 	CountedOtherwise Kind = "counted_otherwise"
 )
 
+// steps says which step finds offences of a kind.
+var steps = map[Kind]string{
+	DamagedFile: "files", UnreadableLog: "ledger", UnreadableEntry: "ledger", MissingEntry: "ledger", VoidEntry: "ledger",
+	ChangedEntry: "ledger", ChangedIntake: "ledger", MissingIntake: "ledger", ForgedSignature: "ledger", ReplayedReport: "ledger",
+	UnbalancedFact: "ledger", Overdrawn: "ledger", BadCheckpoint: "checkpoints", RewrittenLog: "checkpoints", ChangedBatch: "batches",
+	BatchOnChain: "chain", UnbookedEvent: "chain", ChangedEvent: "chain", InventedEvent: "chain", BookedTwice: "chain",
+	ChangedRow: "projections", LostRecords: "projections", Unbalanced: "money", VaultShort: "money", CountedOtherwise: "recount",
+}
+
+// Step is the name of the step that finds offences of this kind.
+func (k Kind) Step() string { return steps[k] }
+
 // LogName is where an offence stands.
 type LogName string
 

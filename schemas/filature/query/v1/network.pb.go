@@ -412,9 +412,11 @@ type Overview struct {
 	ActiveBatch uint32 `protobuf:"varint,11,opt,name=active_batch,json=activeBatch,proto3" json:"active_batch,omitempty"`
 	SealedAtMs  int64  `protobuf:"varint,12,opt,name=sealed_at_ms,json=sealedAtMs,proto3" json:"sealed_at_ms,omitempty"`
 	// How many there are that are not retired.
-	Providers     int64 `protobuf:"varint,13,opt,name=providers,proto3" json:"providers,omitempty"`
-	Workers       int64 `protobuf:"varint,14,opt,name=workers,proto3" json:"workers,omitempty"`
-	Clients       int64 `protobuf:"varint,15,opt,name=clients,proto3" json:"clients,omitempty"`
+	Providers int64 `protobuf:"varint,13,opt,name=providers,proto3" json:"providers,omitempty"`
+	Workers   int64 `protobuf:"varint,14,opt,name=workers,proto3" json:"workers,omitempty"`
+	Clients   int64 `protobuf:"varint,15,opt,name=clients,proto3" json:"clients,omitempty"`
+	// vault is what the vault held on chain when it was last looked at, without the differences one by one.
+	Vault         *Reconciliation `protobuf:"bytes,16,opt,name=vault,proto3" json:"vault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -552,6 +554,13 @@ func (x *Overview) GetClients() int64 {
 		return x.Clients
 	}
 	return 0
+}
+
+func (x *Overview) GetVault() *Reconciliation {
+	if x != nil {
+		return x.Vault
+	}
+	return nil
 }
 
 // Rate is what was done in the minutes from from_ms to to_ms.
@@ -3756,7 +3765,7 @@ var File_filature_query_v1_network_proto protoreflect.FileDescriptor
 
 const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\n" +
-	"\x1ffilature/query/v1/network.proto\x12\x11filature.query.v1\x1a\x1efilature/query/v1/common.proto\x1a\x1cfilature/query/v1/jobs.proto\x1a\x1dfilature/query/v1/money.proto\"I\n" +
+	"\x1ffilature/query/v1/network.proto\x12\x11filature.query.v1\x1a\x1dfilature/query/v1/audit.proto\x1a\x1efilature/query/v1/common.proto\x1a\x1cfilature/query/v1/jobs.proto\x1a\x1dfilature/query/v1/money.proto\"I\n" +
 	"\x11GetNetworkRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\"\x83\x01\n" +
 	"\x12GetNetworkResponse\x127\n" +
@@ -3784,7 +3793,7 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\"\x87\x01\n" +
 	"\x13GetOverviewResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x127\n" +
-	"\boverview\x18\x02 \x01(\v2\x1b.filature.query.v1.OverviewR\boverview\"\x99\x04\n" +
+	"\boverview\x18\x02 \x01(\v2\x1b.filature.query.v1.OverviewR\boverview\"\xd2\x04\n" +
 	"\bOverview\x12-\n" +
 	"\x05rates\x18\x01 \x03(\v2\x17.filature.query.v1.RateR\x05rates\x12.\n" +
 	"\x05total\x18\x02 \x01(\v2\x18.filature.query.v1.UsageR\x05total\x12\x1b\n" +
@@ -3805,7 +3814,8 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"sealedAtMs\x12\x1c\n" +
 	"\tproviders\x18\r \x01(\x03R\tproviders\x12\x18\n" +
 	"\aworkers\x18\x0e \x01(\x03R\aworkers\x12\x18\n" +
-	"\aclients\x18\x0f \x01(\x03R\aclients\"\xce\x01\n" +
+	"\aclients\x18\x0f \x01(\x03R\aclients\x127\n" +
+	"\x05vault\x18\x10 \x01(\v2!.filature.query.v1.ReconciliationR\x05vault\"\xce\x01\n" +
 	"\x04Rate\x12\x17\n" +
 	"\afrom_ms\x18\x01 \x01(\x03R\x06fromMs\x12\x13\n" +
 	"\x05to_ms\x18\x02 \x01(\x03R\x04toMs\x12%\n" +
@@ -4166,9 +4176,10 @@ var file_filature_query_v1_network_proto_goTypes = []any{
 	(*Position)(nil),                 // 49: filature.query.v1.Position
 	(*Usage)(nil),                    // 50: filature.query.v1.Usage
 	(*KindTotal)(nil),                // 51: filature.query.v1.KindTotal
-	(*Tokens)(nil),                   // 52: filature.query.v1.Tokens
-	(*Page)(nil),                     // 53: filature.query.v1.Page
-	(*Moment)(nil),                   // 54: filature.query.v1.Moment
+	(*Reconciliation)(nil),           // 52: filature.query.v1.Reconciliation
+	(*Tokens)(nil),                   // 53: filature.query.v1.Tokens
+	(*Page)(nil),                     // 54: filature.query.v1.Page
+	(*Moment)(nil),                   // 55: filature.query.v1.Moment
 }
 var file_filature_query_v1_network_proto_depIdxs = []int32{
 	48, // 0: filature.query.v1.GetNetworkRequest.reading:type_name -> filature.query.v1.Reading
@@ -4180,105 +4191,106 @@ var file_filature_query_v1_network_proto_depIdxs = []int32{
 	6,  // 6: filature.query.v1.Overview.rates:type_name -> filature.query.v1.Rate
 	50, // 7: filature.query.v1.Overview.total:type_name -> filature.query.v1.Usage
 	51, // 8: filature.query.v1.Overview.books:type_name -> filature.query.v1.KindTotal
-	52, // 9: filature.query.v1.Rate.tokens:type_name -> filature.query.v1.Tokens
-	48, // 10: filature.query.v1.GetProviderRequest.reading:type_name -> filature.query.v1.Reading
-	49, // 11: filature.query.v1.GetProviderResponse.position:type_name -> filature.query.v1.Position
-	11, // 12: filature.query.v1.GetProviderResponse.provider:type_name -> filature.query.v1.ProviderTotal
-	48, // 13: filature.query.v1.ListProvidersRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 14: filature.query.v1.ListProvidersRequest.page:type_name -> filature.query.v1.Page
-	49, // 15: filature.query.v1.ListProvidersResponse.position:type_name -> filature.query.v1.Position
-	11, // 16: filature.query.v1.ListProvidersResponse.providers:type_name -> filature.query.v1.ProviderTotal
-	52, // 17: filature.query.v1.ProviderTotal.tokens:type_name -> filature.query.v1.Tokens
-	48, // 18: filature.query.v1.ListWorkersRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 19: filature.query.v1.ListWorkersRequest.page:type_name -> filature.query.v1.Page
-	49, // 20: filature.query.v1.ListWorkersResponse.position:type_name -> filature.query.v1.Position
-	14, // 21: filature.query.v1.ListWorkersResponse.workers:type_name -> filature.query.v1.Worker
-	54, // 22: filature.query.v1.Worker.registered:type_name -> filature.query.v1.Moment
-	48, // 23: filature.query.v1.ListClientsRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 24: filature.query.v1.ListClientsRequest.page:type_name -> filature.query.v1.Page
-	49, // 25: filature.query.v1.ListClientsResponse.position:type_name -> filature.query.v1.Position
-	17, // 26: filature.query.v1.ListClientsResponse.clients:type_name -> filature.query.v1.Client
-	54, // 27: filature.query.v1.Client.registered:type_name -> filature.query.v1.Moment
-	48, // 28: filature.query.v1.ListAccountsRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 29: filature.query.v1.ListAccountsRequest.page:type_name -> filature.query.v1.Page
-	49, // 30: filature.query.v1.ListAccountsResponse.position:type_name -> filature.query.v1.Position
-	20, // 31: filature.query.v1.ListAccountsResponse.accounts:type_name -> filature.query.v1.Account
-	54, // 32: filature.query.v1.Account.opened:type_name -> filature.query.v1.Moment
-	48, // 33: filature.query.v1.ListStandingsRequest.reading:type_name -> filature.query.v1.Reading
-	49, // 34: filature.query.v1.ListStandingsResponse.position:type_name -> filature.query.v1.Position
-	23, // 35: filature.query.v1.ListStandingsResponse.standings:type_name -> filature.query.v1.Standing
-	24, // 36: filature.query.v1.Standing.inputs:type_name -> filature.query.v1.ScoreInput
-	25, // 37: filature.query.v1.Standing.evidence:type_name -> filature.query.v1.EvidenceCount
-	54, // 38: filature.query.v1.Standing.set:type_name -> filature.query.v1.Moment
-	48, // 39: filature.query.v1.ListAttestationsRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 40: filature.query.v1.ListAttestationsRequest.page:type_name -> filature.query.v1.Page
-	49, // 41: filature.query.v1.ListAttestationsResponse.position:type_name -> filature.query.v1.Position
-	28, // 42: filature.query.v1.ListAttestationsResponse.attestations:type_name -> filature.query.v1.Attestation
-	54, // 43: filature.query.v1.Attestation.said:type_name -> filature.query.v1.Moment
-	48, // 44: filature.query.v1.ListModelsRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 45: filature.query.v1.ListModelsRequest.page:type_name -> filature.query.v1.Page
-	49, // 46: filature.query.v1.ListModelsResponse.position:type_name -> filature.query.v1.Position
-	31, // 47: filature.query.v1.ListModelsResponse.models:type_name -> filature.query.v1.Model
-	54, // 48: filature.query.v1.Model.listed:type_name -> filature.query.v1.Moment
-	32, // 49: filature.query.v1.Model.rate_card:type_name -> filature.query.v1.RateCard
-	54, // 50: filature.query.v1.RateCard.set:type_name -> filature.query.v1.Moment
-	48, // 51: filature.query.v1.ListOffersRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 52: filature.query.v1.ListOffersRequest.page:type_name -> filature.query.v1.Page
-	49, // 53: filature.query.v1.ListOffersResponse.position:type_name -> filature.query.v1.Position
-	35, // 54: filature.query.v1.ListOffersResponse.offers:type_name -> filature.query.v1.Offer
-	54, // 55: filature.query.v1.Offer.set:type_name -> filature.query.v1.Moment
-	48, // 56: filature.query.v1.ListOfferChangesRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 57: filature.query.v1.ListOfferChangesRequest.page:type_name -> filature.query.v1.Page
-	49, // 58: filature.query.v1.ListOfferChangesResponse.position:type_name -> filature.query.v1.Position
-	38, // 59: filature.query.v1.ListOfferChangesResponse.changes:type_name -> filature.query.v1.OfferChange
-	54, // 60: filature.query.v1.OfferChange.set:type_name -> filature.query.v1.Moment
-	48, // 61: filature.query.v1.ListMarketHoursRequest.reading:type_name -> filature.query.v1.Reading
-	49, // 62: filature.query.v1.ListMarketHoursResponse.position:type_name -> filature.query.v1.Position
-	41, // 63: filature.query.v1.ListMarketHoursResponse.hours:type_name -> filature.query.v1.MarketHour
-	48, // 64: filature.query.v1.ListHoldsRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 65: filature.query.v1.ListHoldsRequest.page:type_name -> filature.query.v1.Page
-	49, // 66: filature.query.v1.ListHoldsResponse.position:type_name -> filature.query.v1.Position
-	44, // 67: filature.query.v1.ListHoldsResponse.holds:type_name -> filature.query.v1.HoldTotal
-	48, // 68: filature.query.v1.ListHoldbacksRequest.reading:type_name -> filature.query.v1.Reading
-	53, // 69: filature.query.v1.ListHoldbacksRequest.page:type_name -> filature.query.v1.Page
-	49, // 70: filature.query.v1.ListHoldbacksResponse.position:type_name -> filature.query.v1.Position
-	47, // 71: filature.query.v1.ListHoldbacksResponse.holdbacks:type_name -> filature.query.v1.Holdback
-	54, // 72: filature.query.v1.Holdback.held:type_name -> filature.query.v1.Moment
-	0,  // 73: filature.query.v1.NetworkService.GetNetwork:input_type -> filature.query.v1.GetNetworkRequest
-	3,  // 74: filature.query.v1.NetworkService.GetOverview:input_type -> filature.query.v1.GetOverviewRequest
-	7,  // 75: filature.query.v1.NetworkService.GetProvider:input_type -> filature.query.v1.GetProviderRequest
-	9,  // 76: filature.query.v1.NetworkService.ListProviders:input_type -> filature.query.v1.ListProvidersRequest
-	12, // 77: filature.query.v1.NetworkService.ListWorkers:input_type -> filature.query.v1.ListWorkersRequest
-	15, // 78: filature.query.v1.NetworkService.ListClients:input_type -> filature.query.v1.ListClientsRequest
-	18, // 79: filature.query.v1.NetworkService.ListAccounts:input_type -> filature.query.v1.ListAccountsRequest
-	21, // 80: filature.query.v1.NetworkService.ListStandings:input_type -> filature.query.v1.ListStandingsRequest
-	26, // 81: filature.query.v1.NetworkService.ListAttestations:input_type -> filature.query.v1.ListAttestationsRequest
-	29, // 82: filature.query.v1.NetworkService.ListModels:input_type -> filature.query.v1.ListModelsRequest
-	33, // 83: filature.query.v1.NetworkService.ListOffers:input_type -> filature.query.v1.ListOffersRequest
-	36, // 84: filature.query.v1.NetworkService.ListOfferChanges:input_type -> filature.query.v1.ListOfferChangesRequest
-	39, // 85: filature.query.v1.NetworkService.ListMarketHours:input_type -> filature.query.v1.ListMarketHoursRequest
-	42, // 86: filature.query.v1.NetworkService.ListHolds:input_type -> filature.query.v1.ListHoldsRequest
-	45, // 87: filature.query.v1.NetworkService.ListHoldbacks:input_type -> filature.query.v1.ListHoldbacksRequest
-	1,  // 88: filature.query.v1.NetworkService.GetNetwork:output_type -> filature.query.v1.GetNetworkResponse
-	4,  // 89: filature.query.v1.NetworkService.GetOverview:output_type -> filature.query.v1.GetOverviewResponse
-	8,  // 90: filature.query.v1.NetworkService.GetProvider:output_type -> filature.query.v1.GetProviderResponse
-	10, // 91: filature.query.v1.NetworkService.ListProviders:output_type -> filature.query.v1.ListProvidersResponse
-	13, // 92: filature.query.v1.NetworkService.ListWorkers:output_type -> filature.query.v1.ListWorkersResponse
-	16, // 93: filature.query.v1.NetworkService.ListClients:output_type -> filature.query.v1.ListClientsResponse
-	19, // 94: filature.query.v1.NetworkService.ListAccounts:output_type -> filature.query.v1.ListAccountsResponse
-	22, // 95: filature.query.v1.NetworkService.ListStandings:output_type -> filature.query.v1.ListStandingsResponse
-	27, // 96: filature.query.v1.NetworkService.ListAttestations:output_type -> filature.query.v1.ListAttestationsResponse
-	30, // 97: filature.query.v1.NetworkService.ListModels:output_type -> filature.query.v1.ListModelsResponse
-	34, // 98: filature.query.v1.NetworkService.ListOffers:output_type -> filature.query.v1.ListOffersResponse
-	37, // 99: filature.query.v1.NetworkService.ListOfferChanges:output_type -> filature.query.v1.ListOfferChangesResponse
-	40, // 100: filature.query.v1.NetworkService.ListMarketHours:output_type -> filature.query.v1.ListMarketHoursResponse
-	43, // 101: filature.query.v1.NetworkService.ListHolds:output_type -> filature.query.v1.ListHoldsResponse
-	46, // 102: filature.query.v1.NetworkService.ListHoldbacks:output_type -> filature.query.v1.ListHoldbacksResponse
-	88, // [88:103] is the sub-list for method output_type
-	73, // [73:88] is the sub-list for method input_type
-	73, // [73:73] is the sub-list for extension type_name
-	73, // [73:73] is the sub-list for extension extendee
-	0,  // [0:73] is the sub-list for field type_name
+	52, // 9: filature.query.v1.Overview.vault:type_name -> filature.query.v1.Reconciliation
+	53, // 10: filature.query.v1.Rate.tokens:type_name -> filature.query.v1.Tokens
+	48, // 11: filature.query.v1.GetProviderRequest.reading:type_name -> filature.query.v1.Reading
+	49, // 12: filature.query.v1.GetProviderResponse.position:type_name -> filature.query.v1.Position
+	11, // 13: filature.query.v1.GetProviderResponse.provider:type_name -> filature.query.v1.ProviderTotal
+	48, // 14: filature.query.v1.ListProvidersRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 15: filature.query.v1.ListProvidersRequest.page:type_name -> filature.query.v1.Page
+	49, // 16: filature.query.v1.ListProvidersResponse.position:type_name -> filature.query.v1.Position
+	11, // 17: filature.query.v1.ListProvidersResponse.providers:type_name -> filature.query.v1.ProviderTotal
+	53, // 18: filature.query.v1.ProviderTotal.tokens:type_name -> filature.query.v1.Tokens
+	48, // 19: filature.query.v1.ListWorkersRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 20: filature.query.v1.ListWorkersRequest.page:type_name -> filature.query.v1.Page
+	49, // 21: filature.query.v1.ListWorkersResponse.position:type_name -> filature.query.v1.Position
+	14, // 22: filature.query.v1.ListWorkersResponse.workers:type_name -> filature.query.v1.Worker
+	55, // 23: filature.query.v1.Worker.registered:type_name -> filature.query.v1.Moment
+	48, // 24: filature.query.v1.ListClientsRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 25: filature.query.v1.ListClientsRequest.page:type_name -> filature.query.v1.Page
+	49, // 26: filature.query.v1.ListClientsResponse.position:type_name -> filature.query.v1.Position
+	17, // 27: filature.query.v1.ListClientsResponse.clients:type_name -> filature.query.v1.Client
+	55, // 28: filature.query.v1.Client.registered:type_name -> filature.query.v1.Moment
+	48, // 29: filature.query.v1.ListAccountsRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 30: filature.query.v1.ListAccountsRequest.page:type_name -> filature.query.v1.Page
+	49, // 31: filature.query.v1.ListAccountsResponse.position:type_name -> filature.query.v1.Position
+	20, // 32: filature.query.v1.ListAccountsResponse.accounts:type_name -> filature.query.v1.Account
+	55, // 33: filature.query.v1.Account.opened:type_name -> filature.query.v1.Moment
+	48, // 34: filature.query.v1.ListStandingsRequest.reading:type_name -> filature.query.v1.Reading
+	49, // 35: filature.query.v1.ListStandingsResponse.position:type_name -> filature.query.v1.Position
+	23, // 36: filature.query.v1.ListStandingsResponse.standings:type_name -> filature.query.v1.Standing
+	24, // 37: filature.query.v1.Standing.inputs:type_name -> filature.query.v1.ScoreInput
+	25, // 38: filature.query.v1.Standing.evidence:type_name -> filature.query.v1.EvidenceCount
+	55, // 39: filature.query.v1.Standing.set:type_name -> filature.query.v1.Moment
+	48, // 40: filature.query.v1.ListAttestationsRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 41: filature.query.v1.ListAttestationsRequest.page:type_name -> filature.query.v1.Page
+	49, // 42: filature.query.v1.ListAttestationsResponse.position:type_name -> filature.query.v1.Position
+	28, // 43: filature.query.v1.ListAttestationsResponse.attestations:type_name -> filature.query.v1.Attestation
+	55, // 44: filature.query.v1.Attestation.said:type_name -> filature.query.v1.Moment
+	48, // 45: filature.query.v1.ListModelsRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 46: filature.query.v1.ListModelsRequest.page:type_name -> filature.query.v1.Page
+	49, // 47: filature.query.v1.ListModelsResponse.position:type_name -> filature.query.v1.Position
+	31, // 48: filature.query.v1.ListModelsResponse.models:type_name -> filature.query.v1.Model
+	55, // 49: filature.query.v1.Model.listed:type_name -> filature.query.v1.Moment
+	32, // 50: filature.query.v1.Model.rate_card:type_name -> filature.query.v1.RateCard
+	55, // 51: filature.query.v1.RateCard.set:type_name -> filature.query.v1.Moment
+	48, // 52: filature.query.v1.ListOffersRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 53: filature.query.v1.ListOffersRequest.page:type_name -> filature.query.v1.Page
+	49, // 54: filature.query.v1.ListOffersResponse.position:type_name -> filature.query.v1.Position
+	35, // 55: filature.query.v1.ListOffersResponse.offers:type_name -> filature.query.v1.Offer
+	55, // 56: filature.query.v1.Offer.set:type_name -> filature.query.v1.Moment
+	48, // 57: filature.query.v1.ListOfferChangesRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 58: filature.query.v1.ListOfferChangesRequest.page:type_name -> filature.query.v1.Page
+	49, // 59: filature.query.v1.ListOfferChangesResponse.position:type_name -> filature.query.v1.Position
+	38, // 60: filature.query.v1.ListOfferChangesResponse.changes:type_name -> filature.query.v1.OfferChange
+	55, // 61: filature.query.v1.OfferChange.set:type_name -> filature.query.v1.Moment
+	48, // 62: filature.query.v1.ListMarketHoursRequest.reading:type_name -> filature.query.v1.Reading
+	49, // 63: filature.query.v1.ListMarketHoursResponse.position:type_name -> filature.query.v1.Position
+	41, // 64: filature.query.v1.ListMarketHoursResponse.hours:type_name -> filature.query.v1.MarketHour
+	48, // 65: filature.query.v1.ListHoldsRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 66: filature.query.v1.ListHoldsRequest.page:type_name -> filature.query.v1.Page
+	49, // 67: filature.query.v1.ListHoldsResponse.position:type_name -> filature.query.v1.Position
+	44, // 68: filature.query.v1.ListHoldsResponse.holds:type_name -> filature.query.v1.HoldTotal
+	48, // 69: filature.query.v1.ListHoldbacksRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 70: filature.query.v1.ListHoldbacksRequest.page:type_name -> filature.query.v1.Page
+	49, // 71: filature.query.v1.ListHoldbacksResponse.position:type_name -> filature.query.v1.Position
+	47, // 72: filature.query.v1.ListHoldbacksResponse.holdbacks:type_name -> filature.query.v1.Holdback
+	55, // 73: filature.query.v1.Holdback.held:type_name -> filature.query.v1.Moment
+	0,  // 74: filature.query.v1.NetworkService.GetNetwork:input_type -> filature.query.v1.GetNetworkRequest
+	3,  // 75: filature.query.v1.NetworkService.GetOverview:input_type -> filature.query.v1.GetOverviewRequest
+	7,  // 76: filature.query.v1.NetworkService.GetProvider:input_type -> filature.query.v1.GetProviderRequest
+	9,  // 77: filature.query.v1.NetworkService.ListProviders:input_type -> filature.query.v1.ListProvidersRequest
+	12, // 78: filature.query.v1.NetworkService.ListWorkers:input_type -> filature.query.v1.ListWorkersRequest
+	15, // 79: filature.query.v1.NetworkService.ListClients:input_type -> filature.query.v1.ListClientsRequest
+	18, // 80: filature.query.v1.NetworkService.ListAccounts:input_type -> filature.query.v1.ListAccountsRequest
+	21, // 81: filature.query.v1.NetworkService.ListStandings:input_type -> filature.query.v1.ListStandingsRequest
+	26, // 82: filature.query.v1.NetworkService.ListAttestations:input_type -> filature.query.v1.ListAttestationsRequest
+	29, // 83: filature.query.v1.NetworkService.ListModels:input_type -> filature.query.v1.ListModelsRequest
+	33, // 84: filature.query.v1.NetworkService.ListOffers:input_type -> filature.query.v1.ListOffersRequest
+	36, // 85: filature.query.v1.NetworkService.ListOfferChanges:input_type -> filature.query.v1.ListOfferChangesRequest
+	39, // 86: filature.query.v1.NetworkService.ListMarketHours:input_type -> filature.query.v1.ListMarketHoursRequest
+	42, // 87: filature.query.v1.NetworkService.ListHolds:input_type -> filature.query.v1.ListHoldsRequest
+	45, // 88: filature.query.v1.NetworkService.ListHoldbacks:input_type -> filature.query.v1.ListHoldbacksRequest
+	1,  // 89: filature.query.v1.NetworkService.GetNetwork:output_type -> filature.query.v1.GetNetworkResponse
+	4,  // 90: filature.query.v1.NetworkService.GetOverview:output_type -> filature.query.v1.GetOverviewResponse
+	8,  // 91: filature.query.v1.NetworkService.GetProvider:output_type -> filature.query.v1.GetProviderResponse
+	10, // 92: filature.query.v1.NetworkService.ListProviders:output_type -> filature.query.v1.ListProvidersResponse
+	13, // 93: filature.query.v1.NetworkService.ListWorkers:output_type -> filature.query.v1.ListWorkersResponse
+	16, // 94: filature.query.v1.NetworkService.ListClients:output_type -> filature.query.v1.ListClientsResponse
+	19, // 95: filature.query.v1.NetworkService.ListAccounts:output_type -> filature.query.v1.ListAccountsResponse
+	22, // 96: filature.query.v1.NetworkService.ListStandings:output_type -> filature.query.v1.ListStandingsResponse
+	27, // 97: filature.query.v1.NetworkService.ListAttestations:output_type -> filature.query.v1.ListAttestationsResponse
+	30, // 98: filature.query.v1.NetworkService.ListModels:output_type -> filature.query.v1.ListModelsResponse
+	34, // 99: filature.query.v1.NetworkService.ListOffers:output_type -> filature.query.v1.ListOffersResponse
+	37, // 100: filature.query.v1.NetworkService.ListOfferChanges:output_type -> filature.query.v1.ListOfferChangesResponse
+	40, // 101: filature.query.v1.NetworkService.ListMarketHours:output_type -> filature.query.v1.ListMarketHoursResponse
+	43, // 102: filature.query.v1.NetworkService.ListHolds:output_type -> filature.query.v1.ListHoldsResponse
+	46, // 103: filature.query.v1.NetworkService.ListHoldbacks:output_type -> filature.query.v1.ListHoldbacksResponse
+	89, // [89:104] is the sub-list for method output_type
+	74, // [74:89] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_filature_query_v1_network_proto_init() }
@@ -4286,6 +4298,7 @@ func file_filature_query_v1_network_proto_init() {
 	if File_filature_query_v1_network_proto != nil {
 		return
 	}
+	file_filature_query_v1_audit_proto_init()
 	file_filature_query_v1_common_proto_init()
 	file_filature_query_v1_jobs_proto_init()
 	file_filature_query_v1_money_proto_init()

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/filature/filature/projections"
+	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
+	"github.com/filature/filature/workers/auditor"
+)
+
+const (
+	// auditDir is the folder of the standing audit in a data folder.
+	auditDir = "audit"
+	// In it: the newest report, as filature audit --json and --html write it, and what an audit that was cut off left.
+	auditReport, auditPage, auditStateDir = "report.json", "report.html", "state"
+	// leastAuditEvery: an audit reads all there is.
+	leastAuditEvery = 5 * time.Second
+)
+
+// How the chain was read, as queryv1.Audit has it.
+const (
+	chainLocal      = "local"
+	chainUnverified = "unverified"
+	chainVerified   = "verified"
+	chainNone       = "none"
+)
+
+// auditing is what an auditor goes by.
+type auditing struct {
+	folder string // its own
+	every  time.Duration
+	chain  string // how it reads the chain, if it can
+	// audit makes one audit, and keeps in kept how far it has come.
+	audit func(ctx context.Context, kept *keptAudit) (*auditor.Report, error)
+	// command makes the same audit.
+	command string
+}
+
+// auditsFolder has a process audit the data folder that it works on. It reads it as a stranger does, and changes nothing.
+func (p *parts) auditsFolder(dir string, every time.Duration, heads headFlags, chain chainFlags) error {
+	again := auditCmd{Data: dir, Chain: chain, headFlags: heads}
+	p.auditing = &auditing{
+		folder: filepath.Join(dir, auditDir), every: every, chain: chainReadBy(chain, chainLocal), command: again.again(),
+		audit: func(ctx context.Context, kept *keptAudit) (*auditor.Report, error) {
+			return auditFolder(ctx, dir, heads, chain, nil, kept)
+		},
+	}
+	return os.MkdirAll(p.auditing.folder, 0o750)
+}
+
+// auditsServers has a process audit what a config file names, over connections of its own.
+func (p *parts) auditsServers(c *config, file string) error {
+	chain := chainFlags{TonConfig: string(c.TON.ConfigFile), TonUnverified: c.TON.Unverified}
+	again := auditCmd{Config: file}
+	p.auditing = &auditing{
+		folder: string(c.Audit.Folder), every: c.Audit.Every.Duration, chain: chainReadBy(chain, chainNone), command: again.again(),
+		audit: func(ctx context.Context, kept *keptAudit) (*auditor.Report, error) {
+			return auditServers(ctx, c, "", headFlags{}, chain, nil, kept)
+		},
+	}
+	return os.MkdirAll(p.auditing.folder, 0o750)
+}
+
+// chainReadBy is how the chain is read that flags name; own where they name none.
+func chainReadBy(flags chainFlags, own string) string {
+	switch {
+	case flags.TonConfig == "":
+		return own
+	case flags.TonUnverified:
+		return chainUnverified
+	default:
+		return chainVerified
+	}
+}
+
+// auditStanding audits again and again. The last verdict is in the store, for all who look at the tables.
+func (e *engine) auditStanding(ctx context.Context) error {
+	last, err := lastAudit(ctx, e.store)
+	if err != nil {
+		return err
+	}
+	return auditor.Standing{
+		Last: auditor.Span{Began: msTime(last.BeganAtMs), Ended: msTime(last.EndedAtMs)}, Every: e.auditing.every, Now: time.Now,
+		Audit: e.auditing.once, Keep: e.keepAudit,
+	}.Run(ctx)
+}
+
+// msTime is a time of a message; zero for none.
+func msTime(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+// lastAudit is the verdict that stands; an empty one where there is none.
+func lastAudit(ctx context.Context, from projections.Findings) (*queryv1.Audit, error) {
+	last := &queryv1.Audit{}
+	found, err := from.Finding(ctx, projections.FoundByAudit)
+	if errors.Is(err, projections.ErrNotFound) {
+		return last, nil
+	}
+	if err == nil {
+		err = proto.Unmarshal(found.Body, last)
+	}
+	return last, err
+}
+
+// once makes one audit. One that was cut off goes on where it was; what it left is thrown away where it does not fit, as it
+// saves time and is no evidence.
+func (a *auditing) once(ctx context.Context) (auditor.Report, error) {
+	state := filepath.Join(a.folder, auditStateDir)
+	report, err := a.goOn(ctx, state)
+	if errors.Is(err, auditor.ErrOtherState) {
+		if err = os.RemoveAll(state); err == nil {
+			report, err = a.goOn(ctx, state)
+		}
+	}
+	if err != nil {
+		return auditor.Report{}, err
+	}
+	return *report, os.RemoveAll(state) // it also stays behind an audit that could not look at everything
+}
+
+func (a *auditing) goOn(ctx context.Context, state string) (*auditor.Report, error) {
+	kept, err := keepAudit(state)
+	if err != nil {
+		return nil, err
+	}
+	report, err := a.audit(ctx, kept)
+	return report, kept.over(report, err)
+}
+
+// keepAudit writes the report into the auditor's folder, and then the verdict into the store. If we crash in between, the
+// verdict before stands, and the next process audits at once.
+func (e *engine) keepAudit(ctx context.Context, report auditor.Report, span auditor.Span) error {
+	var raw, page bytes.Buffer
+	if err := (&console{out: &raw}).json(report); err != nil {
+		return err
+	}
+	run := auditor.Run{At: span.Began, Took: span.Ended.Sub(span.Began), Command: e.auditing.command, Program: programName()}
+	if err := auditor.WriteHTML(&page, report, run); err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{auditReport: raw.Bytes(), auditPage: page.Bytes()} {
+		if err := replaceFile(filepath.Join(e.auditing.folder, name), content); err != nil {
+			return err
+		}
+	}
+	body, err := proto.Marshal(auditMessage(&report, span, e.auditing.every, e.auditing.chain))
+	if err != nil {
+		return err
+	}
+	if err := e.store.KeepFinding(ctx, projections.Finding{Name: projections.FoundByAudit, AtMs: span.Began.UnixMilli(), Body: body}); err != nil {
+		return err
+	}
+	log := e.log.Info
+	if report.Verdict != auditor.Pass {
+		log = e.log.Error
+	}
+	log("audited", "verdict", string(report.Verdict), "offences", len(report.Offences), "took", run.Duration(),
+		"report", filepath.Join(e.auditing.folder, auditPage))
+	return nil
+}
+
+// replaceFile has a file be there whole, or as it was.
+func replaceFile(name string, content []byte) error {
+	if err := os.WriteFile(name+".new", content, 0o640); err != nil { //nolint:gosec // the operator's group may read reports
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return os.Rename(name+".new", name)
+}
