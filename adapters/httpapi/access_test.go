@@ -10,28 +10,35 @@ import (
 	"github.com/filature/filature/adapters/httpapi"
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore/completions"
+	"github.com/filature/filature/projections/projectionstest"
 )
 
-// TestAClientsKeyFollowsItsOwnCompletionsAlone: whatever it asks for, nobody else's come.
-func TestAClientsKeyFollowsItsOwnCompletionsAlone(t *testing.T) {
+// TestAKeyFollowsItsOwnCompletionsAlone: whatever a client or a provider asks for, nobody else's come.
+func TestAKeyFollowsItsOwnCompletionsAlone(t *testing.T) {
 	ledger := jobsOf(t, 2)
 	mine, others := accountIn(1, 2, 0), accountIn(1, 2, 1)
-	ledger.Answer(1, "w1", 1, ended("of another", others, "other"), ended("of tg", mine, "tg"))
+	ledger.Answer(1, "w1", 1, ended("of another", others, "other"), ended("of tg", mine, "tg"),
+		projectionstest.Job{
+			Name: "elsewhere", Account: mine, Client: "tg", Model: "qwen", Worker: "w2", Provider: "prov-b", Reserve: 9, Charge: 6, Part: 5,
+		}.Completed())
 	errStranger := errors.New("who is that")
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = httpapi.NewServer(httpapi.Config{
 		Completions: completions.New(ledger),
-		Sees: func(header http.Header) (client domain.ClientID, everything bool, err error) {
+		Sees: func(header http.Header) (own completions.Filter, everything bool, err error) {
 			switch header.Get("Authorization") {
 			case "tg":
-				client, err = domain.ParseID[domain.ClientID](hexOf("tg"))
-				return client, false, err
+				own.Client = projectionstest.ID[domain.ClientID]("tg")
+				return own, false, nil
+			case "prov-b":
+				own.Provider = projectionstest.ID[domain.ProviderID]("prov-b")
+				return own, false, nil
 			case "finance":
-				return client, true, nil
-			case "provider":
-				return client, false, nil
+				return own, true, nil
+			case "nobody":
+				return own, false, nil
 			default:
-				return client, false, errStranger
+				return own, false, errStranger
 			}
 		},
 	})
@@ -47,7 +54,11 @@ func TestAClientsKeyFollowsItsOwnCompletionsAlone(t *testing.T) {
 		{"tg", "after=start&" + query("account", hexOf(others), "account", hexOf(mine)), http.StatusOK, mine},
 		{"tg", query("client", hexOf("other")), http.StatusForbidden, ""},
 		{"finance", "after=start", http.StatusOK, others},
-		{"provider", "after=start", http.StatusForbidden, ""},
+		{"finance", "after=start&" + query("provider", hexOf("prov-b")), http.StatusOK, mine},
+		{"prov-b", "after=start", http.StatusOK, mine},
+		{"prov-b", "after=start&" + query("client", hexOf("tg"), "account", hexOf(mine)), http.StatusOK, mine},
+		{"prov-b", query("provider", hexOf("prov-a")), http.StatusForbidden, ""},
+		{"nobody", "after=start", http.StatusForbidden, ""},
 		{"", "after=start", http.StatusUnauthorized, ""},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/v1/completions?"+c.ask, http.NoBody)

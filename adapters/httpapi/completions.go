@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/eventstore/completions"
@@ -29,10 +30,11 @@ const (
 // order of the ledger. The query is
 //
 //	account=64 hex digits   only this account; may be given several times
-//	client=64 hex digits    only the accounts of this client; not together with account
+//	client=64 hex digits    only the accounts of this client
+//	provider=64 hex digits  only jobs of this provider
 //	after=cursor            go on behind it; "start" is the first; without it the next one that happens
 //
-// The header Last-Event-ID is stronger than after, since a browser asks again with the same URL.
+// Where several are given, only what has them all. The header Last-Event-ID is stronger than after, since a browser asks again with the same URL.
 func (cfg Config) completions(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -104,8 +106,8 @@ func parseFilter(r *http.Request) (filter, error) {
 	}
 	asked := filter{afterIn: "after"}
 	for field, values := range query {
-		if field != "account" && field != "client" && field != "after" {
-			return filter{}, &queryError{field, values[0], "this stream knows account, client and after"}
+		if !slices.Contains([]string{"account", "client", "provider", "after"}, field) {
+			return filter{}, &queryError{field, values[0], "this stream knows account, client, provider and after"}
 		}
 		if field != "account" && len(values) > 1 {
 			return filter{}, &queryError{field, values[1], "is given twice"}
@@ -124,17 +126,16 @@ func parseFilter(r *http.Request) (filter, error) {
 }
 
 func (f *filter) parseWho(query url.Values) error {
-	accounts := query["account"]
-	if query.Has("client") {
-		if len(accounts) > 0 {
-			return &queryError{"client", query.Get("client"), "stands beside account, want one of the two"}
+	for field, id := range map[string]*[32]byte{"client": (*[32]byte)(&f.Client), "provider": (*[32]byte)(&f.Provider)} {
+		if !query.Has(field) {
+			continue
 		}
-		client, err := domain.ParseID[domain.ClientID](query.Get("client"))
-		if err != nil || client == (domain.ClientID{}) {
-			return &queryError{"client", query.Get("client"), "want 64 hexadecimal digits, not all of them 0"}
+		var err error
+		if *id, err = domain.ParseID[[32]byte](query.Get(field)); err != nil || *id == ([32]byte{}) {
+			return &queryError{field, query.Get(field), "want 64 hexadecimal digits, not all of them 0"}
 		}
-		f.Client = client
 	}
+	accounts := query["account"]
 	if len(accounts) == 0 {
 		return nil
 	}

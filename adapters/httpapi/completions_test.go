@@ -203,13 +203,13 @@ func TestAQueryThatIsWrongIsToldTheFieldAndTheRule(t *testing.T) {
 		status            int
 		says              string
 	}{
-		{"an unknown field", "acount=" + account, "", 400, "acount=" + account + ": this stream knows account, client and after"},
+		{"an unknown field", "acount=" + account, "", 400, "acount=" + account + ": this stream knows account, client, provider and after"},
 		{"no account", "account=", "", 400, "account=: want 64 hexadecimal digits"},
 		{"half an account", "account=" + account[:62], "", 400, "want 64 hexadecimal digits"},
 		{"too many accounts", query(many...), "", 400, "want at most 200 accounts"},
 		{"no client", "client=0x07", "", 400, "client=0x07: want 64 hexadecimal digits"},
 		{"two clients", "client=" + account + "&client=" + account, "", 400, "is given twice"},
-		{"both", "client=" + account + "&account=" + account, "", 400, "stands beside account, want one of the two"},
+		{"no provider", "provider=", "", 400, "provider=: want 64 hexadecimal digits"},
 		{"a query that is none", "a;b=%", "", 400, "query: "},
 		{"no place", "after=", "", 400, "after=: " + noCursor},
 		{"an offset", "after=17", "", 400, "after=17: " + noCursor},

@@ -69,9 +69,9 @@ type Config struct {
 	Completions *completions.Stream
 	// Attestation asks workers what they run, and takes their answers.
 	Attestation Attestation
-	// Sees says which client's completions a caller may follow, or that it may see everything; an error that it is nobody.
-	// Nil: everybody sees everything.
-	Sees func(http.Header) (client domain.ClientID, everything bool, err error)
+	// Sees says whose completions a caller may follow, a client's or a provider's, or that it may see everything; an error that it
+	// is nobody. Nil: everybody sees everything.
+	Sees func(http.Header) (own completions.Filter, everything bool, err error)
 	// Metrics answers a scrape of Prometheus.
 	Metrics http.Handler
 	// Pages are for people, at every path that nothing else here has.

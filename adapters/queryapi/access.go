@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/filature/filature/domain"
+	"github.com/filature/filature/eventstore/completions"
 	"github.com/filature/filature/projections"
 	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 )
@@ -37,17 +38,24 @@ type Asker struct {
 // by hash takes the same time whatever the key was.
 type Keys map[domain.Digest]Asker
 
-// Sees says whose completions the sender of a request may follow: a client's its own, finance's and an auditor's all.
-func (k Keys) Sees(header http.Header) (client domain.ClientID, everything bool, err error) {
+// Sees says whose completions the sender of a request may follow: a client and a provider their own, finance and an auditor all.
+func (k Keys) Sees(header http.Header) (own completions.Filter, everything bool, err error) {
 	asker, known := k.asker(header)
-	switch {
-	case !known:
-		return client, false, errStranger
-	case asker.Role == RoleClient:
-		return asker.Subject, false, nil
-	default:
-		return client, asker.seesAll(), nil
+	if !known {
+		return own, false, errStranger
 	}
+	return asker.own(), asker.seesAll(), nil
+}
+
+// own are the completions of a client or a provider; nobody's for the other roles.
+func (a Asker) own() (own completions.Filter) {
+	switch a.Role { //nolint:exhaustive // the others have none
+	case RoleClient:
+		own.Client = a.Subject
+	case RoleProvider:
+		own.Provider = a.Subject
+	}
+	return own
 }
 
 var errStranger = errors.New("authorization: want Bearer and a key that this server knows")

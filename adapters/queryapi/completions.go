@@ -43,11 +43,13 @@ func (s *server) FollowCompletions(
 	if err := follower.Run(ctx, out); err != nil {
 		return asError(err)
 	}
-	if out.gone != nil && ctx.Err() == nil {
-		return connect.NewError(connect.CodeResourceExhausted, out.gone) // for the log: whom it is about does not read
+	if out.late { // a context that has ended tells nothing: net/http ends it with a write that failed
+		return connect.NewError(connect.CodeResourceExhausted, errTooSlow) // for the log: whom it is about does not read
 	}
 	return nil
 }
+
+var errTooSlow = fmt.Errorf("the reader did not take a message within %v", completions.Slowest)
 
 // followed is what an asker gets to follow: what it asks for, and of that its own.
 func followed(ctx context.Context, asked *queryv1.FollowCompletionsRequest) (filter completions.Filter, err error) {
@@ -70,13 +72,7 @@ func followed(ctx context.Context, asked *queryv1.FollowCompletionsRequest) (fil
 		}
 		filter.Accounts[account] = true
 	}
-	switch asker := askerIn(ctx); {
-	case asker.seesAll():
-	case asker.Role == RoleClient && (filter.Client == domain.ClientID{} || filter.Client == asker.Subject):
-		filter.Client = asker.Subject
-	case asker.Role == RoleProvider && (filter.Provider == domain.ProviderID{} || filter.Provider == asker.Subject):
-		filter.Provider = asker.Subject
-	default:
+	if asker := askerIn(ctx); !asker.seesAll() && filter.Within(asker.own()) != nil {
 		return filter, errForbidden(asker)
 	}
 	return filter, nil
@@ -100,7 +96,7 @@ type told struct {
 	to      *connect.ServerStream[queryv1.FollowCompletionsResponse]
 	control *http.ResponseController
 	block   queryv1.FollowCompletionsResponse
-	gone    error // why the reader was given up
+	late    bool // the reader did not take a message in time
 }
 
 // open says where the stream begins, so that a reader who is cut off before the first completion misses none.
@@ -133,16 +129,19 @@ func (t *told) Flush() error {
 	if t.block.Cursor == "" {
 		return nil
 	}
-	err := t.control.SetWriteDeadline(time.Now().Add(completions.Slowest))
+	deadline := time.Now().Add(completions.Slowest)
+	err := t.control.SetWriteDeadline(deadline)
 	if err == nil {
 		err = t.to.Send(&t.block)
+	}
+	if t.late = !time.Now().Before(deadline); t.late {
+		return fmt.Errorf("%w: %w", completions.ErrGone, errTooSlow) // net/http does not tell of a flush that failed
 	}
 	if err == nil { // the next block has a time of its own; one that passed meanwhile would end a stream of HTTP/2
 		err = t.control.SetWriteDeadline(time.Time{})
 	}
 	if err != nil {
-		t.gone = fmt.Errorf("%w: %w", completions.ErrGone, err)
-		return t.gone
+		return fmt.Errorf("%w: %w", completions.ErrGone, err)
 	}
 	t.block.Cursor, t.block.Completions = "", t.block.Completions[:0]
 	return nil

@@ -43,6 +43,8 @@ var (
 	// ErrAhead: this process is behind another one, or the ledger lost records. The first passes, and the second is not the
 	// reader's fault.
 	ErrAhead = errors.New("the cursor is ahead of this ledger")
+	// ErrNotYours: what is asked for is somebody else's.
+	ErrNotYours = errors.New("a key of a client or a provider follows its own completions")
 	// ErrGone is for a Sink: the reader has left, or takes too long.
 	ErrGone = errors.New("the reader is gone")
 )
@@ -63,6 +65,20 @@ type Filter struct {
 	Accounts map[domain.AccountID]bool // nil: all
 	Client   domain.ClientID           // zero: all
 	Provider domain.ProviderID         // zero: all
+}
+
+// Within narrows a filter to what is a client's own, or a provider's. It is ErrNotYours where the filter asks for another's, or
+// own is nobody's.
+func (f *Filter) Within(own Filter) error {
+	switch {
+	case own.Client != (domain.ClientID{}) && (f.Client == domain.ClientID{} || f.Client == own.Client):
+		f.Client = own.Client
+	case own.Provider != (domain.ProviderID{}) && (f.Provider == domain.ProviderID{} || f.Provider == own.Provider):
+		f.Provider = own.Provider
+	default:
+		return ErrNotYours
+	}
+	return nil
 }
 
 func (f Filter) wants(c *v1.Completion) bool {

@@ -186,7 +186,8 @@ func TestAFieldOfALaterSchemaIsRefusedInEveryEncoding(t *testing.T) {
 	l := openLibrary(t, live(t, store), store, nil)
 	later := &queryv1.Page{Size: 3}
 	later.ProtoReflect().SetUnknown([]byte{0x78, 1}) // field 15
-	raw, err := proto.Marshal(&queryv1.ListBatchesRequest{Page: later})
+	fine := &queryv1.Reading{AtLeast: &queryv1.Position{}}
+	raw, err := proto.Marshal(&queryv1.ListBatchesRequest{Reading: fine, Page: later})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +196,7 @@ func TestAFieldOfALaterSchemaIsRefusedInEveryEncoding(t *testing.T) {
 	if err := json.Unmarshal(raw, &e); err != nil || status != http.StatusBadRequest || e.problem(t).Field != "page.15" {
 		t.Errorf("%d %s", status, raw)
 	}
-	_, err = l.clients(ways["gRPC"], "").ListBatches(projectionstest.Context(t), &queryv1.ListBatchesRequest{Page: later})
+	_, err = l.clients(ways["gRPC"], "").ListBatches(projectionstest.Context(t), &queryv1.ListBatchesRequest{Reading: fine, Page: later})
 	if err == nil || !strings.Contains(err.Error(), "page.15") {
 		t.Errorf("gRPC: %v", err)
 	}
