@@ -62,10 +62,15 @@ func (a *bareAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func serve(t *testing.T, api *bareAPI) string {
+func serve(t *testing.T, api http.Handler) string {
+	t.Helper()
+	return serveWith(t, handler(), api)
+}
+
+func serveWith(t *testing.T, pages, api http.Handler) string {
 	t.Helper()
 	mux := http.NewServeMux()
-	mux.Handle("/", handler())
+	mux.Handle("/", pages)
 	for _, service := range []string{"Money", "Job", "Settlement", "Network", "Claim"} {
 		mux.Handle(fmt.Sprintf("/filature.query.v1.%sService/", service), api)
 	}

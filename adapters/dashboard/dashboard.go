@@ -39,9 +39,17 @@ type file struct {
 	tag         string
 }
 
-// Handler serves the pages at their paths and their files below /assets/. It is made once: all that it serves it holds in
-// memory, 0.4 MB.
-func Handler() http.Handler {
+// Config is what pages know besides what the API says.
+type Config struct {
+	// Wallets are those that a page offers for claims. With none it speaks to nobody but its own server.
+	Wallets []Wallet
+	// PublicURL is where wallets reach this server. Empty: where whoever asks did.
+	PublicURL string
+}
+
+// Handler serves the pages at their paths, their files below /assets/, and what wallets read. It is made once: all that it
+// serves it holds in memory, 0.4 MB.
+func Handler(cfg Config) http.Handler {
 	all := map[string]file{}
 	err := fs.WalkDir(files, "static", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -50,10 +58,28 @@ func Handler() http.Handler {
 		all[name], err = open(name)
 		return err
 	})
+	var wallets file
+	if err == nil {
+		wallets, err = listOf(cfg.Wallets)
+	}
 	if err != nil {
 		panic(fmt.Sprintf("dashboard: what was compiled in can't be read: %v", err))
 	}
+	policy := policyWith(cfg.Wallets)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		switch r.URL.Path {
+		case manifestPath:
+			cfg.sendManifest(w, r)
+			return
+		case iconPath:
+			forAnyOrigin(w.Header())
+			all["static/icon.png"].send(w, r)
+			return
+		case walletsPath:
+			wallets.send(w, r)
+			return
+		}
 		name, found := "static/"+strings.TrimPrefix(r.URL.Path, "/assets/"), strings.HasPrefix(r.URL.Path, "/assets/")
 		if first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); slices.Contains(pages, first) {
 			name, found = page, true
@@ -73,18 +99,26 @@ func open(name string) (f file, err error) {
 	if f.kind = mime.TypeByExtension(path.Ext(name)); path.Ext(name) == ".mjs" || path.Ext(name) == ".js" {
 		f.kind = "text/javascript; charset=utf-8" // a machine's own table of types may know better, and be wrong
 	}
+	if err := f.pack(); err != nil {
+		return f, fmt.Errorf("pack %s: %w", name, err)
+	}
+	return f, nil
+}
+
+// pack makes the tag and the packed form.
+func (f *file) pack() error {
 	digest := sha256.Sum256(f.plain)
 	f.tag = `W/"` + hex.EncodeToString(digest[:8]) + `"`
 	var packed bytes.Buffer
 	to := gzip.NewWriter(&packed)
 	if _, err := to.Write(f.plain); err != nil {
-		return f, fmt.Errorf("pack %s: %w", name, err)
+		return err
 	}
 	if err := to.Close(); err != nil {
-		return f, fmt.Errorf("pack %s: %w", name, err)
+		return err
 	}
 	f.gzip = packed.Bytes()
-	return f, nil
+	return nil
 }
 
 // send answers with the file, or with nothing if whoever asks has it already. It is asked for each time, so that a
@@ -92,7 +126,6 @@ func open(name string) (f file, err error) {
 func (f file) send(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-cache")
-	header.Set("Content-Security-Policy", policy)
 	header.Set("Content-Type", f.kind)
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("ETag", f.tag)

@@ -19,7 +19,7 @@ import (
 	"github.com/filature/filature/adapters/dashboard"
 )
 
-var handler = sync.OnceValue(dashboard.Handler)
+var handler = sync.OnceValue(func() http.Handler { return dashboard.Handler(dashboard.Config{}) })
 
 // get asks for one path and returns the answer with its body.
 func get(t *testing.T, method, path string, header http.Header) (*httptest.ResponseRecorder, []byte) {

@@ -34,6 +34,7 @@ type Offer struct {
 	Attach     domain.Nano
 	Payload    string // a bag of cells in base64
 	Link       string
+	Network    string // TON's number for it, in decimal; empty where nobody here sees it
 }
 
 // errOtherBatch: the tables and the offer are of different moments. It passes.
@@ -101,7 +102,7 @@ func claim(payout projections.Payout, offer Offer, sends bool) *queryv1.Claim {
 	c := &queryv1.Claim{
 		Payee: text(payout.Payee), Address: offer.Address, Batch: offer.Batch, PayoutRoot: text(offer.Root),
 		CumulativeNano: int64(offer.Cumulative), PaidNano: int64(payout.Paid), Sends: sends,
-		Vault: offer.Vault, AttachNano: int64(offer.Attach), Payload: offer.Payload, Link: offer.Link,
+		Vault: offer.Vault, AttachNano: int64(offer.Attach), Payload: offer.Payload, Link: offer.Link, TonNetwork: offer.Network,
 	}
 	// More than the root gives was paid where the vault is ahead of the tables' batch.
 	c.ClaimableNano = max(0, c.CumulativeNano-c.PaidNano)

@@ -97,6 +97,29 @@ func (p Prices) claimValue() (domain.Nano, error) {
 	return max(value, ClaimValue), err
 }
 
+// ClaimValue is what to attach to a claim at the prices of now. The vault sends back what it does not need.
+func (c *Client) ClaimValue(ctx context.Context) (domain.Nano, error) {
+	return c.attached(ctx, Prices.claimValue)
+}
+
+// attached is what to attach to a message at the prices of now.
+func (c *Client) attached(ctx context.Context, enough func(Prices) (domain.Nano, error)) (domain.Nano, error) {
+	ctx = c.sticky(ctx)
+	head, err := c.Head(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("what to attach: %w", err)
+	}
+	prices, err := c.Prices(ctx, head)
+	if err != nil {
+		return 0, fmt.Errorf("what to attach: %w", err)
+	}
+	value, err := enough(prices)
+	if err != nil {
+		return 0, fmt.Errorf("what to attach: %w", err)
+	}
+	return value, nil
+}
+
 // proposeValue is the same for a proposal. An activation needs less.
 func (p Prices) proposeValue() (domain.Nano, error) {
 	least := new(big.Int).Add(p.gas.ComputeGasPrice(gasPropose), p.messages(3))

@@ -119,18 +119,9 @@ func (t *Treasury) deliverGovern(ctx context.Context, message Message) error {
 
 // attach puts on messages what the vault wants at the prices of now. What it does not need it sends back.
 func (t *Treasury) attach(ctx context.Context, enough func(Prices) (domain.Nano, error), messages []Message) error {
-	ctx = t.Vault.client.sticky(ctx)
-	head, err := t.Vault.client.Head(ctx)
+	value, err := t.Vault.client.attached(ctx, enough)
 	if err != nil {
-		return fmt.Errorf("what to attach: %w", err)
-	}
-	prices, err := t.Vault.client.Prices(ctx, head)
-	if err != nil {
-		return fmt.Errorf("what to attach: %w", err)
-	}
-	value, err := enough(prices)
-	if err != nil {
-		return fmt.Errorf("what to attach: %w", err)
+		return err
 	}
 	for i := range messages {
 		messages[i].Amount = value

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -26,6 +27,10 @@ const (
 	// claimRest is how long a claim that is on chain is not sent again: the watcher brings the payment into the books long
 	// before, and what does not come was refused by the vault.
 	claimRest = 15 * time.Second
+	// pricesGood is how long the network's prices are taken to be what they were: validators vote for days to change them.
+	pricesGood = time.Minute
+	// pricesPatience is how long a question for a claim waits for the network to say its prices.
+	pricesPatience = 3 * time.Second
 )
 
 // claims makes claims for payees who ask for them, under the active root. Safe for many goroutines.
@@ -34,6 +39,11 @@ type claims struct {
 	vault  func() *ton.Vault           // nil until the network is set up
 	wallet func() (*ton.Wallet, error) // nil: nobody here pays for claims
 	fund   func(context.Context, *ton.Wallet, domain.Nano) error
+	chain  *ton.Client // nil where this process sees none
+
+	pricing  sync.Mutex // held while prices are read, so that one who asks reads them for all
+	attach   domain.Nano
+	pricedAt time.Time
 
 	reading sync.Mutex // held while a tree is read, so that one who asks reads it for all
 	active  settler.Active
@@ -45,7 +55,7 @@ type claims struct {
 
 // claims are those of an engine.
 func (e *engine) claims() *claims {
-	c := &claims{store: e.store, vault: e.vault.Load, fund: e.fund, sending: semaphore.NewWeighted(1)}
+	c := &claims{store: e.store, vault: e.vault.Load, fund: e.fund, chain: e.chain, attach: ton.ClaimValue, sending: semaphore.NewWeighted(1)}
 	if key := e.keys.of(claimantKey); e.faucet != nil && key != nil {
 		c.wallet = func() (*ton.Wallet, error) { return e.chain.Wallet(key) }
 	}
@@ -93,11 +103,37 @@ func (c *claims) Offer(ctx context.Context, payee domain.ProviderID) (offer quer
 	if err != nil {
 		return offer, err
 	}
+	request.Amount = c.value(ctx)
 	return queryapi.Offer{
-		Batch: active.Batch.Number, Root: active.Tree.Root(), Cumulative: active.Tree.Of(payee),
+		Network: c.network(), Batch: active.Batch.Number, Root: active.Tree.Root(), Cumulative: active.Tree.Of(payee),
 		Address: ton.PayeeAddress(payee).String(), Vault: request.To.String(), Attach: request.Amount,
 		Payload: base64.StdEncoding.EncodeToString(request.Payload), Link: request.Link(),
 	}, nil
+}
+
+// value is what to attach to a claim at the network's prices. Where nobody says them it is what was last known to be
+// enough, at first ton.ClaimValue: the vault sends a message back that has too little, and nothing is lost but a fee.
+func (c *claims) value(ctx context.Context) domain.Nano {
+	c.pricing.Lock()
+	defer c.pricing.Unlock()
+	if c.chain == nil || time.Since(c.pricedAt) < pricesGood {
+		return c.attach
+	}
+	ctx, cancel := context.WithTimeout(ctx, pricesPatience)
+	defer cancel()
+	if value, err := c.chain.ClaimValue(ctx); err == nil {
+		c.attach = value
+	}
+	c.pricedAt = time.Now() // also if it failed: who asks next need not wait again
+	return c.attach
+}
+
+// network is TON's number for the network, in decimal; empty where this process sees none.
+func (c *claims) network() string {
+	if c.chain == nil {
+		return ""
+	}
+	return strconv.Itoa(int(c.chain.NetworkID()))
 }
 
 // Sends implements queryapi.Claims.

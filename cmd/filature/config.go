@@ -85,6 +85,10 @@ type httpConfig struct {
 	CertFile filePath `toml:"cert_file"` // PEM, with its chain
 	KeyFile  filePath `toml:"key_file"`
 	KeysFile filePath `toml:"keys_file"` // askersFile
+
+	PublicURL   string   `toml:"public_url"`
+	Wallets     []string `toml:"wallets"`      // their names for programs, as dashboard.Wallet has them
+	WalletsFile filePath `toml:"wallets_file"` // see dashboard.ReadWallets
 }
 
 type settlementConfig struct {
@@ -149,7 +153,7 @@ func defaultConfig() *config {
 	return &config{
 		Kafka: kafkaConfig{Topics: "filature", DataShards: 4, Replicas: 3},
 		TON:   tonConfig{Poll: duration{Duration: 2 * time.Second}},
-		HTTP:  httpConfig{Listen: "127.0.0.1:8420"},
+		HTTP:  httpConfig{Listen: "127.0.0.1:8420", Wallets: []string{"tonkeeper", "telegram-wallet", "mytonwallet", "tonhub"}},
 		Settlement: settlementConfig{
 			BatchEvery: duration{Duration: time.Hour}, ClaimFor: true,
 			ClaimAtLeast: coins{Nano: 1}, ClaimAfter: duration{Duration: day}, ClaimBudget: coins{Nano: 20 * domain.Coin},

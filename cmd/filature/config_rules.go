@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/filature/filature/adapters/dashboard"
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/stream"
@@ -102,6 +103,7 @@ func (c *config) check(p *problems) {
 	if (c.HTTP.CertFile == "") != (c.HTTP.KeyFile == "") {
 		p.say("http.cert_file", c.HTTP.CertFile, "want it together with http.key_file, or neither")
 	}
+	c.checkWallets(p)
 	p.span("settlement.batch_every", c.Settlement.BatchEvery, 0, longest)
 	p.coins("settlement.claim_at_least", c.Settlement.ClaimAtLeast)
 	p.span("settlement.claim_after", c.Settlement.ClaimAfter, 0, longest)
@@ -116,6 +118,24 @@ func (c *config) check(p *problems) {
 	p.oneOf("log.level", c.Log.Level, levels)
 	p.oneOf("log.format", c.Log.Format, formats)
 	c.checkWebhooks(p)
+}
+
+func (c *config) checkWallets(p *problems) {
+	if at := c.HTTP.PublicURL; at != "" {
+		u, err := url.Parse(at)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.TrimSuffix(at, "/") != u.Scheme+"://"+u.Host {
+			p.say("http.public_url", at, "want https://host, without a path: the pages are at /")
+		}
+	}
+	if len(c.HTTP.Wallets) > dashboard.MaxWallets {
+		p.say("http.wallets", len(c.HTTP.Wallets), "want at most %d", dashboard.MaxWallets)
+	}
+	if c.HTTP.WalletsFile != "" {
+		return // whether the names are in it, its reader says
+	}
+	if _, err := c.wallets(); err != nil {
+		p.found = append(p.found, err)
+	}
 }
 
 func (c *config) checkKafka(p *problems) {

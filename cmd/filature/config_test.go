@@ -138,6 +138,37 @@ func TestWhatIsLeftOutHasItsDefault(t *testing.T) {
 	}
 }
 
+func TestWalletsAreOfferedByNameFromOurListOrTheOperators(t *testing.T) {
+	names := func(c *config) (all []string) {
+		wallets, err := c.wallets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, wallet := range wallets {
+			all = append(all, wallet.Name)
+		}
+		return all
+	}
+	if got := names(mustLoad(t, leastConfig)); len(got) != 4 || got[0] != "Tonkeeper" {
+		t.Errorf("offered are %s", got)
+	}
+	if got := names(mustLoad(t, leastConfig+"\nhttp.wallets = []")); len(got) != 0 {
+		t.Errorf("offered are %s", got)
+	}
+	file := filepath.Join(t.TempDir(), "wallets-v2.json")
+	list := `[{"app_name": "purse", "name": "Purse", "bridge": [{"type": "sse", "url": "https://purse.example/bridge"}]}]`
+	if err := os.WriteFile(file, []byte(list), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("%s\nhttp.wallets_file = %q\nhttp.wallets = ", leastConfig, file)
+	if got := names(mustLoad(t, text+`["purse"]`)); !slices.Equal(got, []string{"Purse"}) {
+		t.Errorf("offered are %s", got)
+	}
+	if _, err := mustLoad(t, text+`["tonkeeper"]`).wallets(); err == nil || !strings.Contains(err.Error(), `http.wallets[0] = "tonkeeper": want one of purse`) {
+		t.Errorf("a wallet that is not in the file: %v", err)
+	}
+}
+
 func TestEachProblemNamesItsKeyValueAndRule(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{`kafka.data_shards = 0`, `kafka.data_shards = 0: want 1 to 1024`},
@@ -160,6 +191,10 @@ func TestEachProblemNamesItsKeyValueAndRule(t *testing.T) {
 		{`http.listen = "8420"`, `http.listen = "8420": want host:port`},
 		{`http.listen = "h:http"`, `http.listen = "h:http": want host:port`},
 		{`http.cert_file = "/c"`, `http.cert_file = "/c": want it together with http.key_file, or neither`},
+		{`http.public_url = "filature.example"`, `http.public_url = "filature.example": want https://host, without a path`},
+		{`http.public_url = "https://filature.example/books"`, `http.public_url = "https://filature.example/books": want https://host`},
+		{`http.wallets = ["tonkeeper", "purse"]`, `http.wallets[1] = "purse": want one of tonkeeper, telegram-wallet, mytonwallet, tonhub`},
+		{`http.wallets = ["` + strings.Repeat(`tonhub","`, 20) + `tonhub"]`, `http.wallets = 21: want at most 20`},
 		{`settlement.batch_every = "-1s"`, `settlement.batch_every = "-1s": want a duration`},
 		{`network.name = ""`, `network.name = "": want 1 to 64 bytes`},
 		{`network.dispute_window = "8785h"`, `network.dispute_window = "8785h": want a duration`},

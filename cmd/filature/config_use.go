@@ -8,8 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/filature/filature/adapters/dashboard"
 	"github.com/filature/filature/adapters/kafka"
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/domain/settlement"
@@ -68,6 +71,34 @@ func (c *config) certificate() (*tls.Certificate, error) {
 		return nil, usage("http.cert_file %s, http.key_file %s: %w", c.HTTP.CertFile, c.HTTP.KeyFile, err)
 	}
 	return &pair, nil
+}
+
+// wallets are those that pages offer, in the order of http.wallets.
+func (c *config) wallets() ([]dashboard.Wallet, error) {
+	known := dashboard.KnownWallets()
+	if name := string(c.HTTP.WalletsFile); name != "" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, usage("http.wallets_file: %w", err)
+		}
+		known, err = dashboard.ReadWallets(file)
+		if err := errors.Join(err, file.Close()); err != nil {
+			return nil, usage("http.wallets_file: %s: %w", name, err)
+		}
+	}
+	var offered []dashboard.Wallet
+	for i, name := range c.HTTP.Wallets {
+		at := slices.IndexFunc(known, func(w dashboard.Wallet) bool { return w.AppName == name })
+		if at < 0 {
+			var names []string
+			for _, w := range known {
+				names = append(names, w.AppName)
+			}
+			return nil, usage("http.wallets[%d] = %q: want one of %s, or a list that has it in http.wallets_file", i, name, strings.Join(names, ", "))
+		}
+		offered = append(offered, known[at])
+	}
+	return offered, nil
 }
 
 func (c *config) intakeTopic() kafka.Topic {

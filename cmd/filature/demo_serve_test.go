@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,7 +18,8 @@ import (
 // TestADemoThatStaysUpHasSomethingToClaimAndPaysIt is the newcomer's way: start it, open the address that it names, take a
 // provider, and click Claim.
 func TestADemoThatStaysUpHasSomethingToClaimAndPaysIt(t *testing.T) {
-	demo, url := stayingDemo(t)
+	data := filepath.Join(t.TempDir(), "data")
+	demo, url := stayingDemo(t, data)
 	ctx := projectionstest.Context(t)
 	claims := queryv1.NewClaimServiceClient(http.DefaultClient, url, connect.WithProtoJSON())
 	providers, err := queryv1.NewNetworkServiceClient(http.DefaultClient, url).ListProviders(ctx, &queryv1.ListProvidersRequest{})
@@ -59,13 +61,18 @@ func TestADemoThatStaysUpHasSomethingToClaimAndPaysIt(t *testing.T) {
 		t.Errorf("the console says %s", b.Console)
 	}
 	demo.until(t, func() bool { return look().PaidNano >= due.CumulativeNano })
+	// Another provider has a wallet of its own, and a server that offers to ask it.
+	payee = providers.Providers[1].Provider
+	demo.until(t, func() bool { return look().ClaimableNano > 0 })
 	demo.end(t)
+	e, _ := wake(t, data)
+	checkAWalletClaims(t, e, data, payee)
 }
 
 // stayingDemo starts a small demo that stays up, and waits until it names its address.
-func stayingDemo(t *testing.T) (*served, string) {
+func stayingDemo(t *testing.T, data string) (*served, string) {
 	t.Helper()
-	demo := launch(t, "demo", "--serve", "--listen", "127.0.0.1:0", "--jobs", "400", "--data", t.TempDir()+"/data")
+	demo := launch(t, "demo", "--serve", "--listen", "127.0.0.1:0", "--jobs", "400", "--data", data)
 	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/`)
 	url := ""
 	demo.until(t, func() bool {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/filature/filature/adapters/attestation"
+	"github.com/filature/filature/adapters/dashboard"
 	"github.com/filature/filature/adapters/sqlite"
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/adapters/ton/localchain"
@@ -80,6 +81,8 @@ func openEmbedded(ctx context.Context, dir string, dataShards int, chain chainFl
 	p.joinChain(client, own)
 	if own != nil {
 		err = p.keys.claimant(filepath.Join(dir, keysDir))
+	} else {
+		p.pages.Wallets = dashboard.KnownWallets()
 	}
 	return p, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/filature/filature/adapters/dashboard"
 	"github.com/filature/filature/adapters/kafka/pubsub"
 	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/adapters/ton"
@@ -50,6 +51,8 @@ type parts struct {
 	askers queryapi.Keys
 	// prices turn coins into currencies in documents; nil where nobody gave any.
 	prices *documents.Prices
+	// pages are what the dashboard is told besides: wallets, where the chain is one that they know.
+	pages dashboard.Config
 	// certificate is who the HTTP server is; nil where it speaks no TLS.
 	certificate *tls.Certificate
 	// streams is where a relay publishes; nil where there is none.

@@ -272,7 +272,7 @@ func serveBooks(t *testing.T, store *postgres.Store, ledger eventstore.Reader) (
 	t.Helper()
 	handler := httpapi.NewServer(httpapi.Config{
 		Ready: func(context.Context) error { return nil }, Status: statusOf, Metrics: http.NotFoundHandler(), AtAddress: true, Log: slog.New(slog.DiscardHandler),
-		OpenAPI: queryv1.OpenAPI, Pages: dashboard.Handler(),
+		OpenAPI: queryv1.OpenAPI, Pages: dashboard.Handler(dashboard.Config{}),
 		Queries: queryapi.New(queryapi.Config{Source: store, Ledger: ledger, Now: time.Now}),
 	}).Handler
 	server := httptest.NewServer(handler)

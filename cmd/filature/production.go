@@ -49,7 +49,8 @@ func openProduction(ctx context.Context, c *config, r roles) (p parts, err error
 	if p.keys, err = readKeys(string(c.Keys.Dir), r); err != nil {
 		return p, usage("keys.dir %s: %w", c.Keys.Dir, err)
 	}
-	if r[roleSettler] || r[roleWatcher] {
+	// Who answers for claims tells of the network that they are on, where the file names it.
+	if r[roleSettler] || r[roleWatcher] || r[roleAPI] && c.TON.ConfigFile != "" {
 		if err := p.reachChain(ctx, c); err != nil {
 			return p, err
 		}
@@ -61,6 +62,10 @@ func openProduction(ctx context.Context, c *config, r roles) (p parts, err error
 		if p.askers, err = c.askers(); err != nil {
 			return p, err
 		}
+		if p.pages.Wallets, err = c.wallets(); err != nil {
+			return p, err
+		}
+		p.pages.PublicURL = c.HTTP.PublicURL
 		if name := string(c.Documents.PricesFile); name != "" {
 			if p.prices, err = readPrices(name); err != nil {
 				return p, fmt.Errorf("documents.prices_file: %w", err)

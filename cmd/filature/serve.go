@@ -290,7 +290,7 @@ func (e *engine) server() *http.Server {
 		if e.askers != nil {
 			cfg.Sees = e.askers.Sees
 		}
-		cfg.Pages = dashboard.Handler()
+		cfg.Pages = dashboard.Handler(e.pages)
 		cfg.Queries = queryapi.New(queryapi.Config{
 			Source: e.store, Findings: e.store, Ledger: e.ledger, Completions: cfg.Completions,
 			Claims: e.claims(), Keys: e.askers, Prices: e.prices, Now: e.now, Log: e.log,

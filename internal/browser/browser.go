@@ -175,14 +175,20 @@ func (b *Browser) ShowHTML(html []byte, screen Screen) {
 // Show opens an address, and waits until all that its page names is there. What scripts fetch then comes later: see Until.
 func (b *Browser) Show(url string, screen Screen) {
 	b.t.Helper()
-	b.resize(screen.Width, 900)
-	b.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": screen.Scheme}}}, nil)
+	b.Resize(screen)
 	b.Console, b.Requests = nil, nil
 	before := b.loads
 	b.do("Page.navigate", map[string]any{"url": url}, nil)
 	for b.loads == before {
 		b.next()
 	}
+}
+
+// Resize shows the page that is open on another screen.
+func (b *Browser) Resize(screen Screen) {
+	b.t.Helper()
+	b.resize(screen.Width, 900)
+	b.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": screen.Scheme}}}, nil)
 }
 
 func (b *Browser) resize(width, height int) {

@@ -140,7 +140,8 @@ type Claim struct {
 	CumulativeNano int64 `protobuf:"varint,5,opt,name=cumulative_nano,json=cumulativeNano,proto3" json:"cumulative_nano,omitempty"`
 	PaidNano       int64 `protobuf:"varint,6,opt,name=paid_nano,json=paidNano,proto3" json:"paid_nano,omitempty"`
 	ClaimableNano  int64 `protobuf:"varint,7,opt,name=claimable_nano,json=claimableNano,proto3" json:"claimable_nano,omitempty"`
-	// vault is where the message goes, attach_nano the coins that go with it: what is left of them goes to the payee.
+	// vault is where the message goes, attach_nano the coins that go with it: twice what the vault asks for at the network's
+	// prices, where this server sees the network. What is left of them goes to the payee.
 	Vault      string `protobuf:"bytes,8,opt,name=vault,proto3" json:"vault,omitempty"`
 	AttachNano int64  `protobuf:"varint,9,opt,name=attach_nano,json=attachNano,proto3" json:"attach_nano,omitempty"`
 	// payload is the message's body: a bag of cells in base64, as TON Connect takes it.
@@ -148,7 +149,10 @@ type Claim struct {
 	// link is the message as a ton:// link, for a wallet on this device or a QR code.
 	Link string `protobuf:"bytes,11,opt,name=link,proto3" json:"link,omitempty"`
 	// sends says that this server's Claim sends it.
-	Sends         bool `protobuf:"varint,12,opt,name=sends,proto3" json:"sends,omitempty"`
+	Sends bool `protobuf:"varint,12,opt,name=sends,proto3" json:"sends,omitempty"`
+	// ton_network is the number of the TON network that the vault is on (configuration parameter 19), in decimal, as TON
+	// Connect writes it: "-239" is the main one, "-3" the test one. Empty where this server does not see the network.
+	TonNetwork    string `protobuf:"bytes,13,opt,name=ton_network,json=tonNetwork,proto3" json:"ton_network,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -265,6 +269,13 @@ func (x *Claim) GetSends() bool {
 		return x.Sends
 	}
 	return false
+}
+
+func (x *Claim) GetTonNetwork() string {
+	if x != nil {
+		return x.TonNetwork
+	}
+	return ""
 }
 
 type ClaimRequest struct {
@@ -392,7 +403,7 @@ const file_filature_query_v1_claim_proto_rawDesc = "" +
 	"\x05payee\x18\x02 \x01(\tR\x05payee\"{\n" +
 	"\x10GetClaimResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x12.\n" +
-	"\x05claim\x18\x02 \x01(\v2\x18.filature.query.v1.ClaimR\x05claim\"\xd6\x02\n" +
+	"\x05claim\x18\x02 \x01(\v2\x18.filature.query.v1.ClaimR\x05claim\"\xf7\x02\n" +
 	"\x05Claim\x12\x14\n" +
 	"\x05payee\x18\x01 \x01(\tR\x05payee\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
@@ -408,7 +419,9 @@ const file_filature_query_v1_claim_proto_rawDesc = "" +
 	"\apayload\x18\n" +
 	" \x01(\tR\apayload\x12\x12\n" +
 	"\x04link\x18\v \x01(\tR\x04link\x12\x14\n" +
-	"\x05sends\x18\f \x01(\bR\x05sends\"Z\n" +
+	"\x05sends\x18\f \x01(\bR\x05sends\x12\x1f\n" +
+	"\vton_network\x18\r \x01(\tR\n" +
+	"tonNetwork\"Z\n" +
 	"\fClaimRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x14\n" +
 	"\x05payee\x18\x02 \x01(\tR\x05payee\"\x8e\x01\n" +

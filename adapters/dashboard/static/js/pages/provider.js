@@ -4,6 +4,7 @@ import { got } from '../api.js';
 import { copyable, figures, heading, id, money, pages, part, pill, section, share, table, when } from '../parts.js';
 import { plot } from '../plot.js';
 import { claimable } from '../claim.js';
+import { walletsKnown } from '../wallet.js';
 import { month, paper } from '../paper.js';
 import { standings } from '../standing.js';
 import { list } from './jobs.js';
@@ -21,7 +22,7 @@ export default {
   path: '/providers/:provider', section: 'providers', every: 2000,
 
   async load(books, { provider }, query) {
-    const { provider: found } = await books.ask('NetworkService/GetProvider', { provider });
+    const [{ provider: found }] = await Promise.all([books.ask('NetworkService/GetProvider', { provider }), walletsKnown]);
     const from = Date.now() - (Date.now() % dayMs) - (daysShown - 1) * dayMs;
     const known = await names(books);
     const parts = await books.all({
