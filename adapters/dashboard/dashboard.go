@@ -27,7 +27,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // pages are the first parts of the paths that the page itself finds its way by (static/js/main.js). Any other path is
 // not found, so that a mistyped path of the API is never answered with a page.
-var pages = []string{"", "jobs", "providers", "workers", "market", "clients", "batches", "audit", "find"}
+var pages = []string{"", "jobs", "providers", "workers", "market", "clients", "batches", "network", "audit", "find"}
 
 // page is what is served for all of them.
 const page = "static/index.html"

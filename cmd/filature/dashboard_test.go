@@ -26,13 +26,14 @@ type apiClients struct {
 	queryv1.SettlementServiceClient
 	queryv1.NetworkServiceClient
 	queryv1.ClaimServiceClient
+	queryv1.AuditServiceClient
 }
 
 func clientsOf(url string) apiClients {
 	return apiClients{
 		queryv1.NewMoneyServiceClient(http.DefaultClient, url), queryv1.NewJobServiceClient(http.DefaultClient, url),
 		queryv1.NewSettlementServiceClient(http.DefaultClient, url), queryv1.NewNetworkServiceClient(http.DefaultClient, url),
-		queryv1.NewClaimServiceClient(http.DefaultClient, url),
+		queryv1.NewClaimServiceClient(http.DefaultClient, url), queryv1.NewAuditServiceClient(http.DefaultClient, url),
 	}
 }
 
@@ -47,7 +48,12 @@ type dashboardPage struct {
 func TestTheDashboardShowsWhatTheAPISays(t *testing.T) {
 	server := launch(t, "serve", "--data", sharedDemo.copied(t), "--listen", "127.0.0.1:0")
 	server.awaitReady(t)
-	pages := pagesOf(t, clientsOf(server.url))
+	api := clientsOf(server.url)
+	server.until(t, func() bool { // before the pages are looked at: what moves them is not the page's doing
+		audit := answered(t.Context(), t, api.GetAudit, &queryv1.GetAuditRequest{}).Audit
+		return audit.Verdict != "none" && answered(t.Context(), t, api.GetReconciliation, &queryv1.GetReconciliationRequest{}).Reconciliation.State != "none"
+	})
+	pages := pagesOf(t, api)
 
 	b := browser.Open(t)
 	screens := []browser.Screen{{Width: 1280, Scheme: "light"}, {Width: 390, Scheme: "dark"}}
@@ -146,6 +152,13 @@ func pagesOf(t *testing.T, api apiClients) []dashboardPage {
 	why := answered(ctx, t, api.Explain, &queryv1.ExplainRequest{Kind: "job", Id: job.Job})
 	batches := answered(ctx, t, api.ListBatches, &queryv1.ListBatchesRequest{}).Batches
 	batch := batches[0]
+	audit := answered(ctx, t, api.GetAudit, &queryv1.GetAuditRequest{}).Audit
+	vault := answered(ctx, t, api.GetReconciliation, &queryv1.GetReconciliationRequest{}).Reconciliation
+	passed := answered(ctx, t, api.ListAttestations, &queryv1.ListAttestationsRequest{What: "attestation_passed"}).Attestations[0]
+	var facts int64
+	for _, shard := range audit.Shards {
+		facts += shard.Facts
+	}
 	lines := answered(ctx, t, api.ListBatchLines, &queryv1.ListBatchLinesRequest{Number: batch.Number}).Lines
 
 	var kinds []string
@@ -154,7 +167,8 @@ func pagesOf(t *testing.T, api apiClients) []dashboardPage {
 	}
 	return []dashboardPage{
 		{"overview", "/", append(kinds, network.Name, inCoins(overview.DepositedNano), inCoins(overview.PaidNano),
-			inCoins(overview.VaultNano), fmt.Sprint(overview.Total.JobsCompleted), "sums to zero")},
+			inCoins(overview.VaultNano), fmt.Sprint(overview.Total.JobsCompleted), "sums to zero",
+			"Passed", fmt.Sprintf("%d facts", facts), "Covered, with "+inCoins(vault.HoldsNano-vault.HasToHoldNano))},
 		{"jobs", "/jobs", []string{jobs[0].Job[:8], jobs[0].State, inCoins(jobs[0].ChargeNano), jobs[len(jobs)-1].Job[:8]}},
 		{"job", "/jobs/" + job.Job, []string{
 			job.State, inCoins(job.ChargeNano), inCoins(job.WorkerNano), inCoins(job.ReservedNano), why.Because, inCoins(why.AmountNano),
@@ -174,7 +188,12 @@ func pagesOf(t *testing.T, api apiClients) []dashboardPage {
 		{"batch", fmt.Sprintf("/batches/%d", batch.Number), []string{
 			batch.State, inCoins(batch.TotalNano), batch.PayoutRoot, batch.Commitment, batch.ActivatedTx.Hash, inCoins(lines[0].DeltaNano),
 		}},
-		{"audit", "/audit", []string{"they sum to zero", batch.Commitment[:8]}},
+		{"audit", "/audit", []string{
+			"they sum to zero", batch.Commitment[:8], "Passed", fmt.Sprintf("%d of %d batches", audit.BatchesEqual, audit.Batches), "operator’s own",
+			"Second count", "sound", inCoins(vault.HoldsNano), inCoins(vault.HasToHoldNano),
+		}},
+		{"network", "/network", []string{models[0].Name, passed.Worker[:8], passed.ImageHash[:16], "Not at work"}},
+		{"network filtered", "/network?what=passed", []string{passed.Worker[:8]}},
 		{"find", "/find?q=nobody", []string{"Nothing found"}},
 	}
 }
@@ -212,7 +231,7 @@ func walk(t *testing.T, b *browser.Browser, url string) {
 			t.Errorf("it is not to be seen that %+v has the focus", at)
 		}
 	}
-	for _, want := range []string{"Filature", "Overview", "Jobs", "Market", "Providers", "Clients", "Batches", "Audit"} {
+	for _, want := range []string{"Filature", "Overview", "Jobs", "Market", "Providers", "Clients", "Batches", "Network", "Audit"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("Tab does not come to %q: %q", want, names)
 		}

@@ -19,7 +19,7 @@ func asJSON(url string) (apiClients, queryv1.DocumentServiceClient) {
 	return apiClients{
 		queryv1.NewMoneyServiceClient(http.DefaultClient, url, json), queryv1.NewJobServiceClient(http.DefaultClient, url, json),
 		queryv1.NewSettlementServiceClient(http.DefaultClient, url, json), queryv1.NewNetworkServiceClient(http.DefaultClient, url, json),
-		queryv1.NewClaimServiceClient(http.DefaultClient, url, json),
+		queryv1.NewClaimServiceClient(http.DefaultClient, url, json), queryv1.NewAuditServiceClient(http.DefaultClient, url, json),
 	}, queryv1.NewDocumentServiceClient(http.DefaultClient, url, json)
 }
 

@@ -21,7 +21,8 @@ import clients from './pages/clients.js';
 import client from './pages/client.js';
 import batches from './pages/batches.js';
 import batch from './pages/batch.js';
+import network from './pages/network.js';
 import audit from './pages/audit.js';
 import find from './pages/find.js';
 
-start([overview, jobs, job, market, model, providers, provider, worker, clients, client, batches, batch, audit, find]);
+start([overview, jobs, job, market, model, providers, provider, worker, clients, client, batches, batch, network, audit, find]);

@@ -152,8 +152,9 @@ export function trouble(problem, again) {
 }
 
 // share is a row of parts of one whole, as a bar: [{name, nano, hue}]; what has a hue carries it beside its name, too.
-export function share(parts, { label } = {}) {
-  const all = parts.reduce((sum, p) => sum + big(p.nano), 0n);
+// of is the whole, where the parts are not all of it.
+export function share(parts, { label, of } = {}) {
+  const all = of ?? parts.reduce((sum, p) => sum + big(p.nano), 0n);
   // Widths are drawn, not read: a millionth of the whole is fine enough for them.
   const width = (nano) => (all > 0n ? Number((big(nano) * 1_000_000n) / all) / 10_000 : 0);
   return h('div', { class: 'share' }, h('div', { class: 'bar-of', role: 'img', 'aria-label': label }, parts.filter((p) => big(p.nano) > 0n).map((p) => h('span', { key: p.name, class: `hue-${p.hue}`, style: { '--width': `${width(p.nano)}%` } }))));

@@ -12,6 +12,7 @@ const sections = [
   ['providers', '/providers', 'Providers'],
   ['clients', '/clients', 'Clients'],
   ['batches', '/batches', 'Batches'],
+  ['network', '/network', 'Network'],
   ['audit', '/audit', 'Audit'],
 ];
 

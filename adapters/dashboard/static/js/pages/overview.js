@@ -1,8 +1,9 @@
 // The network at a glance: what is done, what it costs, and whether the vault holds what the books promise.
 import { h } from '../dom.js';
 import { got } from '../api.js';
-import { copyable, figures, heading, money, part, pill, section, share, table, when } from '../parts.js';
+import { copyable, figures, heading, money, part, pill, section, table, when } from '../parts.js';
 import { plot } from '../plot.js';
+import { covered, verdict } from '../verdict.js';
 import { friendly } from '../address.js';
 import { big, coin, coins, count, number, rate, time, words } from '../words.js';
 
@@ -23,7 +24,9 @@ export default {
         usage: ['JobService/ListUsage', { by: ['USAGE_COLUMN_HOUR'], fromMs: String(end - (end % hourMs) - (hoursShown - 1) * hourMs) }],
         batches: ['SettlementService/ListBatches', { page: { size: 5 } }],
         rejections: ['JobService/ListRejections'],
+        audit: ['AuditService/GetAudit'],
       }),
+      at: books.at,
     };
   },
 
@@ -41,8 +44,9 @@ export default {
         h('span', {}, 'Id ', copyable(network.id, { clip: true })), network.vault && h('span', {}, 'Vault ', copyable(friendly(network.vault, { bounceable: true }), { clip: true })), h('span', {}, `${number(network.shards)} shards and control`)) }),
       part(data.overview, atAGlance),
       h('div', { class: 'two' },
-        section('Vault against liabilities', { note: 'by the books' }, part(data.trial, balance)),
-        section('Work by hour', { note: `UTC, up to ${hoursShown} hours` }, part(data.usage, (answer) => byHour(answer.usage ?? [], data.end)))),
+        section('Vault against liabilities', {}, part(data.overview, ({ overview: o }) => covered(o.vault, o.books)), part(data.trial, balance)),
+        h('div', {}, section('Audit', { note: 'of logs, tables and chain', more: ['/audit', 'Each check'] }, part(data.audit, ({ audit }) => verdict(audit, data.at))),
+        section('Work by hour', { note: `UTC, up to ${hoursShown} hours` }, part(data.usage, (answer) => byHour(answer.usage ?? [], data.end))))),
       h('div', { class: 'two' },
         section('Batches', { more: ['/batches', 'All batches'] }, part(data.batches, latest)),
         section('Not accepted', { note: 'claims that the ledger answered with a reason' }, part(data.rejections, rejections))),
@@ -86,9 +90,8 @@ function balance({ totals = [] }) {
   const sum = owed.reduce((all, t) => all + big(t.amountNano), 0n);
   const rest = vault - sum;
   return [
-    share(owed.map((t) => ({ name: t.kind, nano: t.amountNano, hue: hues[t.kind] ?? 5 })), { label: `Of ${coins(vault)} in the vault, ${owed.map((t) => `${words(t.kind)} has ${coins(t.amountNano)}`).join(', ')}` }),
     table({
-      label: 'Vault against liabilities', columns: [{ name: 'Account', grow: true }, { name: 'Owners', right: true, wide: true }, { name: 'Amount', unit: coin, right: true }],
+      label: 'The books', columns: [{ name: 'Account', grow: true }, { name: 'Owners', right: true, wide: true }, { name: 'Amount', unit: coin, right: true }],
       rows: [
         ...owed.map((t) => ({ key: t.kind, cells: [h('span', { class: `dot hue-${hues[t.kind] ?? 5}` }, t.kind), number(t.accounts), money(t.amountNano, { unit: false })] })),
         { key: 'sum', cells: [h('strong', {}, 'Liabilities'), '', money(sum, { unit: false })] },
