@@ -55,11 +55,16 @@ func readPrices(name string) (*documents.Prices, error) {
 	return prices, nil
 }
 
-// statementCmd prints what a provider earned and was paid.
-type statementCmd struct {
+// onPaper says what a document is made of, and how it goes out.
+type onPaper struct {
 	where
 	printed
 	priced
+}
+
+// statementCmd prints what a provider earned and was paid.
+type statementCmd struct {
+	onPaper
 
 	Provider string `arg:"" help:"Name of a provider, or its id in hexadecimal."`
 	Month    string `help:"Month, UTC: 2026-11. Default: the present one, as a draft."`
@@ -68,21 +73,18 @@ type statementCmd struct {
 // Run prints a statement.
 func (c *statementCmd) Run(ctx context.Context, out *console) error {
 	name := func(p projections.Provider) (domain.ProviderID, string) { return p.Provider, p.Name }
-	makeIt := func(r projections.Reader, m documents.Month, o documents.Options) (documents.Document, error) {
+	return c.ofMonth(ctx, out, c.Month, func(r projections.Reader, m documents.Month, o documents.Options) (documents.Document, error) {
 		provider, err := named(ctx, r, "provider", c.Provider, projections.Providers, name)
 		if err != nil {
 			return nil, err
 		}
 		return documents.Statement(ctx, r, provider, m, o)
-	}
-	return document(ctx, out, c.where, c.printed, c.priced, c.Month, makeIt)
+	})
 }
 
 // invoiceCmd prints what a client paid in and used.
 type invoiceCmd struct {
-	where
-	printed
-	priced
+	onPaper
 
 	Client string `arg:"" help:"Name of a client, or its id in hexadecimal."`
 	Month  string `help:"Month, UTC: 2026-11. Default: the present one, as a draft."`
@@ -91,21 +93,18 @@ type invoiceCmd struct {
 // Run prints an invoice.
 func (c *invoiceCmd) Run(ctx context.Context, out *console) error {
 	name := func(p projections.Client) (domain.ClientID, string) { return p.Client, p.Name }
-	makeIt := func(r projections.Reader, m documents.Month, o documents.Options) (documents.Document, error) {
+	return c.ofMonth(ctx, out, c.Month, func(r projections.Reader, m documents.Month, o documents.Options) (documents.Document, error) {
 		client, err := named(ctx, r, "client", c.Client, projections.Clients, name)
 		if err != nil {
 			return nil, err
 		}
 		return documents.Invoice(ctx, r, client, m, o)
-	}
-	return document(ctx, out, c.where, c.printed, c.priced, c.Month, makeIt)
+	})
 }
 
 // balanceCmd prints what all accounts hold, by kind.
 type balanceCmd struct {
-	where
-	printed
-	priced
+	onPaper
 
 	At string `help:"Moment of log time, itself included: 2026-11-30T23:59:59.999Z, or a month for its end: 2026-11. Default: now."`
 }
@@ -116,7 +115,7 @@ func (c *balanceCmd) Run(ctx context.Context, out *console) error {
 	if err != nil {
 		return err
 	}
-	return document(ctx, out, c.where, c.printed, c.priced, "", func(r projections.Reader, _ documents.Month, o documents.Options) (documents.Document, error) {
+	return c.print(ctx, out, func(r projections.Reader, o documents.Options) (documents.Document, error) {
 		return documents.TrialBalance(ctx, r, atMs, o)
 	})
 }
@@ -135,10 +134,9 @@ func momentOf(text string) (atMs int64, err error) {
 	return at.UnixMilli(), nil
 }
 
-// document makes one and lets it out.
-func document(
-	ctx context.Context, out *console, from where, to printed, in priced, month string,
-	makeIt func(projections.Reader, documents.Month, documents.Options) (documents.Document, error),
+// ofMonth prints a document of a month; "" is the present one.
+func (p onPaper) ofMonth(
+	ctx context.Context, out *console, month string, makeIt func(projections.Reader, documents.Month, documents.Options) (documents.Document, error),
 ) (err error) {
 	m := documents.MonthOf(time.Now())
 	if month != "" {
@@ -146,24 +144,28 @@ func document(
 			return usage("--month: %w", err)
 		}
 	}
-	options, err := in.options()
+	return p.print(ctx, out, func(r projections.Reader, o documents.Options) (documents.Document, error) { return makeIt(r, m, o) })
+}
+
+// print makes a document and lets it out.
+func (p onPaper) print(
+	ctx context.Context, out *console, makeIt func(projections.Reader, documents.Options) (documents.Document, error),
+) (err error) {
+	options, err := p.options()
 	if err != nil {
 		return err
 	}
-	source, err := from.open(ctx)
+	source, err := p.openTables(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.close()) }()
-	if source.store == nil {
-		return usage("%s: %w", from.name(), errNoProjections)
-	}
 	var made documents.Document
 	err = source.store.Read(ctx, func(r projections.Reader) error {
 		if _, err := r.At(ctx); err != nil {
 			return err
 		}
-		made, err = makeIt(r, m, options)
+		made, err = makeIt(r, options)
 		return err
 	})
 	switch {
@@ -174,7 +176,7 @@ func document(
 	case err != nil:
 		return err
 	}
-	return to.write(out, made)
+	return p.write(out, made)
 }
 
 func (p printed) write(out *console, made documents.Document) error {
@@ -291,14 +293,11 @@ func (c *exportJournalCmd) Run(ctx context.Context, out *console) (err error) {
 	if o.FromMs, o.ToMs, err = c.span(); err != nil {
 		return err
 	}
-	source, err := c.open(ctx)
+	source, err := c.openTables(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.close()) }()
-	if source.store == nil {
-		return usage("%s: %w", c.name(), errNoProjections)
-	}
 	to, done := out.out, func(err error) error { return err }
 	if c.Out != "" {
 		if to, done, err = replacing(c.Out); err != nil {

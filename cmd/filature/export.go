@@ -54,6 +54,18 @@ func (w where) open(ctx context.Context) (*material, error) {
 	return readServers(ctx, c)
 }
 
+// openTables is open where the projections are wanted, too.
+func (w where) openTables(ctx context.Context) (*material, error) {
+	source, err := w.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if source.store == nil {
+		return nil, errors.Join(usage("%s: %w", w.name(), errNoProjections), source.close())
+	}
+	return source, nil
+}
+
 type exportArchiveCmd struct {
 	where
 

@@ -34,14 +34,11 @@ func (c *exportTableCmd) Run(ctx context.Context, out *console) (err error) {
 	if err != nil {
 		return err
 	}
-	source, err := c.open(ctx)
+	source, err := c.openTables(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.close()) }()
-	if source.store == nil {
-		return usage("%s: %w", c.name(), errNoProjections)
-	}
 	to, done := out.out, func(error) error { return nil }
 	if c.Out != "" {
 		if to, done, err = replacing(c.Out); err != nil {
