@@ -145,7 +145,7 @@ func TestTopicsThatWouldLoseRecordsAreRefused(t *testing.T) {
 func wantMisfit(t *testing.T, cluster kafka.Cluster, topic kafka.Topic, says string) {
 	t.Helper()
 	// What was changed a moment ago the broker may not describe yet.
-	deadline, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		log, err := kafka.Open(deadline, cluster, topic)

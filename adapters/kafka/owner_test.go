@@ -61,7 +61,7 @@ func (p *process) now() (shards []domain.Shard, starts int) {
 // await waits until each process has so many shards, and all together have each once.
 func await(t *testing.T, total int, want map[*process]int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()

@@ -63,7 +63,7 @@ func (n *network) close() {
 }
 
 func (n *network) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(n.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
 	n.t.Cleanup(cancel)
 	return ctx
 }
@@ -112,10 +112,13 @@ func (n *network) do(w *ton.Wallet, messages ...ton.Message) {
 	}
 }
 
-// until waits for a condition; the test fails if it takes longer than any machine needs.
+// patience is longer than any machine needs, with whatever else runs beside.
+const patience = 2 * time.Minute
+
+// until waits for a condition.
 func (n *network) until(what string, holds func() bool) {
 	n.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for !holds() {
 		select {
 		case <-deadline:

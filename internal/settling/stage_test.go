@@ -43,7 +43,7 @@ const (
 )
 
 // patience is far more than a cell takes on any machine. A run that is to fail shortens it (make settle-mutants).
-var patience = flag.Duration("settling.patience", 60*time.Second, "how long to wait for a cell's end")
+var patience = flag.Duration("settling.patience", 5*time.Minute, "how long to wait for a cell's end")
 
 // chain is one local chain for all cells; each has wallets and a vault of its own on it.
 type chain struct {

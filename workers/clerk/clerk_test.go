@@ -80,7 +80,7 @@ func TestAnyDisturbanceEndsInTheSameLedger(t *testing.T) {
 // patient ends a clerk that should have ended by itself.
 func patient(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
