@@ -15,6 +15,7 @@ type PeriodReader interface {
 	// missing: more can still happen in them before fromMs.
 	MonthsBegun(ctx context.Context, fromMs int64) ([]Month, error)
 	// TrialBalanceAt returns what all accounts of each kind held when log time was atMs, that moment included; kinds by name.
+	// math.MaxInt64 is now. The end of a month is quick; another moment takes the hours since the month began.
 	TrialBalanceAt(ctx context.Context, atMs int64) ([]TrialLine, error)
 	// Postings yields every posting of a span, whole facts, in the order of log time and place in the ledger.
 	Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[JournalLine, error]
@@ -23,9 +24,9 @@ type PeriodReader interface {
 // StatementReader has what statements and invoices are made of.
 type StatementReader interface {
 	Client(ctx context.Context, client domain.ClientID) (Client, error)
-	// FlowsOf sums what was posted to accounts in a span, by kind and by the fact that moved it.
+	// FlowsOf sums what was posted to accounts in a span of whole months, by kind and by the fact that moved it.
 	FlowsOf(ctx context.Context, whose Holder, fromMs, toMs int64) ([]Flow, error)
-	// HeldBefore sums what accounts held when a span began, by kind. Kinds that nothing was posted to are missing.
+	// HeldBefore sums what accounts held when a month began, by kind. Kinds that nothing was posted to are missing.
 	HeldBefore(ctx context.Context, whose Holder, fromMs int64) ([]KindTotal, error)
 	// WorkerDaysOf sums the days of each worker of a provider, by worker.
 	WorkerDaysOf(ctx context.Context, provider domain.ProviderID, fromMs, toMs int64) ([]WorkerDay, error)

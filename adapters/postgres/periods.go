@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
@@ -30,15 +31,15 @@ func heldBy(whose projections.Holder) (where string, arg any) {
 func (q reader) FlowsOf(ctx context.Context, whose projections.Holder, fromMs, toMs int64) ([]projections.Flow, error) {
 	where, arg := heldBy(whose)
 	return scanAll(ctx, q, "what moved", func(m *projections.Flow) []any { return []any{&m.Kind, &m.What, &m.Postings, &m.In, &m.Out} },
-		`SELECT kind, what, count(*), sum(greatest(amount_nano, 0))::bigint, sum(greatest(-amount_nano, 0))::bigint FROM filature.journal
-		WHERE `+where+` AND at_ms >= $2 AND at_ms < $3 GROUP BY kind, what ORDER BY kind COLLATE "C", what COLLATE "C"`, arg, fromMs, toMs)
+		`SELECT kind, what, sum(postings)::bigint, sum(in_nano)::bigint, sum(out_nano)::bigint FROM filature.month_flows
+		WHERE `+where+` AND month_ms >= $2 AND month_ms < $3 GROUP BY kind, what ORDER BY kind COLLATE "C", what COLLATE "C"`, arg, fromMs, toMs)
 }
 
 func (q reader) HeldBefore(ctx context.Context, whose projections.Holder, fromMs int64) ([]projections.KindTotal, error) {
 	where, arg := heldBy(whose)
 	return scanAll(ctx, q, "what was held", func(t *projections.KindTotal) []any { return []any{&t.Kind, &t.Accounts, &t.Amount} },
-		`SELECT kind, count(DISTINCT owner), sum(in_nano - out_nano)::bigint FROM filature.movements
-		WHERE `+where+` AND hour_ms < $2 GROUP BY kind ORDER BY kind COLLATE "C"`, arg, fromMs)
+		`SELECT kind, count(DISTINCT owner), sum(in_nano - out_nano)::bigint FROM filature.month_flows
+		WHERE `+where+` AND month_ms < $2 GROUP BY kind ORDER BY kind COLLATE "C"`, arg, fromMs)
 }
 
 func (q reader) WorkerDaysOf(ctx context.Context, provider domain.ProviderID, fromMs, toMs int64) ([]projections.WorkerDay, error) {
@@ -67,17 +68,34 @@ func (q reader) PaymentsBefore(ctx context.Context, payee domain.ProviderID, toM
 	return many(ctx, q, projections.Payments, "WHERE payee = $1 AND seen_at_ms < $2 ORDER BY lt", blob(payee), toMs)
 }
 
-// TrialBalanceAt goes from account to account, and in each by its hours and the rest of the last one.
+// trialLines sums what accounts held, by kind.
+const trialLines = `SELECT kind, count(*) FILTER (WHERE amount <> 0), sum(greatest(-amount, 0))::bigint, sum(greatest(amount, 0))::bigint
+	FROM held GROUP BY kind ORDER BY kind COLLATE "C"`
+
+// TrialBalanceAt adds up months, then the hours of the month that had begun, then the postings of the hour that had.
 func (q reader) TrialBalanceAt(ctx context.Context, atMs int64) ([]projections.TrialLine, error) {
-	hour := atMs - atMs%projections.HourMs
-	return scanAll(ctx, q, "trial balance", func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Accounts, &t.Debit, &t.Credit} }, `
-		WITH held AS (
-			SELECT b.kind AS kind,
-				(SELECT coalesce(sum(m.in_nano - m.out_nano), 0) FROM filature.movements AS m WHERE m.kind = b.kind AND m.owner = b.owner AND m.hour_ms < $1) +
-				(SELECT coalesce(sum(j.amount_nano), 0) FROM filature.journal AS j WHERE j.kind = b.kind AND j.owner = b.owner AND j.at_ms BETWEEN $1 AND $2) AS amount
-			FROM filature.balances AS b)
-		SELECT kind, count(*) FILTER (WHERE amount <> 0), sum(greatest(-amount, 0))::bigint, sum(greatest(amount, 0))::bigint
-		FROM held GROUP BY kind ORDER BY kind COLLATE "C"`, hour, atMs)
+	fields := func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Accounts, &t.Debit, &t.Credit} }
+	if atMs == math.MaxInt64 {
+		return scanAll(ctx, q, "trial balance", fields, "WITH held AS (SELECT kind, amount_nano AS amount FROM filature.balances)"+trialLines)
+	}
+	end := atMs + 1
+	month, hour := domain.MonthStart(end), end-end%projections.HourMs
+	args := []any{month}
+	parts := "SELECT kind, owner, in_nano - out_nano AS moved FROM filature.month_flows WHERE month_ms < $1"
+	if month < end {
+		args = append(args, hour)
+		parts += `
+			UNION ALL SELECT m.kind, m.owner, m.in_nano - m.out_nano FROM filature.balances AS b
+				JOIN filature.movements AS m ON m.kind = b.kind AND m.owner = b.owner AND m.hour_ms >= $1 AND m.hour_ms < $2`
+	}
+	if hour < end {
+		args = append(args, end)
+		parts += `
+			UNION ALL SELECT j.kind, j.owner, j.amount_nano FROM filature.balances AS b
+				JOIN filature.journal AS j ON j.kind = b.kind AND j.owner = b.owner AND j.at_ms >= $2 AND j.at_ms < $3`
+	}
+	return scanAll(ctx, q, "trial balance", fields,
+		"WITH held AS (SELECT kind, owner, sum(moved) AS amount FROM ("+parts+") AS parts GROUP BY kind, owner)"+trialLines, args...)
 }
 
 func (q reader) Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[projections.JournalLine, error] {

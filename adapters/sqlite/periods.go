@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
@@ -30,15 +31,15 @@ func heldBy(whose projections.Holder) (where string, arg any) {
 func (q reader) FlowsOf(ctx context.Context, whose projections.Holder, fromMs, toMs int64) ([]projections.Flow, error) {
 	where, arg := heldBy(whose)
 	return scanAll(ctx, q, func(m *projections.Flow) []any { return []any{&m.Kind, &m.What, &m.Postings, &m.In, &m.Out} },
-		`SELECT kind, what, COUNT(*), SUM(MAX(amount_nano, 0)), SUM(MAX(-amount_nano, 0)) FROM journal
-		WHERE `+where+` AND at_ms >= ?2 AND at_ms < ?3 GROUP BY kind, what ORDER BY kind, what`, arg, fromMs, toMs)
+		`SELECT kind, what, SUM(postings), SUM(in_nano), SUM(out_nano) FROM month_flows
+		WHERE `+where+` AND month_ms >= ?2 AND month_ms < ?3 GROUP BY kind, what ORDER BY kind, what`, arg, fromMs, toMs)
 }
 
 func (q reader) HeldBefore(ctx context.Context, whose projections.Holder, fromMs int64) ([]projections.KindTotal, error) {
 	where, arg := heldBy(whose)
 	return scanAll(ctx, q, func(t *projections.KindTotal) []any { return []any{&t.Kind, &t.Accounts, &t.Amount} },
-		`SELECT kind, COUNT(DISTINCT owner), SUM(in_nano - out_nano) FROM movements
-		WHERE `+where+` AND hour_ms < ?2 GROUP BY kind ORDER BY kind`, arg, fromMs)
+		`SELECT kind, COUNT(DISTINCT owner), SUM(in_nano - out_nano) FROM month_flows
+		WHERE `+where+` AND month_ms < ?2 GROUP BY kind ORDER BY kind`, arg, fromMs)
 }
 
 func (q reader) WorkerDaysOf(ctx context.Context, provider domain.ProviderID, fromMs, toMs int64) ([]projections.WorkerDay, error) {
@@ -65,16 +66,33 @@ func (q reader) PaymentsBefore(ctx context.Context, payee domain.ProviderID, toM
 	return many(ctx, q, projections.Payments, "WHERE payee = ? AND seen_at_ms < ? ORDER BY lt", blob(payee), toMs)
 }
 
-// TrialBalanceAt goes from account to account, and in each by its hours and the rest of the last one.
+// trialLines sums what accounts held, by kind.
+const trialLines = "SELECT kind, SUM(amount <> 0), SUM(MAX(-amount, 0)), SUM(MAX(amount, 0)) FROM held GROUP BY kind ORDER BY kind"
+
+// TrialBalanceAt goes from account to account, and in each by the months, then the hours of the month that had begun, then the
+// postings of the hour that had.
 func (q reader) TrialBalanceAt(ctx context.Context, atMs int64) ([]projections.TrialLine, error) {
-	hour := atMs - atMs%projections.HourMs
-	return scanAll(ctx, q, func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Accounts, &t.Debit, &t.Credit} }, `
-		WITH held AS (
-			SELECT b.kind AS kind,
-				(SELECT COALESCE(SUM(m.in_nano - m.out_nano), 0) FROM movements AS m WHERE m.kind = b.kind AND m.owner = b.owner AND m.hour_ms < ?1) +
-				(SELECT COALESCE(SUM(j.amount_nano), 0) FROM journal AS j WHERE j.kind = b.kind AND j.owner = b.owner AND j.at_ms BETWEEN ?1 AND ?2) AS amount
-			FROM balances AS b)
-		SELECT kind, SUM(amount <> 0), SUM(MAX(-amount, 0)), SUM(MAX(amount, 0)) FROM held GROUP BY kind ORDER BY kind`, hour, atMs)
+	fields := func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Accounts, &t.Debit, &t.Credit} }
+	if atMs == math.MaxInt64 {
+		return scanAll(ctx, q, fields, "WITH held AS (SELECT kind, amount_nano AS amount FROM balances) "+trialLines)
+	}
+	end := atMs + 1
+	month, hour := domain.MonthStart(end), end-end%projections.HourMs
+	args := []any{month}
+	amount := "(SELECT COALESCE(SUM(f.in_nano - f.out_nano), 0) FROM month_flows AS f WHERE f.kind = b.kind AND f.owner = b.owner AND f.month_ms < ?1)"
+	if month < end {
+		args = append(args, hour)
+		amount += `
+			+ (SELECT COALESCE(SUM(m.in_nano - m.out_nano), 0) FROM movements AS m
+				WHERE m.kind = b.kind AND m.owner = b.owner AND m.hour_ms >= ?1 AND m.hour_ms < ?2)`
+	}
+	if hour < end {
+		args = append(args, end)
+		amount += `
+			+ (SELECT COALESCE(SUM(j.amount_nano), 0) FROM journal AS j
+				WHERE j.kind = b.kind AND j.owner = b.owner AND j.at_ms >= ?2 AND j.at_ms < ?3)`
+	}
+	return scanAll(ctx, q, fields, "WITH held AS (SELECT b.kind AS kind, "+amount+" AS amount FROM balances AS b) "+trialLines, args...)
 }
 
 func (q reader) Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[projections.JournalLine, error] {

@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/filature/filature/adapters/postgres"
+	"github.com/filature/filature/adapters/sqlite"
 	"github.com/filature/filature/projections"
 	"github.com/filature/filature/projections/projectionstest"
 )
@@ -64,10 +66,58 @@ func Open(ctx context.Context, big projectionstest.Big, folder, server string, t
 		}
 		shelves = append(shelves, d)
 	}
-	if len(shelves) == 0 {
-		return books, nil
+	if len(shelves) > 0 {
+		err = fill(ctx, big, shelves, tell)
+	} else {
+		err = complete(ctx, big, books, tell)
 	}
-	return books, fill(ctx, big, shelves, tell)
+	return books, err
+}
+
+// complete brings books that were made by an older program up to date: their tables, and the rows of models that they lack.
+func complete(ctx context.Context, big projectionstest.Big, books Books, tell Tell) error {
+	file, err := sqlite.Open(ctx, books.SQLite)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	database, err := postgres.Open(ctx, postgres.Config{URL: books.Postgres})
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	for _, store := range []projections.Store{file, database} {
+		lacking, err := lackingIn(ctx, store)
+		if err != nil {
+			return err
+		}
+		if len(lacking) == 0 {
+			continue
+		}
+		tell("models that are new", 0, len(lacking))
+		if err := big.Fill(ctx, store, lacking); err != nil {
+			return err
+		}
+		tell("models that are new", len(lacking), len(lacking))
+	}
+	return nil
+}
+
+// lackingIn are the models of which a store has nothing.
+func lackingIn(ctx context.Context, store projections.Store) (lacking []projections.Model, err error) {
+	err = store.View(ctx, func(v projections.View) error {
+		for _, model := range projections.All() {
+			at, err := v.Checkpoint(ctx, model.Table())
+			if err != nil {
+				return err
+			}
+			if len(at) == 0 {
+				lacking = append(lacking, model)
+			}
+		}
+		return nil
+	})
+	return lacking, err
 }
 
 // shelf is books that are being made.

@@ -141,6 +141,11 @@ func (d *database) empty(ctx context.Context) error {
 		}
 		d.restore = append(d.restore, i.Make)
 	}
+	for _, table := range tables { // nothing is written over here, so no page needs room for it: that is 2 GB of ten million jobs
+		if err := d.execute(ctx, "ALTER TABLE "+table+" SET (fillfactor = 100)"); err != nil {
+			return err
+		}
+	}
 	return d.execute(ctx, "TRUNCATE "+strings.Join(tables, ", "))
 }
 

@@ -66,8 +66,7 @@ type book struct {
 	moved            []projections.Flow
 }
 
-// read asks for a holder's book, and holds the answers against each other: openings and closings are made of hours, flows
-// of postings.
+// read asks for a holder's book, and holds the answers against each other. That the months are the journal's is the audit's to say.
 func read(ctx context.Context, r projections.Reader, whose projections.Holder, month Month) (book, error) {
 	var b book
 	before, err := r.HeldBefore(ctx, whose, month.FromMs)
@@ -98,7 +97,7 @@ func read(ctx context.Context, r projections.Reader, whose projections.Holder, m
 	}
 	for kind := range have {
 		if have[kind] != b.closing[kind] {
-			return b, fmt.Errorf("%s in %s: opening and flows come to %s, the hours to %s: %w", kind, month, have[kind], b.closing[kind], ErrDoesNotAddUp)
+			return b, fmt.Errorf("%s in %s: opening and flows come to %s, closing is %s: %w", kind, month, have[kind], b.closing[kind], ErrDoesNotAddUp)
 		}
 	}
 	slices.SortStableFunc(b.flows, func(x, y flow) int { return orderOf(x.what) - orderOf(y.what) })

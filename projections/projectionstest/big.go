@@ -23,11 +23,11 @@ const (
 	bigShards      = 4
 	bigOpenJobs    = 500 // of the latest
 	bigPool        = 8   // workers to which an account's jobs go
-	bigJournaled   = 4   // of so many jobs one is in the journal
+	bigJournaled   = 8   // of so many jobs one is in the journal
 )
 
 // Big is the tables of a large network: what many jobs, folded, leave behind. The sums and jobs in it are what the folds make
-// of facts; what settlement and attestation leave is made up. Of the journal it has two lines of each fourth completed job: what
+// of facts; what settlement and attestation leave is made up. Of the journal it has two lines of each eighth completed job: what
 // the client paid, and what the provider earned. The same Jobs and Seed give the same rows.
 type Big struct {
 	Jobs int
@@ -105,9 +105,9 @@ func (b Big) of(n int) Job {
 	}
 }
 
-// Fill writes the rows, hour by hour, into an empty store.
-func (b Big) Fill(ctx context.Context, store projections.Store) error {
-	for changes, err := range b.Changes(projections.All()) {
+// Fill writes the rows of some models, hour by hour, into a store that has none of them.
+func (b Big) Fill(ctx context.Context, store projections.Store, models []projections.Model) error {
+	for changes, err := range b.Changes(models) {
 		if err != nil {
 			return err
 		}
@@ -157,6 +157,7 @@ type filling struct {
 	holds    pile[domain.JobID, projections.Hold, *projections.Hold]
 	workers  pile[projections.WorkerDayKey, projections.WorkerDay, *projections.WorkerDay]
 	clients  pile[projections.ClientDayKey, projections.ClientDay, *projections.ClientDay]
+	flows    pile[projections.MonthFlowKey, projections.MonthFlow, *projections.MonthFlow]
 }
 
 func newFilling(b Big, models []projections.Model) *filling {
@@ -182,6 +183,7 @@ func newFilling(b Big, models []projections.Model) *filling {
 		{projections.Holds, f.holds.of(projections.Holds)},
 		{projections.WorkerDays, f.workers.of(projections.WorkerDays)},
 		{projections.ClientDays, f.clients.of(projections.ClientDays)},
+		{projections.MonthFlows, f.flows.of(projections.MonthFlows)},
 	} {
 		if slices.Contains(models, folded.model) {
 			f.folds = append(f.folds, folded.fold)
@@ -237,7 +239,9 @@ func (f *filling) hour(hour int) error {
 			return err
 		}
 	}
-	f.settle(hour, startMs)
+	if err := f.settle(hour, startMs); err != nil {
+		return err
+	}
 	if hour%24 == 0 {
 		f.day(startMs)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
+	v1 "github.com/filature/filature/schemas/filature/v1"
 )
 
 // changes are all rows to which nothing is added after a moment; at the end, all rows.
@@ -31,6 +32,7 @@ func (f *filling) changes(nowMs int64, end bool) []projections.Change {
 	})
 	f.made["worker_days"] = f.workers.taken(func(d *projections.WorkerDay) bool { return end || d.DayMs+projections.DayMs <= nowMs })
 	f.made["client_days"] = f.clients.taken(func(d *projections.ClientDay) bool { return end || d.DayMs+projections.DayMs <= nowMs })
+	f.made["month_flows"] = f.flows.taken(func(m *projections.MonthFlow) bool { return end || domain.NextMonth(m.MonthMs) <= nowMs })
 	changes := make([]projections.Change, 0, len(f.models))
 	for _, model := range f.models {
 		table := model.Table()
@@ -113,7 +115,7 @@ func (f *filling) judged(kind string, subject [32]byte) {
 }
 
 // settle makes what an hour leaves of settlement, and what was said and refused in it. Offsets only have to differ.
-func (f *filling) settle(hour int, startMs int64) {
+func (f *filling) settle(hour int, startMs int64) error {
 	number, offset := uint32(hour+1), domain.Offset(1_000_000*(hour+1))
 	when := projections.Moment{AtMs: startMs, Offset: offset}
 	const lines = BigProviders / 5
@@ -132,6 +134,9 @@ func (f *filling) settle(hour int, startMs int64) {
 		f.add(projections.Payments, &projections.Payment{
 			PaymentKey: projections.PaymentKey{Payee: payee, LT: uint64(place)}, TxHash: domain.Digest{1}, Amount: 5_000_000, Seen: when,
 		})
+		if err := f.post(when, Paid(f.provider((i*5+hour)%BigProviders), 5_000_000, uint64(place))); err != nil {
+			return err
+		}
 		f.add(projections.Maturities, &projections.Maturity{
 			MaturityKey: projections.MaturityKey{Shard: domain.Shard(1 + hour%bigShards), Ledger: place, Fact: 1},
 			Provider:    payee, BucketMs: startMs, Amount: 5_000_000, AtMs: startMs,
@@ -165,11 +170,24 @@ func (f *filling) settle(hour int, startMs int64) {
 		f.month(startMs, uint64(hour))
 	}
 	for i := range 25 {
+		account := f.account(skewed(f.by, BigAccounts))
 		f.add(projections.Deposits, &projections.Deposit{
 			DepositKey: projections.DepositKey{Shard: domain.Shard(1 + i%bigShards), LT: uint64(offset) + uint64(i)}, TxHash: domain.Digest{1},
-			Account: ID[domain.AccountID](f.account(skewed(f.by, BigAccounts))), Amount: 1 << 30, Booked: when,
+			Account: ID[domain.AccountID](account), Amount: 1 << 30, Booked: when,
 		})
+		if err := f.post(when, Funded(account, 1<<30, uint64(offset)+uint64(i))); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// post folds what a fact of settlement moved, so that statements add up.
+func (f *filling) post(when projections.Moment, fact *v1.Fact) error {
+	f.journaled = false
+	return f.fold(&projections.Entry{
+		Position: domain.Position{Shard: 1, Offset: when.Offset}, AtMs: when.AtMs, Answer: &v1.Answer{Facts: []*v1.Fact{fact}},
+	})
 }
 
 // month makes what closes the books of a month.

@@ -17,8 +17,7 @@ func Growing() []projections.Model {
 		projections.Deposits, projections.Batches, projections.BatchCuts, projections.BatchLines, projections.Payments, projections.Maturities,
 		projections.Reports, projections.Rejections, projections.Reasons, projections.OfferHistory,
 		projections.Holds, projections.Holdbacks, projections.HoldExtensions, projections.Attestations,
-		projections.WorkerDays, projections.ClientDays,
-		projections.WorkerDays, projections.ClientDays,
+		projections.WorkerDays, projections.ClientDays, projections.MonthFlows,
 	}
 }
 
@@ -66,22 +65,10 @@ func NarrowQuestions(ctx context.Context, of Owned) map[string]func(projections.
 		"AccountsOf":   func(r projections.Reader) (any, error) { return r.AccountsOf(ctx, client, account, rows) },
 		"Parties":      func(r projections.Reader) (any, error) { return r.Parties(ctx) },
 
-		"BatchesBelow": func(r projections.Reader) (any, error) { return r.BatchesBelow(ctx, math.MaxUint32, rows) },
-		"Batch":        func(r projections.Reader) (any, error) { return r.Batch(ctx, 77) },
-		"LinesOf":      func(r projections.Reader) (any, error) { return r.LinesOf(ctx, 77, provider, rows) },
-		"MonthsBegun":  func(r projections.Reader) (any, error) { return r.MonthsBegun(ctx, projections.DayMs) },
-		"FlowsOf a provider": func(r projections.Reader) (any, error) {
-			return r.FlowsOf(ctx, projections.Holder{Provider: provider}, day.FromMs, day.ToMs)
-		},
-		"FlowsOf a client": func(r projections.Reader) (any, error) {
-			return r.FlowsOf(ctx, projections.Holder{Client: client}, day.FromMs, day.ToMs)
-		},
-		"HeldBefore of a provider": func(r projections.Reader) (any, error) {
-			return r.HeldBefore(ctx, projections.Holder{Provider: provider}, day.ToMs)
-		},
-		"HeldBefore of a client": func(r projections.Reader) (any, error) {
-			return r.HeldBefore(ctx, projections.Holder{Client: client}, day.ToMs)
-		},
+		"BatchesBelow":   func(r projections.Reader) (any, error) { return r.BatchesBelow(ctx, math.MaxUint32, rows) },
+		"Batch":          func(r projections.Reader) (any, error) { return r.Batch(ctx, 77) },
+		"LinesOf":        func(r projections.Reader) (any, error) { return r.LinesOf(ctx, 77, provider, rows) },
+		"MonthsBegun":    func(r projections.Reader) (any, error) { return r.MonthsBegun(ctx, projections.DayMs) },
 		"WorkerDaysOf":   func(r projections.Reader) (any, error) { return r.WorkerDaysOf(ctx, provider, day.FromMs, day.ToMs) },
 		"ClientDaysOf":   func(r projections.Reader) (any, error) { return r.ClientDaysOf(ctx, client, day.FromMs, day.ToMs) },
 		"DepositsIn":     func(r projections.Reader) (any, error) { return r.DepositsIn(ctx, client, day.FromMs, day.ToMs) },
