@@ -17,7 +17,7 @@ var wide = browser.Screen{Width: 1280, Scheme: "light"}
 // everyPage is one path of each page. Ids are of nothing in particular.
 var everyPage = []string{
 	"/", "/jobs", "/jobs/" + anID, "/market", "/market/" + anID, "/providers", "/providers/" + anID, "/workers/" + anID,
-	"/clients", "/clients/" + anID, "/batches", "/batches/7", "/audit", "/find?q=nobody",
+	"/clients", "/clients/" + anID, "/batches", "/batches/7", "/network", "/audit", "/find?q=nobody",
 }
 
 var anID = strings.Repeat("0f", 32)
@@ -58,6 +58,7 @@ func (a *bareAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"position": map[string]any{"ledgerOffsets": []string{"3", "5"}},
 			"network":  map[string]any{"id": anID, "name": "bare"}, "overview": map[string]any{}, "provider": map[string]any{"provider": anID},
 			"claim": map[string]any{}, "batch": map[string]any{"number": 7, "state": "sealed"}, "job": map[string]any{"job": anID, "state": "submitted"},
+			"audit": map[string]any{"verdict": "none"}, "reconciliation": map[string]any{"state": "none"},
 		})
 	}
 }
@@ -71,7 +72,7 @@ func serveWith(t *testing.T, pages, api http.Handler) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
-	for _, service := range []string{"Money", "Job", "Settlement", "Network", "Claim"} {
+	for _, service := range []string{"Money", "Job", "Settlement", "Network", "Claim", "Audit"} {
 		mux.Handle(fmt.Sprintf("/filature.query.v1.%sService/", service), api)
 	}
 	server := httptest.NewServer(mux)
