@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/filature/filature/adapters/postgres"
@@ -46,14 +47,15 @@ func BenchmarkQuestions(b *testing.B) {
 		}
 		big.Jobs = jobs
 	}
-	folder := os.Getenv(benchFolderEnv)
+	folder, server := os.Getenv(benchFolderEnv), ""
 	if folder == "" {
-		folder = b.TempDir()
+		folder, server = b.TempDir(), services.OwnPostgres(b, bigbooks.ServerSettings()...)
+	} else {
+		if err := os.MkdirAll(folder, 0o755); err != nil { // PostgreSQL's user goes through it
+			b.Fatal(err)
+		}
+		server = services.KeptPostgres(b, filepath.Join(folder, "postgres"), bigbooks.ServerSettings()...)
 	}
-	if err := os.MkdirAll(folder, 0o755); err != nil { // PostgreSQL's user goes through it
-		b.Fatal(err)
-	}
-	server := services.KeptPostgres(b, filepath.Join(folder, "postgres"), bigbooks.ServerSettings()...)
 	began, last := time.Now(), time.Time{}
 	books, err := bigbooks.Open(b.Context(), big, folder, server, func(what string, done, of int) {
 		if time.Since(last) > 10*time.Second {
@@ -93,6 +95,13 @@ func bigPostgres(b *testing.B, dsn string) shelf {
 	}
 	b.Cleanup(store.Close)
 	return store
+}
+
+// shelf is a store that is asked, too.
+type shelf interface {
+	projections.Store
+	projections.Source
+	projections.Findings
 }
 
 // asks is a question of the benchmark about somebody.
@@ -167,6 +176,9 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		},
 		"ListPostings": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.ListPostings(ctx, &queryv1.ListPostingsRequest{Kind: "provider/earned", Owner: id(of.Provider)})
+		},
+		"ListPostings of a job": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.ListPostings(ctx, &queryv1.ListPostingsRequest{Job: id(of.Job)})
 		},
 		"ListDeposits": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.ListDeposits(ctx, &queryv1.ListDepositsRequest{Account: id(of.Account)})
@@ -256,6 +268,26 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 			return c.ListHoldbacks(ctx, &queryv1.ListHoldbacksRequest{Provider: id(of.Provider)})
 		},
 	}
+	const january, januaryEnds = "2026-01", 1_769_904_000_000 // the month in which a large network begins
+	for name, ask := range map[string]asks{
+		"GetStatement": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetStatement(ctx, &queryv1.GetStatementRequest{Provider: id(of.Provider), Month: january})
+		},
+		"GetInvoice": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetInvoice(ctx, &queryv1.GetInvoiceRequest{Client: id(of.Client), Month: january})
+		},
+		"GetTrialBalanceAt now": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.GetTrialBalanceAt(ctx, &queryv1.GetTrialBalanceAtRequest{})
+		},
+		"GetTrialBalanceAt a month's end": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.GetTrialBalanceAt(ctx, &queryv1.GetTrialBalanceAtRequest{AtMs: januaryEnds - 1})
+		},
+		"GetTrialBalanceAt an hour's end": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetTrialBalanceAt(ctx, &queryv1.GetTrialBalanceAtRequest{AtMs: of.AtMs - of.AtMs%projections.HourMs - 1})
+		},
+	} {
+		questions[name] = ask
+	}
 	for name, asked := range map[string]func(someone) *queryv1.ListJobsRequest{
 		"the latest": func(someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{} },
 		"a provider": func(of someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{Provider: id(of.Provider)} },
@@ -306,5 +338,41 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 			return c.ListUsage(ctx, asked(of))
 		}
 	}
+	for name, page := range bigPages(questions) {
+		questions["page "+name] = page
+	}
 	return questions
+}
+
+// bigPages are what pages of the dashboard ask at once, as adapters/dashboard/static/js/pages has it, but for the claim.
+func bigPages(questions map[string]asks) map[string]asks {
+	pages := map[string]asks{}
+	for name, parts := range map[string][]string{
+		"overview": {"GetTrialBalance", "ListUsage of a week's hours", "ListBatches", "ListRejections"},
+		"provider": {
+			"ListWorkers", "ListStandings", "ListHoldbacks", "ListUsage of a provider by day", "ListPayouts", "ListPayments", "ListJobs of a provider",
+			"GetProvider",
+		},
+		"client": {"ListAccounts", "ListUsage of a client by day and model", "ListJobs of a client's failed"},
+		"model":  {"ListModels", "ListMarketHours of a model's week", "ListOffers", "ListOfferChanges"},
+		"market": {"ListModels", "ListMarketHours of all models' day"},
+		"job":    {"GetJob", "Explain a job", "ListPostings of a job"},
+		"batch":  {"GetBatch", "ListBatchLines", "ListProviders"},
+		"names":  {"ListModels", "ListProviders", "ListClients"},
+	} {
+		pages[name] = func(ctx context.Context, c clients, of projectionstest.Someone) (proto.Message, error) {
+			var together errgroup.Group
+			for _, part := range parts {
+				together.Go(func() error {
+					_, err := questions[part](ctx, c, of)
+					if connect.CodeOf(err) == connect.CodeNotFound {
+						return nil // nothing was said of it yet
+					}
+					return err
+				})
+			}
+			return nil, together.Wait()
+		}
+	}
+	return pages
 }

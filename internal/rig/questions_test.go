@@ -56,13 +56,6 @@ type library struct {
 	completions *completions.Stream
 }
 
-// shelf is a store that is asked, too.
-type shelf interface {
-	projections.Store
-	projections.Source
-	projections.Findings
-}
-
 // live makes a world with a batch paid and some jobs under way, its rows in a store.
 func live(t testing.TB, store shelf) *rig.World {
 	t.Helper()
