@@ -69,6 +69,10 @@ func TestATreasurySettlesAtWhateverPricesTheNetworkAsks(t *testing.T) {
 		for i, leaf := range leaves {
 			payTo[i] = leaf.Payee
 		}
+		// Who claims with a wallet of its own is told to attach as much as the treasury does.
+		if value := must(n.client.ClaimValue(ctx)); value < ton.ClaimValue || value > ton.ClaimValue != (times > 1) {
+			t.Errorf("prices times %d: a claim wants %s", times, value)
+		}
 		before := must(n.client.Balance(ctx, n.admin.Address()))
 		if sent, err := treasury.Claim(ctx, tree, payTo); err != nil || sent != len(leaves) {
 			t.Fatalf("prices times %d: claimed for %d of %d, %v", times, sent, len(leaves), err)
