@@ -207,7 +207,7 @@ func TestAQuestionThatChangesNothingIsALink(t *testing.T) {
 	t.Parallel()
 	store := openSQLite(t)
 	l := openLibrary(t, live(t, store), store, nil)
-	tags := map[string]string{}
+	tags := map[string]bool{}
 	for path, body := range l.paths(t) {
 		link := l.url + path + "?" + url.Values{"connect": {"v1"}, "encoding": {"json"}, "message": {string(body)}}.Encode()
 		status, tag, raw := l.get(t, link, "")
@@ -221,13 +221,13 @@ func TestAQuestionThatChangesNothingIsALink(t *testing.T) {
 		if status != http.StatusOK || !bytes.Equal(raw, posted) {
 			t.Errorf("%s: %d %s\nby POST: %s", path, status, raw, posted)
 		}
-		if tags[tag] != "" {
-			t.Errorf("%s has the tag of %s", path, tags[tag])
-		}
-		tags[tag] = path
+		tags[tag] = true
 		if status, _, raw := l.get(t, link, `"another", `+tag); tag == "" || status != http.StatusNotModified || len(raw) != 0 {
 			t.Errorf("%s with the tag %s: %d, %d bytes", path, tag, status, len(raw))
 		}
+	}
+	if len(tags) < 20 { // two that have nothing to say may say it alike
+		t.Errorf("all answers together have %d tags", len(tags))
 	}
 }
 
