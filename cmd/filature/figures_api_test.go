@@ -51,6 +51,11 @@ func apiFigures(t *testing.T, url string, of *secondCount) figures {
 	}
 	apiParties(ctx, t, api, f)
 	apiWork(ctx, t, api, f)
+	for _, job := range of.someJobs() {
+		for _, p := range answered(ctx, t, api.ListPostings, &queryv1.ListPostingsRequest{Job: job}).Postings {
+			f.add(p.AmountNano, "job postings", job, p.Kind)
+		}
+	}
 	apiBatches(ctx, t, api, f)
 	return f
 }

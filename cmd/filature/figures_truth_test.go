@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -138,6 +139,27 @@ func (t *secondCount) clients() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
+func (t *secondCount) models() []string {
+	all := map[string]bool{}
+	for _, j := range t.books.Jobs {
+		all[hexOf(j.Model)] = true
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// someJobs are two of each state, dispute and end of held pay.
+func (t *secondCount) someJobs() (some []string) {
+	seen := map[string]int{}
+	for _, name := range slices.SortedFunc(maps.Keys(t.books.Jobs), func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) }) {
+		j := t.books.Jobs[name]
+		kind := fmt.Sprint(j.State, j.Dispute, j.Hold, j.Refused > 0, j.Slashed > 0)
+		if seen[kind]++; seen[kind] <= 2 {
+			some = append(some, hexOf(name))
+		}
+	}
+	return some
+}
+
 func monthOf(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01") }
 
 // chart has the words of the chart of accounts, as docs/money.md has them.
@@ -188,6 +210,9 @@ func (t *secondCount) posting(p recount.Posting) {
 		f.add(p.Amount, "flow since", kind, owner, p.What)
 	}
 	f.add(p.Amount, "flow", kind, owner, p.What)
+	if p.Job != [32]byte{} {
+		f.add(p.Amount, "job postings", p.Job, kind)
+	}
 	if isProviders {
 		f.add(p.Amount, "statement flow", owner, kind, p.What)
 	} else if isClients {
