@@ -3,6 +3,7 @@ package rig_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -47,7 +48,8 @@ func BenchmarkQuestions(b *testing.B) {
 		}
 		big.Jobs = jobs
 	}
-	folder, server := os.Getenv(benchFolderEnv), ""
+	var server string
+	folder := os.Getenv(benchFolderEnv)
 	if folder == "" {
 		folder, server = b.TempDir(), services.OwnPostgres(b, bigbooks.ServerSettings()...)
 	} else {
@@ -269,7 +271,7 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		},
 	}
 	const january, januaryEnds = "2026-01", 1_769_904_000_000 // the month in which a large network begins
-	for name, ask := range map[string]asks{
+	maps.Copy(questions, map[string]asks{
 		"GetStatement": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.GetStatement(ctx, &queryv1.GetStatementRequest{Provider: id(of.Provider), Month: january})
 		},
@@ -285,9 +287,7 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		"GetTrialBalanceAt an hour's end": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.GetTrialBalanceAt(ctx, &queryv1.GetTrialBalanceAtRequest{AtMs: of.AtMs - of.AtMs%projections.HourMs - 1})
 		},
-	} {
-		questions[name] = ask
-	}
+	})
 	for name, asked := range map[string]func(someone) *queryv1.ListJobsRequest{
 		"the latest": func(someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{} },
 		"a provider": func(of someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{Provider: id(of.Provider)} },
