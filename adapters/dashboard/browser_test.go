@@ -23,9 +23,9 @@ var everyPage = []string{
 var anID = strings.Repeat("0f", 32)
 
 // bareAPI answers each question with as little as the API ever does: what is zero or empty is left out. It knows one key, if
-// any.
+// any, and maybe one more whose holder may ask nothing.
 type bareAPI struct {
-	key string
+	key, barred string
 
 	mu    sync.Mutex
 	asked []string // what was sent as authorization
@@ -47,6 +47,8 @@ func (a *bareAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch _, method, _ := strings.Cut(r.URL.Path, "Service/"); {
 	case a.down:
 		answer(http.StatusServiceUnavailable, map[string]string{"code": "unavailable", "message": "the tables have not read the ledger that far"})
+	case a.barred != "" && given == "Bearer "+a.barred:
+		answer(http.StatusForbidden, map[string]string{"code": "permission_denied", "message": "the role of this key may not ask " + method})
 	case a.key != "" && given != "Bearer "+a.key:
 		answer(http.StatusUnauthorized, map[string]string{"code": "unauthenticated", "message": "authorization: want Bearer and a key that this server knows"})
 	case method == "ListModels": // whose page is of what it lists
@@ -111,7 +113,7 @@ func TestEveryPageStandsAnAnswerThatHasNothing(t *testing.T) {
 }
 
 func TestAPageAsksForAKeyAndKeepsItInItsTab(t *testing.T) {
-	api := &bareAPI{key: "filature_right"}
+	api := &bareAPI{key: "filature_right", barred: "filature_barred"}
 	url := serve(t, api)
 	b := browser.Open(t)
 	b.Show(url+"/batches", wide)
@@ -124,6 +126,10 @@ func TestAPageAsksForAKeyAndKeepsItInItsTab(t *testing.T) {
 	}
 	give("filature_wrong")
 	b.Until(`document.getElementById("key-dialog").innerText.includes("does not know")`)
+	give("filature_barred")
+	b.Until(`!document.getElementById("key-dialog").open && document.querySelector("h1").innerText === "This key may not see this"`)
+	b.Ask(`document.querySelector(".trouble button").click()`, nil)
+	b.Until(`!document.getElementById("key-dialog").innerText.includes("does not know")`)
 	give("filature_right")
 	b.Until(`!document.getElementById("key-dialog").open && document.querySelector("h1").innerText === "Batches"`)
 	var kept struct {
@@ -161,7 +167,6 @@ func TestAPageThatGetsNoAnswerSaysSoAndGoesOn(t *testing.T) {
 	}
 	b.Show(url+"/batches/7", wide)
 	b.Until(`document.querySelector(".trouble button")`)
-	turn(false)
-	b.Ask(`document.querySelector(".trouble button").click()`, nil)
+	turn(false) // and nobody has to press the button
 	b.Until(`document.querySelector("h1")?.innerText === "Batch 7"`)
 }

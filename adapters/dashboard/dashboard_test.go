@@ -42,6 +42,7 @@ func TestPagesAreServedAtTheirPathsAndNowhereElse(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
+		"/assets/index.htm", "/0123456789abcdef/js/main.js",
 		"/v1/report", "/filature.query.v1.JobService/GetJobs", "/assets/", "/assets/../dashboard.go", "/assets/js/none.js", "/index.html",
 	} {
 		if answer, _ := get(t, http.MethodGet, path, nil); answer.Code != http.StatusNotFound {
@@ -81,6 +82,31 @@ func TestAFileIsSentOnceAndPackedWhereThatIsUnderstood(t *testing.T) {
 	again, rest := get(t, http.MethodGet, "/assets/js/main.js", http.Header{"If-None-Match": {plain.Header().Get("ETag")}})
 	if again.Code != http.StatusNotModified || len(rest) != 0 {
 		t.Errorf("asked again: status %d, %d bytes", again.Code, len(rest))
+	}
+}
+
+// TestAFileOfThisEditionIsAskedForOnce: the page itself is asked for each time, and names all others by their edition.
+func TestAFileOfThisEditionIsAskedForOnce(t *testing.T) {
+	answer, page := get(t, http.MethodGet, "/", nil)
+	if cache := answer.Header().Get("Cache-Control"); cache != "no-cache" {
+		t.Errorf("the page: %s", cache)
+	}
+	named := regexp.MustCompile(`"(/assets/([^/"]+)/[^"]+)"`).FindAllSubmatch(page, -1)
+	if len(named) < 30 || bytes.Count(page, []byte("/assets/")) != len(named) {
+		t.Fatalf("%d files are named by their edition:\n%s", len(named), page)
+	}
+	for _, one := range named {
+		answer, body := get(t, http.MethodGet, string(one[1]), nil)
+		if cache := answer.Header().Get("Cache-Control"); answer.Code != http.StatusOK || !strings.Contains(cache, "immutable") {
+			t.Errorf("%s: status %d, %s", one[1], answer.Code, cache)
+		}
+		if absolute := regexp.MustCompile(`(?:from|import) '/`).Find(body); absolute != nil {
+			t.Errorf("%s names a module by its absolute path, which has no edition", one[1])
+		}
+	}
+	other := strings.Replace(string(named[0][1]), string(named[0][2]), "0123456789abcdef", 1)
+	if answer, _ := get(t, http.MethodGet, other, nil); answer.Code != http.StatusOK || answer.Header().Get("Cache-Control") != "no-cache" {
+		t.Errorf("of another edition: status %d, %s", answer.Code, answer.Header().Get("Cache-Control"))
 	}
 }
 

@@ -74,6 +74,57 @@ func TestTheDashboardShowsWhatTheAPISays(t *testing.T) {
 	server.end(t)
 }
 
+// TestEmptyBooksLookAsTheyAre opens every page of a network in which nothing has happened yet: each says so, and what comes
+// first, and what is asked for by an id that nobody has is told apart from it.
+func TestEmptyBooksLookAsTheyAre(t *testing.T) {
+	server := launch(t, "serve", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0")
+	server.awaitReady(t)
+	b := browser.Open(t)
+	for _, page := range []dashboardPage{
+		{"overview", "/", []string{
+			"Network embedded", "Nothing has happened here yet", "No batch was sealed yet", "Every claim was accepted", "No job ended in this time",
+		}},
+		{"jobs", "/jobs", []string{"No job was submitted yet"}},
+		{"jobs that failed", "/jobs?state=failed", []string{"No job is like this", "Clear"}},
+		{"market", "/market", []string{"No model is listed yet", "list_model"}},
+		{"providers", "/providers", []string{"No provider is registered yet", "register_provider"}},
+		{"clients", "/clients", []string{"No client is registered yet", "register_client"}},
+		{"batches", "/batches", []string{"No batch was sealed yet"}},
+		{"audit", "/audit", nil},
+		{"find", "/find?q=nobody", []string{"Nothing found"}},
+	} {
+		for _, screen := range []browser.Screen{{Width: 1280, Scheme: "dark"}, {Width: 390, Scheme: "light"}} {
+			look(t, b, server.url, page, screen)
+			if *dashboardShots != "" {
+				if err := b.Shoot(filepath.Join(*dashboardShots, fmt.Sprintf("empty %s-%s.png", page.name, screen))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	nobody := strings.Repeat("0f", 32)
+	for _, lost := range []struct{ path, says, up string }{
+		{"/jobs/" + nobody, "There is no such thing", "/jobs"},
+		{"/jobs/0f", "This can’t be looked up", "/jobs"},
+		{"/market/" + nobody, "There is no such thing", "/market"},
+		{"/providers/" + nobody, "There is no such thing", "/providers"},
+		{"/batches/9", "There is no such thing", "/batches"},
+		{"/jobs/0f/0f", "There is no such thing", "/"},
+	} {
+		b.Show(server.url+lost.path, browser.Screen{Width: 390, Scheme: "light"})
+		b.Until(`document.querySelector(".trouble")`)
+		var seen struct{ Title, Text, Way string }
+		b.Ask(`({Title: document.title, Text: document.querySelector("main").innerText, Way: document.querySelector(".trouble a").getAttribute("href")})`, &seen)
+		if !strings.Contains(seen.Text, lost.says) || seen.Way != lost.up || !strings.HasPrefix(seen.Title, "Not shown") {
+			t.Errorf("%s: %+v, want %q and a way to %s", lost.path, seen, lost.says, lost.up)
+		}
+		for _, violation := range b.Violations() {
+			t.Errorf("%s: %s", lost.path, violation)
+		}
+	}
+	server.end(t)
+}
+
 // look opens a page on a screen, and checks all that can be checked of it.
 func look(t *testing.T, b *browser.Browser, url string, page dashboardPage, screen browser.Screen) {
 	t.Helper()

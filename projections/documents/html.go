@@ -35,6 +35,15 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"number": group,
 	"fiat":   func(a *queryv1.Amount) string { return commas(a.GetFiat()) },
 	"money":  money,
+	// address of a provider, to which it is paid; account is what a kind of account is called on paper.
+	"address": address,
+	"account": func(kind string) string {
+		called, err := chartOf(kind)
+		if err != nil {
+			return ""
+		}
+		return called.name
+	},
 	"jobs":   func(e *queryv1.Ends) int64 { return e.Completed + e.Failed + e.Cancelled + e.Expired },
 	"unpaid": func(e *queryv1.Ends) int64 { return e.Failed + e.Cancelled + e.Expired },
 	"short":  func(id string) string { return id[:min(len(id), 16)] },

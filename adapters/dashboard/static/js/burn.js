@@ -1,20 +1,19 @@
 // How fast a client spends, and for how long what it has is enough.
-import { big, count, span } from './words.js';
+import { span } from './words.js';
 
 const hourMs = 3_600_000;
-// least is over how many minutes a rate is taken at least: a burst of a minute is no rate of an hour.
-const least = 60;
+const hours = 24;
+// least is over how long a rate is taken at least: a burst of a minute is no rate of an hour.
+const least = hourMs;
 
-// burned takes hours of usage: what was spent in the last day, and what that is an hour, over the day or as much of it as there
-// was any. The hour under way counts for the part that has passed.
-export function burned(usage, now) {
-  const end = now - (now % hourMs);
-  const recent = usage.filter((u) => count(u.startMs) > end - 24 * hourMs);
-  const spent = recent.reduce((all, u) => all + big(u.chargeNano), 0n);
-  if (recent.length === 0) return { spent, perHour: 0n, hours: 0 };
-  const first = Math.min(...recent.map((u) => count(u.startMs)));
-  const minutes = Math.max(least, Math.round((now - first) / 60_000));
-  return { spent, perHour: (spent * 60n) / BigInt(minutes), hours: Math.ceil(minutes / 60) };
+// dayFrom is the hour at which the day begins that a rate is taken over: the one under way is its last.
+export const dayFrom = (now) => now - (now % hourMs) - (hours - 1) * hourMs;
+
+// burned is what was spent since dayFrom, as so much an hour; who is there for less than that day, since sinceMs, has the rate of
+// its time.
+export function burned(spent, sinceMs, now) {
+  const ms = Math.max(least, now - Math.max(dayFrom(now), sinceMs));
+  return { spent, perHour: (spent * BigInt(hourMs)) / BigInt(ms), hours: Math.round(ms / hourMs) };
 }
 
 const longest = 3650n * 24n;

@@ -11,7 +11,7 @@ const rows = { page: { size: 1000 } };
 
 let kept = null;
 
-// names returns the tables of names, from books if they are not known or old.
+// names returns the tables of names, and since when clients are registered, from books if they are not known or old.
 export async function names(books) {
   if (kept && Date.now() - kept.since < keptMs) return kept;
   const { models, providers, clients } = await books.all({
@@ -21,6 +21,7 @@ export async function names(books) {
   kept = {
     since: Date.now(),
     model: table(got(models)?.models, 'model'), provider: table(got(providers)?.providers, 'provider'), client: table(got(clients)?.clients, 'client'),
+    registered: new Map((got(clients)?.clients ?? []).map((c) => [c.client, Number(c.registered?.atMs ?? 0)])),
   };
   return kept;
 }

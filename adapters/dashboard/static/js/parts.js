@@ -141,14 +141,23 @@ export const nothing = (text) => h('p', { class: 'nothing' }, text);
 // waiting is shown while a page loads, after a moment.
 export const waiting = () => h('div', { class: 'waiting', key: 'waiting' }, h('p', { class: 'hidden' }, 'Loading'), [1, 2, 3].map((i) => h('div', { key: i, class: `bone bone-${i}`, 'aria-hidden': 'true' })));
 
-// trouble is shown instead of a page that can't be.
-export function trouble(problem, again) {
-  const title = {
-    not_found: 'There is no such thing', permission_denied: 'This key may not see this', unauthenticated: 'A key is needed',
-    invalid_argument: 'This can’t be looked up', unreachable: 'The server does not answer', unavailable: 'The books are behind',
-  }[problem.code] ?? 'This could not be shown';
-  return h('div', { class: 'trouble', key: 'trouble', role: 'alert' }, h('h1', { tabindex: '-1' }, title), h('p', {}, problem.message),
-    h('p', {}, h('button', { type: 'button', onclick: again }, 'Try again'), ' ', h('a', { href: '/' }, 'Overview')));
+// trouble is shown instead of a page that can't be: what is wrong, and the ways on. up is the list that the page is of.
+export function trouble(problem, { again, giveKey, up }) {
+  const [title, what] = {
+    not_found: ['There is no such thing', 'It may be misspelt, or of another network.'],
+    invalid_argument: ['This can’t be looked up', 'An id has 64 hexadecimal digits, a batch is a number.'],
+    permission_denied: ['This key may not see this', 'It is for somebody else. Another key may see it.'],
+    unauthenticated: ['A key is needed', 'This server answers whom it knows.'],
+    unreachable: ['The server does not answer', 'The page asks again every few seconds.'],
+    unavailable: ['The books are behind', 'The tables have yet to read the ledger that far. The page asks again every few seconds.'],
+    resource_exhausted: ['Too many questions', 'The server asks for a little patience. The page asks again in a few seconds.'],
+  }[problem.code] ?? ['This could not be shown', ''];
+  const key = ['unauthenticated', 'permission_denied'].includes(problem.code);
+  return h('div', { class: 'trouble', key: 'trouble', role: 'alert' }, h('h1', { tabindex: '-1' }, title), h('p', {}, what),
+    problem.message && h('p', {}, h('code', {}, problem.message)),
+    h('p', { class: 'ways' }, key && h('button', { key: 'key', type: 'button', class: 'primary', onclick: giveKey }, problem.code === 'unauthenticated' ? 'Give a key' : 'Use another key'),
+      !key && !['not_found', 'invalid_argument'].includes(problem.code) && h('button', { key: 'again', type: 'button', onclick: again }, 'Try again'),
+      up && h('a', { key: 'up', href: up[0] }, up[1]), h('a', { key: 'home', href: '/' }, 'Overview')));
 }
 
 // share is a row of parts of one whole, as a bar: [{name, nano, hue}]; what has a hue carries it beside its name, too.

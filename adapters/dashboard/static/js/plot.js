@@ -1,12 +1,12 @@
 // Lines over time, drawn by uPlot. Figures that are drawn are rounded to what a pixel shows; who wants them exactly reads
 // the table beside.
-import uPlot from '/assets/thirdparty/uplot/uPlot.esm.js';
+import uPlot from '../thirdparty/uplot/uPlot.esm.js';
 import { h } from './dom.js';
 import { compact } from './words.js';
 
 const height = 200;
 
-// plot draws series over the same times: {label, times (Unix milliseconds), series: [{name, values, tone, bars, fill, dash}], unit, format}. A
+// plot draws series over the same times: {label, times (Unix milliseconds), series: [{name, values, tone, bars, fill, dash}], unit, format, whole}. A
 // value that is null is a gap. The label is its text for who can't see it.
 export function plot(spec) {
   return h('figure', { class: 'plot' },
@@ -72,7 +72,7 @@ function options(spec, width, element) {
     scales: { x: { range: (_, low, high) => (spec.series.some((s) => s.bars) ? [low - step(spec) / 2, high + step(spec) / 2] : [low, high]) }, y: { range: (_, low, high) => [spec.fromZero === false ? low - (high - low || 1) * 0.1 : 0, (high || 1) * 1.1] } },
     axes: [
       { ...axis, grid: { show: false }, size: 28, space: 70, values: (_, at) => at.map((s, i) => label(s, i > 0 ? at[i - 1] : undefined)) },
-      { ...axis, size: 56, values: (_, at) => at.map(format) },
+      { ...axis, size: 56, values: (_, at) => at.map(format), ...(spec.whole && { incrs: whole }) },
     ],
     series: [{}, ...spec.series.map((s) => ({
       label: s.name, stroke: colour(s.tone ?? 'accent'), width: 1.5, dash: s.dash, spanGaps: false,
@@ -84,6 +84,9 @@ function options(spec, width, element) {
     plugins: [tip(spec, format)],
   };
 }
+
+// whole are the steps of an axis that counts things, of which there is no half.
+const whole = Array.from({ length: 13 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat();
 
 // step is the time between two bars, in seconds.
 const step = (spec) => (spec.times.length > 1 ? (spec.times[1] - spec.times[0]) / 1000 : 3600);

@@ -1,5 +1,5 @@
 // How a link is drawn for a phone's camera.
-import qrcode from '/assets/thirdparty/qrcode/qrcode.mjs';
+import qrcode from '../thirdparty/qrcode/qrcode.mjs';
 import { h } from './dom.js';
 
 // qr draws a text as a QR code, or null where it is longer than a code can be. The most forgiving size that still fits a proof

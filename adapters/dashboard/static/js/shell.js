@@ -18,6 +18,9 @@ const sections = [
 
 // slowMs is after how long a page that is still loading says so; one that is quicker shows nothing in between.
 const slowMs = 200;
+// againMs is after how long a page that could not be shown, for a trouble that passes, is asked for again.
+const againMs = 3000;
+const passing = ['unreachable', 'unavailable', 'resource_exhausted', 'deadline_exceeded'];
 // sayEveryMs is how often a page that moves tells a screen reader where it stands.
 const sayEveryMs = 20_000;
 
@@ -121,13 +124,17 @@ async function load({ first = false, focus = false } = {}) {
   }
   say();
   clearTimeout(timer);
-  if (page.every && !state.paused && !document.hidden) timer = setTimeout(look, page.every);
+  if (document.hidden) return;
+  if (passing.includes(state.problem?.code)) timer = setTimeout(look, againMs);
+  else if (page.every && !state.paused) timer = setTimeout(look, page.every);
 }
 
 // look loads what is shown again.
 function look() {
   clearTimeout(timer);
-  if (state.page?.every && !state.paused && !document.hidden && state.data !== undefined) load();
+  if (document.hidden) return;
+  if (passing.includes(state.problem?.code)) load({ first: true });
+  else if (state.page?.every && !state.paused && state.data !== undefined) load();
 }
 
 // say tells a screen reader the page's main figures, not each time that they move.
@@ -142,7 +149,8 @@ function render() {
   const { page, params, query, data, problem } = state;
   const shown = !state.next || problem || data === undefined;
   document.title = `${problem ? 'Not shown' : page && data !== undefined && shown ? page.title(data, params) : 'Loading'} · Filature`;
-  const content = problem ? trouble(problem, () => { state.problem = undefined; load({ first: true }); })
+  const up = sections.find(([id, href]) => id === page?.section && href !== '/' && href !== location.pathname);
+  const content = problem ? trouble(problem, { again: () => load({ first: true }), giveKey: askForKey, up: up && up.slice(1) })
     : data === undefined || !shown ? waiting()
       : page.view(data, params, query);
   patch(document.getElementById('shell'), [
@@ -182,7 +190,7 @@ function navigation() {
     h('div', { class: 'self' },
       h('p', { class: 'network' }, h('span', { class: 'soft' }, 'Network'), h('strong', {}, state.network?.name ?? '–')),
       h('div', { class: 'controls' },
-        h('button', { type: 'button', onclick: turnTheme, title: `Theme: ${state.theme}` }, icon(state.theme), h('span', {}, { auto: 'Auto', light: 'Light', dark: 'Dark' }[state.theme])),
+        h('button', { type: 'button', onclick: turnTheme, title: `Theme: ${state.theme}` }, icon(state.theme), h('span', { class: 'hidden' }, 'Theme: '), h('span', {}, { auto: 'Auto', light: 'Light', dark: 'Dark' }[state.theme])),
         key() && h('button', { type: 'button', onclick: () => { setKey(''); location.reload(); } }, icon('leave'), h('span', {}, 'Forget key')))));
 }
 
@@ -215,7 +223,7 @@ function foot() {
     h('div', { class: 'position' },
       at.length > 0 && h('p', { title: 'Per shard of the ledger, control first: the offset up to which all figures of this page are counted' }, 'As of log position ', h('span', { class: 'figures' }, at.slice(0, shardsShown).map((offset, shard) => h('span', { key: shard },
         h('span', { class: 'soft' }, `${shard}/`), offset, ' '))), at.length > shardsShown && `and ${at.length - shardsShown} more shards`)),
-    page?.every && h('div', { class: 'live' },
+    page?.every && !state.problem && h('div', { class: 'live' },
       h('span', { class: state.stale ? 'pulse late' : state.paused ? 'pulse off' : 'pulse', 'aria-hidden': 'true' }),
       state.stale ? 'No answer, trying again' : state.paused ? 'Paused' : 'Live',
       h('button', { type: 'button', onclick: () => { state.paused = !state.paused; render(); look(); } }, state.paused ? 'Resume' : 'Pause')));
@@ -233,7 +241,7 @@ function signIn() {
     h('form', { method: 'dialog', onsubmit: takeKey },
       h('h2', { id: 'key-title' }, 'This server asks for a key'),
       h('p', { class: 'soft' }, 'Your operator made one for you with ', h('code', {}, 'filature apikey'), '. It stays in this tab and goes to this server only.'),
-      key() && h('p', { class: 'fault' }, 'The server does not know the key that was given.'),
+      key() && state.problem?.code === 'unauthenticated' && h('p', { class: 'fault' }, 'The server does not know the key that was given.'),
       h('label', { for: 'key' }, 'Key'),
       h('input', { id: 'key', name: 'key', type: 'password', autocomplete: 'off', required: true, placeholder: 'filature_…' }),
       h('button', { class: 'primary', type: 'submit' }, 'Continue')));

@@ -8,7 +8,7 @@
 //   disconnect()       ends the session, and tells the wallet
 //
 // It tells of what happens by calling told('away' | 'back' | 'connected' | 'ended' | 'refused', words).
-import '/assets/thirdparty/tweetnacl/nacl-fast.min.js';
+import '../thirdparty/tweetnacl/nacl-fast.min.js';
 
 const { nacl } = globalThis;
 const version = 2;

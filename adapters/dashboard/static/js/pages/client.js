@@ -2,9 +2,9 @@
 import { h } from '../dom.js';
 import { got } from '../api.js';
 import { copyable, figures, heading, id, money, pages, part, pill, section, table, when } from '../parts.js';
-import { burned, lasts } from '../burn.js';
+import { burned, dayFrom, lasts } from '../burn.js';
 import { plot } from '../plot.js';
-import { month, paper } from '../paper.js';
+import { month, paper, papers } from '../paper.js';
 import { names, nameOf, theModel } from '../names.js';
 import { list } from './jobs.js';
 import { big, coin, coins, count, day, number, time, words } from '../words.js';
@@ -17,7 +17,7 @@ const refundsShown = 20;
 export default {
   path: '/clients/:client', section: 'clients', every: 3000,
 
-  async load(books, { client }, query) {
+  async load(books, { client }, query, network) {
     const now = Date.now();
     const known = await names(books);
     const accounts = await books.ask('NetworkService/ListAccounts', { client, page: { size: 50, cursor: query.get('after') ?? '' } });
@@ -29,7 +29,7 @@ export default {
       open: ['JobService/ListJobs', { client, dispute: 'open', page: { size: refundsShown } }],
       resolved: ['JobService/ListJobs', { client, dispute: 'resolved', page: { size: refundsShown } }],
     });
-    return { now, known, accounts, ...parts };
+    return { now, network, known, accounts, ...parts };
   },
 
   title: (data, { client }) => nameOf(data.known, 'client', client),
@@ -41,13 +41,14 @@ export default {
     const whole = !nextCursor && !query.get('after');
     const available = sum(rows, 'availableNano');
     const hours = got(data.hours)?.usage ?? [];
-    const burn = burned(hours, data.now);
+    const spent = hours.filter((u) => count(u.startMs) >= dayFrom(data.now)).reduce((all, u) => all + big(u.chargeNano), 0n);
+    const burn = burned(spent, data.known.registered.get(client) ?? 0, data.now);
     const total = got(data.total)?.usage?.[0];
     return [
       heading({ above: [['/clients', 'Clients']], title: nameOf(data.known, 'client', client), about: copyable(client), actions: paper(`/invoices/${client}/${month()}.html`, 'Invoice of this month') }),
       figures([
         whole && { label: 'Available', value: money(available), note: ['and ', money(sum(rows, 'reservedNano')), ' reserved for open jobs'] },
-        { label: 'Spent, an hour', value: money(burn.perHour), note: burn.hours ? `on average of the last ${burn.hours === 1 ? 'hour' : `${burn.hours} hours`}` : 'nothing in the last 24 hours' },
+        { label: 'Spent, an hour', value: money(burn.perHour), note: spent > 0n ? `on average of the last ${burn.hours === 1 ? 'hour' : `${burn.hours} hours`}` : 'nothing in the last 24 hours' },
         whole && { label: 'Lasts', value: burn.perHour > 0n ? lasts(available, burn.perHour) : '–', note: burn.perHour > 0n ? until(available, burn.perHour, data.now) : 'nothing is being spent' },
         { label: 'Charged so far', value: money(total?.chargeNano), note: `${number(total?.jobsCompleted)} jobs, before refunds` },
       ], { label: 'Client' }),
@@ -55,6 +56,7 @@ export default {
       section('Accounts', { note: 'what can be spent is deposited on one of them' }, accountTable(rows, whole), pages(`/clients/${client}`, query, nextCursor)),
       section('By model', { note: 'since the beginning' }, part(data.models, (answer) => byModel(answer, data.known))),
       section('Disputes and refunds', { note: 'open ones, and the latest that were resolved', more: [`/jobs?client=${client}&dispute=resolved`, 'All that are resolved'] }, part(data.resolved, (answer) => refunds([...(got(data.open)?.jobs ?? []), ...(answer.jobs ?? [])], data.known))),
+      section('Invoices', { note: 'what it paid in, used and got back in a month, to the nanoton' }, papers(`/invoices/${client}`, count(data.network.createdAtMs))),
       section('Latest jobs', { more: [`/jobs?client=${client}`, 'All jobs'] }, part(data.jobs, ({ jobs = [] }) => list({ jobs, known: data.known, without: 'client' }))),
     ];
   },
@@ -74,7 +76,7 @@ function byHour(usage, now) {
   const times = Array.from({ length: shown }, (_, i) => last - (shown - 1 - i) * hourMs);
   const at = new Map(usage.map((u) => [count(u.startMs), u]));
   return plot({
-    label: `Spent by hour until ${time(now).slice(0, 13)}`, times, unit: coin,
+    label: `Spent by hour until ${time(now).slice(0, 13)}`, times, unit: coin, empty: 'Nothing was charged in this time.',
     series: [{ name: 'Charged', bars: true, fill: true, values: times.map((t) => count(at.get(t)?.chargeNano) / 1e9), exact: times.map((t) => coins(at.get(t)?.chargeNano ?? 0)) }],
   });
 }

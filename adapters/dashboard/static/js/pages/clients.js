@@ -2,10 +2,8 @@
 import { h } from '../dom.js';
 import { got } from '../api.js';
 import { figures, heading, money, pages, part, pill, table, when } from '../parts.js';
-import { big, coin, number, short } from '../words.js';
-import { burned, lasts } from '../burn.js';
-
-const hourMs = 3_600_000;
+import { big, coin, count, number, short } from '../words.js';
+import { burned, dayFrom, lasts } from '../burn.js';
 
 export default {
   path: '/clients', section: 'clients', every: 3000,
@@ -13,7 +11,7 @@ export default {
   async load(books, params, query) {
     const now = Date.now();
     const answer = await books.ask('NetworkService/ListClients', { page: { size: 100, cursor: query.get('after') ?? '' } });
-    return { ...answer, now, ...await books.all({ hours: ['JobService/ListUsage', { by: ['USAGE_COLUMN_CLIENT', 'USAGE_COLUMN_HOUR'], fromMs: String(now - (now % hourMs) - 23 * hourMs) }] }) };
+    return { ...answer, now, ...await books.all({ hours: ['JobService/ListUsage', { by: ['USAGE_COLUMN_CLIENT'], fromMs: String(dayFrom(now)) }] }) };
   },
 
   title: () => 'Clients',
@@ -22,8 +20,8 @@ export default {
     const whole = !nextCursor && !query.get('after') && clients.length > 0;
     const all = (of) => clients.reduce((sum, c) => sum + big(of(c)), 0n);
     const available = all((c) => c.availableNano), reserved = all((c) => c.reservedNano);
-    const used = Map.groupBy(got(hours)?.usage ?? [], (u) => u.client);
-    const burns = new Map(clients.map((c) => [c.client, burned(used.get(c.client) ?? [], now)]));
+    const used = new Map((got(hours)?.usage ?? []).map((u) => [u.client, u.chargeNano]));
+    const burns = new Map(clients.map((c) => [c.client, burned(big(used.get(c.client)), count(c.registered?.atMs), now)]));
     const spent = [...burns.values()].reduce((sum, b) => sum + b.spent, 0n);
     return [
       heading({ title: 'Clients', about: 'Each holds prepaid accounts. A job reserves its worst case, and pays what it used.' }),

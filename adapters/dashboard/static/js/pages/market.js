@@ -56,5 +56,5 @@ function price(some, now) {
   const prices = [...at.values()].map(big);
   const low = prices.reduce((a, b) => (b < a ? b : a), prices[0]), high = prices.reduce((a, b) => (b > a ? b : a), prices[0]);
   return spark(Array.from({ length: hoursShown }, (_, i) => at.get(end - (hoursShown - 1 - i) * hourMs)).map((nano) => (nano === undefined ? null : count(nano))),
-    { label: prices.length > 0 ? `between ${coins(low)} and ${coins(high)} ${coin}` : 'nothing cleared' });
+    { label: prices.length > 0 ? low === high ? `${coins(low)} ${coin}` : `between ${coins(low)} and ${coins(high)} ${coin}` : 'nothing cleared' });
 }

@@ -38,11 +38,11 @@ export default {
       figures([
         { label: 'A million tokens', value: last ? money(last.perMillionNano) : '–', note: last ? `what clients paid in the hour from ${time(last.hourMs).slice(11, 16)}` : 'nothing cleared in the last 7 days' },
         { label: 'Cleared at', value: last ? factor(last.clearedCoefficient) : '–', note: 'coefficient, weighted by tokens' },
-        { label: 'Offers', value: number(m?.offers), note: m?.offers ? `from ${factor(m.lowestCoefficient)} to ${factor(m.highestCoefficient)}` : 'nobody serves it now' },
+        { label: 'Offers', value: number(m?.offers), note: m?.offers ? `of workers in service, ${factor(m.lowestCoefficient)} to ${factor(m.highestCoefficient)}` : 'nobody serves it now' },
         { label: 'Active workers', value: number(now?.active), note: `${number(now?.busy)} completed a job in its hour` },
       ], { label: 'Market' }),
       section('Prices', { note: `by hour, UTC, up to ${hoursShown / 24} days` }, part(data.hours, () => prices(hours, data.now))),
-      section('Who serves it', { note: 'offers in force, by worker' }, part(data.offers, (answer) => [offers(answer, data.known), pages(`/market/${params.model}`, query, answer.nextCursor)])),
+      section('Who serves it', { note: 'offers that were not withdrawn, by worker' }, part(data.offers, (answer) => [offers(answer, data.known), pages(`/market/${params.model}`, query, answer.nextCursor)])),
       h('div', { class: 'two' },
         section('Price list', { note: 'for a token of multiplier and coefficient 1' }, card(m?.rateCard)),
         section('Latest changes of offers', {}, part(data.changes, changes))),

@@ -42,6 +42,7 @@ export default {
     return [
       heading({ title: ['Network ', network.name], about: h('span', { class: 'pairs' },
         h('span', {}, 'Id ', copyable(network.id, { clip: true })), network.vault && h('span', {}, 'Vault ', copyable(friendly(network.vault, { bounceable: true }), { clip: true })), h('span', {}, `${number(network.shards)} shards and control`)) }),
+      part(data.overview, ({ overview: o }) => !count(o.providers) && !count(o.clients) && h('div', { class: 'verdict' }, h('strong', {}, 'Nothing has happened here yet'), h('p', {}, 'docs/roles/node.md goes from here to the first job that is paid. ', h('code', {}, 'filature demo --serve'), ' shows a network at work.'))),
       part(data.overview, atAGlance),
       h('div', { class: 'two' },
         section('Vault against liabilities', {}, part(data.overview, ({ overview: o }) => covered(o.vault, o.books)), part(data.trial, balance)),
@@ -110,8 +111,8 @@ function byHour(usage, end) {
   const at = new Map(usage.map((u) => [count(u.startMs), u]));
   const line = (name, of, tone) => ({ name, tone, bars: true, fill: true, values: times.map((t) => (at.has(t) ? of(at.get(t)) : 0)), exact: times.map((t) => (at.has(t) ? number(of(at.get(t))) : '0')) });
   return h('div', { class: 'stack' },
-    plot({ label: `Jobs completed by hour until ${time(end).slice(0, 13)}`, times, series: [line('Jobs completed', (u) => count(u.jobsCompleted))] }),
-    plot({ label: `Tokens by hour until ${time(end).slice(0, 13)}`, times, series: [line('Tokens, prompt and completion', (u) => allTokens(u), 'second')] }));
+    plot({ label: `Jobs completed by hour until ${time(end).slice(0, 13)}`, times, whole: true, empty: 'No job ended in this time.', series: [line('Jobs completed', (u) => count(u.jobsCompleted))] }),
+    plot({ label: `Tokens by hour until ${time(end).slice(0, 13)}`, times, whole: true, empty: 'No token was counted in this time.', series: [line('Tokens, prompt and completion', (u) => allTokens(u), 'second')] }));
 }
 
 const latest = ({ batches = [] }) => table({

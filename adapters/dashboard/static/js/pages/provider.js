@@ -5,7 +5,7 @@ import { copyable, figures, heading, id, money, pages, part, pill, section, shar
 import { plot } from '../plot.js';
 import { claimable } from '../claim.js';
 import { walletsKnown } from '../wallet.js';
-import { month, paper } from '../paper.js';
+import { month, paper, papers } from '../paper.js';
 import { standings } from '../standing.js';
 import { list } from './jobs.js';
 import { names } from '../names.js';
@@ -21,7 +21,7 @@ const hoursShown = 48;
 export default {
   path: '/providers/:provider', section: 'providers', every: 2000,
 
-  async load(books, { provider }, query) {
+  async load(books, { provider }, query, network) {
     const [{ provider: found }] = await Promise.all([books.ask('NetworkService/GetProvider', { provider }), walletsKnown]);
     const from = Date.now() - (Date.now() % dayMs) - (daysShown - 1) * dayMs;
     const known = await names(books);
@@ -39,7 +39,7 @@ export default {
     const first = got(parts.usage)?.usage?.[0]?.startMs;
     const young = first && count(first) > Date.now() - 2 * dayMs;
     const { hours } = await books.all({ hours: young && ['JobService/ListUsage', { by: ['USAGE_COLUMN_HOUR'], provider, fromMs: String(Date.now() - (Date.now() % hourMs) - (hoursShown - 1) * hourMs) }] });
-    return { provider: found, known, ...parts, hours };
+    return { provider: found, network, known, ...parts, hours };
   },
 
   title: ({ provider }) => provider.name || `Provider ${short(provider.provider)}`,
@@ -59,13 +59,14 @@ export default {
       section('To collect', {}, part(data.claim, (answer) => claimable(answer.claim, p.provider))),
       h('div', { class: 'two' },
         section('Where the pay stands', { note: 'each step is a fact of the ledger' }, pay(p)),
-        section(data.hours ? 'Earnings by hour' : 'Earnings by day', { note: data.hours ? `UTC, the last ${hoursShown} hours at most` : `UTC, the last ${daysShown} days` }, part(data.usage, ({ usage = [] }) => earnings(data.hours ? got(data.hours)?.usage ?? [] : usage, data.hours ? hourMs : dayMs)))),
+        section(data.hours ? 'Earnings by hour' : 'Earnings by day', { note: data.hours ? `UTC, up to ${hoursShown} hours` : `UTC, up to ${daysShown} days` }, part(data.usage, ({ usage = [] }) => earnings(data.hours ? got(data.hours)?.usage ?? [] : usage, data.hours ? hourMs : dayMs)))),
       section('Fleet', { note: `${number(p.workers)} workers that are not retired` }, part(data.fleet, (answer) => [fleet(answer), pages(`/providers/${p.provider}`, query, answer.nextCursor)])),
       section('Reputation', { note: 'each shard of the ledger judges by the jobs that it has seen' }, part(data.standings, ({ standings: some = [] }) => standings(some))),
       section('Held back', { note: 'until its time, as the reputation asks for' }, part(data.holdbacks, holdbacks)),
       h('div', { class: 'two' },
         section('Payouts', { note: 'what batches give' }, part(data.payouts, payouts)),
         section('Payments', { note: 'what was seen on chain' }, part(data.payments, payments))),
+      section('Statements', { note: 'what it earned and was paid in a month, to the nanoton' }, papers(`/statements/${p.provider}`, count(data.network.createdAtMs))),
       section('Latest jobs', { more: [`/jobs?provider=${p.provider}`, 'All jobs'] }, part(data.jobs, ({ jobs = [] }) => list({ jobs, known: data.known, without: 'provider' }))),
     ];
   },
@@ -97,7 +98,8 @@ function pay(p) {
 // earnings draws what came in by step, an hour or a day.
 function earnings(usage, step) {
   const last = Date.now() - (Date.now() % step);
-  const shown = step === dayMs ? daysShown : Math.max(12, ...usage.map((u) => (last - count(u.startMs)) / step + 1));
+  // From the first that has any, and at least half a day or a week.
+  const shown = Math.max(step === dayMs ? 7 : 12, ...usage.map((u) => (last - count(u.startMs)) / step + 1));
   const times = Array.from({ length: shown }, (_, i) => last - (shown - 1 - i) * step);
   const at = new Map(usage.map((u) => [count(u.startMs), u]));
   // Drawn in coins: a pixel is coarser than any rounding. The exact amounts are what the pointer shows.
