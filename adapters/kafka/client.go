@@ -160,7 +160,7 @@ func (c *Client) Partitions(ctx context.Context, topic string) (partitions int, 
 	switch {
 	case errors.Is(err, kafka.UnknownTopicOrPartition):
 		return 0, fmt.Errorf("look at topic %s: %w: it is not there, or may not be seen: create it first: %w", topic, ErrTopic, err)
-	case err != nil && ctx.Err() == nil && !hopeless(err):
+	case err != nil && ctx.Err() == nil && (!hopeless(err) || refusesLogin(err)):
 		return 0, fmt.Errorf("look at topic %s: %w", topic, c.cluster.explain(err))
 	case err != nil:
 		return 0, fmt.Errorf("look at topic %s: %w", topic, err)

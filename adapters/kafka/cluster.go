@@ -104,6 +104,10 @@ func (l link) dialer() *kafka.Dialer {
 	return &kafka.Dialer{ClientID: clientID, Timeout: dialTimeout, TLS: l.tls, SASLMechanism: l.sasl}
 }
 
+func refusesLogin(err error) bool {
+	return errors.Is(err, kafka.SASLAuthenticationFailed) || errors.Is(err, kafka.UnsupportedSASLMechanism) || errors.Is(err, kafka.IllegalSASLState)
+}
+
 // explain makes an error say what to do, where a first contact failed.
 func (c Cluster) explain(err error) error {
 	brokers := strings.Join(c.Brokers, ", ")
@@ -112,7 +116,7 @@ func (c Cluster) explain(err error) error {
 		user = fmt.Sprintf("%s (%s)", c.Login.User, c.Login.Mechanism)
 	}
 	switch {
-	case errors.Is(err, kafka.SASLAuthenticationFailed), errors.Is(err, kafka.UnsupportedSASLMechanism), errors.Is(err, kafka.IllegalSASLState):
+	case refusesLogin(err):
 		return fmt.Errorf("log in to %s as %s: %w: check the user, the password and the mechanism: %w", brokers, user, ErrLogin, err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return fmt.Errorf("talk to %s as %s: %w as expected: check that the port is the one for this use of TLS and login: %w",

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ import (
 	"github.com/filature/filature/internal/services"
 )
 
-// TestThroughTLSAndLogins goes through both of kafka-go's paths: the log's, and the group's.
+// TestThroughTLSAndLogins goes through both of kafka-go's paths, the log's and the group's, and lets an SDK emit.
 //
 //nolint:tparallel // its parts share a broker that ends with it
 func TestThroughTLSAndLogins(t *testing.T) {
@@ -55,6 +56,16 @@ func TestThroughTLSAndLogins(t *testing.T) {
 			if err != nil || len(worked) != cap(worked) {
 				t.Errorf("%d of %d shards in a group of one: %v", len(worked), cap(worked), err)
 			}
+
+			prefix := newNetwork(t, cluster)
+			begin(t, cluster, prefix)
+			e := emitter(t, newDirect(t, cluster, prefix), nil)
+			must(t, e.Add(t.Context(), domain.Control, model("emitted")))
+			must(t, e.Deliver(t.Context()))
+			intake := open(t, cluster, kafka.IntakeTopic(prefix, directShards))
+			if names := namesIn(t, intake, domain.Control); !slices.Equal(names, []string{"emitted"}) {
+				t.Errorf("emitted straight to it, intake holds %q", names)
+			}
 		})
 	}
 	for name, c := range map[string]struct {
@@ -75,6 +86,10 @@ func TestThroughTLSAndLogins(t *testing.T) {
 			_, err := kafka.Open(t.Context(), c.cluster, newTopic())
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("open: %v; want %v, and %q", err, c.want, c.says)
+			}
+			_, _, err = newDirect(t, c.cluster, newTopic().Name).Network(t.Context())
+			if !errors.Is(err, c.want) || permanent(err) != errors.Is(c.want, kafka.ErrLogin) {
+				t.Errorf("emit straight to it: %v; want %v, which needs a person where it is the login", err, c.want)
 			}
 		})
 	}
