@@ -2,9 +2,11 @@ package docs
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,28 +16,71 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/filature/filature/internal/services"
 )
 
 // The pages for people are run as they stand, in the order in which one reads them, in one empty folder. A block of
 // ```sh is run; a block of ```console is what the commands before it print, with … for what differs from run to run: within a
-// line any text, as a line of its own any lines. What a page leaves running, the next pages use.
-var pages = []string{"README", "node", "worker", "completions", "finance", "audit", "settlement"}
+// line any text, as a line of its own any lines. A block of ```go is of a program in docs/examples, which some block of
+// ```sh runs. There is no other block. What a page leaves running, the next pages use.
+var pages = []string{"README", "node", "worker", "production", "completions", "finance", "audit", "settlement"}
 
 const (
 	// pageLimit is for a page on a machine with other work; a page takes seconds.
-	pageLimit = 3 * time.Minute
+	pageLimit = 5 * time.Minute
 	// endLimit is how long what the pages left running may take to end.
 	endLimit = time.Minute
 )
 
 func TestThePagesForPeopleDoWhatTheySay(t *testing.T) {
-	s := newSession(t)
+	all, scripts := map[string][]step{}, ""
+	shown := map[string]string{} // programs, by where
 	for _, page := range pages {
 		raw, err := os.ReadFile(filepath.Join("roles", page+".md"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(page, func(t *testing.T) { s.run(t, page, steps(t, parse("docs/roles/"+page+".md", string(raw)))) })
+		d := parse("docs/roles/"+page+".md", string(raw))
+		if all[page], err = steps(d); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range all[page] {
+			scripts += step.script + "\n"
+		}
+		for _, f := range d.fences {
+			if f.language == "go" {
+				shown[fmt.Sprintf("%s:%d", d.path, f.line)] = filepath.Base(filepath.Dir(f.of))
+			}
+		}
+	}
+	for at, program := range shown {
+		if !regexp.MustCompile(`(?m)^` + program + ` -`).MatchString(scripts) {
+			t.Errorf("%s: no page runs %s", at, program)
+		}
+	}
+	s := newSession(t)
+	for _, page := range pages {
+		t.Run(page, func(t *testing.T) { s.run(t, page, all[page]) })
+	}
+}
+
+func TestABlockThatNobodyKnowsHowToRunIsRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"```sh\ntrue\n```\n":                                          "",
+		"```sh\ntrue\n```\n```console\n```\n":                         "",
+		"```go docs/examples/report/main.go\n```\n```sh\ntrue\n```\n": "",
+		"```sh\ntrue\n```\n```python\n```\n":                          "python",
+		"```sh\ntrue\n```\n```\n```\n":                                "nobody knows",
+		"```sh\ntrue\n```\n```go\n```\n":                              "docs/examples",
+		"```sh\ntrue\n```\n```go sdk/http.go\n```\n":                  "docs/examples",
+		"```console\n```\n":                                           "printed by what",
+		"prose":                                                       "no commands",
+	} {
+		_, err := steps(parse("page.md", text))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
 	}
 }
 
@@ -56,32 +101,37 @@ type step struct {
 }
 
 // steps are the blocks of a page that are run.
-func steps(t *testing.T, d document) []step {
-	t.Helper()
+func steps(d document) ([]step, error) {
 	var all []step
 	for _, f := range d.fences {
 		at := fmt.Sprintf("%s:%d", d.path, f.line)
-		switch last := len(all) - 1; f.language {
-		case "sh":
+		switch last := len(all) - 1; {
+		case f.language == "sh" && f.of == "":
 			all = append(all, step{at: at, script: f.text})
-		case "console":
+		case f.language == "console" && f.of == "":
 			if last < 0 || all[last].shown {
-				t.Fatalf("%s: printed by what?", at)
+				return nil, fmt.Errorf("%s: printed by what?", at)
 			}
 			all[last].shown, all[last].printed = true, f.text
+		case f.language == "go":
+			if !strings.HasPrefix(f.of, "docs/examples/") {
+				return nil, fmt.Errorf("%s: want Go to be of a program in docs/examples, which is run", at)
+			}
+		default:
+			return nil, fmt.Errorf("%s: nobody knows how to run a block of %q", at, f.language)
 		}
 	}
 	if len(all) == 0 {
-		t.Fatalf("%s has no commands", d.path)
+		return nil, fmt.Errorf("%s has no commands", d.path)
 	}
-	return all
+	return all, nil
 }
 
 // session is a folder in which pages are run, one after the other, by a shell each.
 type session struct {
 	folder string
 	env    []string
-	// stand says what stands in for addresses of the pages: they are taken where a test runs.
+	// stand says what stands in for addresses and names of the pages: they are taken where a test runs.
 	stand map[string]string
 	// held is inherited by all that pages start, so its other end tells when they have ended.
 	held *os.File
@@ -92,12 +142,12 @@ type session struct {
 func newSession(t *testing.T) *session {
 	t.Helper()
 	programs := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", programs+"/", "./cmd/filature", "./docs/examples/report")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", programs+"/", "./cmd/filature", "./docs/examples/...")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	s := &session{folder: t.TempDir(), stand: map[string]string{}}
+	s := &session{folder: t.TempDir(), stand: servers(t)}
 	s.env = append(slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "FILATURE_") }),
 		"PATH="+programs+string(filepath.ListSeparator)+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
 	ended, held, err := os.Pipe()
@@ -116,6 +166,30 @@ func newSession(t *testing.T) *session {
 		}
 	})
 	return s
+}
+
+// servers are a real Kafka and a real PostgreSQL, with names on them that nobody else has, for those that the pages name.
+func servers(t *testing.T) map[string]string {
+	t.Helper()
+	lot := strings.ToLower(rand.Text()[:8])
+	reader := "silk_finance_" + lot
+	var database string
+	t.Cleanup(func() { // a role outlives the database
+		server, err := url.Parse(database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Path = "/postgres"
+		drop := exec.CommandContext(context.WithoutCancel(t.Context()), "psql", server.String(), "-qc", "DROP ROLE IF EXISTS "+reader)
+		if said, err := drop.CombinedOutput(); err != nil {
+			t.Errorf("drop role %s: %v\n%s", reader, err, said)
+		}
+	})
+	database = services.Postgres(t)
+	return map[string]string{
+		"127.0.0.1:9092": services.Kafka(t)[0], "postgres://filature@127.0.0.1:5432/silk": database,
+		"silk-mill": "silk-mill-" + lot, "silk_finance": reader,
+	}
 }
 
 // run runs a page. What it leaves running ends with the session.
@@ -166,9 +240,12 @@ const mark = "\x1e"
 // addressPattern is an address that pages serve at.
 var addressPattern = regexp.MustCompile(`127\.0\.0\.1:84\d\d`)
 
-// ours puts free addresses in place of those that pages name.
+// ours puts free addresses, and our servers, in place of those that pages name.
 func (s *session) ours(t *testing.T, text string) string {
 	t.Helper()
+	for _, named := range []string{"127.0.0.1:9092", "postgres://filature@127.0.0.1:5432/silk", "silk-mill", "silk_finance"} {
+		text = strings.ReplaceAll(text, named, s.stand[named])
+	}
 	return addressPattern.ReplaceAllStringFunc(text, func(address string) string {
 		if s.stand[address] == "" {
 			listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -73,6 +73,9 @@ func (f *follower) read(ctx context.Context, lines *bufio.Scanner) error {
 	for lines.Scan() {
 		line := lines.Text()
 		if line == "" {
+			if err := ctx.Err(); err != nil {
+				return err // who ended it wants no more, not even of what is here already
+			}
 			if err := f.take(ctx, b); err != nil {
 				return err
 			}

@@ -465,3 +465,20 @@ func TestAFileKeepsTheCursorOverALife(t *testing.T) {
 		}
 	}
 }
+
+func TestAFollowThatIsEndedHandlesNoMoreOfWhatHasArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, kept := newServer(6), &memory{}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		handled := 0
+		err := sdk.Follow(ctx, s.config(kept), func(context.Context, sdk.Completion) error {
+			handled++
+			stop()
+			return nil
+		})
+		if err != nil || handled != 1 || kept.cursor != "c0" {
+			t.Errorf("handled %d, the cursor is %s: %v", handled, kept.cursor, err)
+		}
+	})
+}

@@ -73,6 +73,20 @@ type Wallet struct {
 	id     uint32
 }
 
+// WalletAddress is where the wallet of a public key is on this network.
+func (c *Client) WalletAddress(public domain.KeyID) (Address, error) {
+	_, self, err := c.walletOf(public[:])
+	return self, err
+}
+
+func (c *Client) walletOf(public ed25519.PublicKey) (*tlb.StateInit, Address, error) {
+	init, err := wallet.GetStateInit(public, wallet.ConfigV5R1Final{NetworkGlobalID: c.networkID}, 0)
+	if err != nil {
+		return nil, Address{}, fmt.Errorf("wallet: %w", err)
+	}
+	return init, Address{Account: [32]byte(init.CalcAddress(0).Data())}, nil
+}
+
 // Wallet returns the wallet that a key owns. The wallet's contract is deployed with its first
 // external, once somebody has sent coins to its address.
 func (c *Client) Wallet(key ed25519.PrivateKey) (*Wallet, error) {
@@ -80,14 +94,13 @@ func (c *Client) Wallet(key ed25519.PrivateKey) (*Wallet, error) {
 	if !ok || len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("wallet: key of %d bytes: want an ed25519 private key", len(key))
 	}
-	init, err := wallet.GetStateInit(public, wallet.ConfigV5R1Final{NetworkGlobalID: c.networkID}, 0)
+	init, self, err := c.walletOf(public)
 	if err != nil {
-		return nil, fmt.Errorf("wallet: %w", err)
+		return nil, err
 	}
 	return &Wallet{
-		client: c, key: key, init: init,
-		self: Address{Account: [32]byte(init.CalcAddress(0).Data())},
-		id:   wallet.V5R1ID{NetworkGlobalID: c.networkID}.Serialized(),
+		client: c, key: key, init: init, self: self,
+		id: wallet.V5R1ID{NetworkGlobalID: c.networkID}.Serialized(),
 	}, nil
 }
 

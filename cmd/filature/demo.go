@@ -206,8 +206,11 @@ func (c *demoCmd) open(ctx context.Context, log *slog.Logger) (parts, freshLook,
 func (c *demoCmd) folder() error {
 	if c.Data == "" {
 		dir, err := os.MkdirTemp("", "filature-demo-")
+		if err != nil {
+			return usage("make a temporary folder: %w: name one with --data", err)
+		}
 		c.Data = filepath.Join(dir, "data")
-		return err
+		return nil
 	}
 	if _, err := os.Stat(c.Data); err == nil {
 		return usage("--data %s: exists already; the demo wants a new folder", c.Data)

@@ -19,6 +19,8 @@ type chainCmd struct {
 	Veto    chainVetoCmd    `cmd:"" help:"Throw the pending root away. For the guardian."`
 	Pause   chainPauseCmd   `cmd:"" help:"Stop proposals, activations and payouts. For the guardian, or the admin."`
 	Unpause chainUnpauseCmd `cmd:"" help:"Let a paused vault go on. For the guardian."`
+	Propose chainProposeCmd `cmd:"" name:"propose-admin" help:"Announce a new admin, who has to accept. For the admin."`
+	Accept  chainAcceptCmd  `cmd:"" name:"accept-admin" help:"Become the admin, when the delay is over. For whoever was announced."`
 }
 
 // chainRunCmd runs a TON chain for others to settle on.

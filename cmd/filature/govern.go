@@ -196,13 +196,13 @@ func (c *chainStatusCmd) Run(ctx context.Context, out *console) (err error) {
 type governFlags struct {
 	vaultFlags
 
-	Key string `required:"true" type:"existingfile" help:"File with the guardian's key. Its wallet pays the fee, about 0.001 coins."`
+	Key string `required:"true" type:"existingfile" help:"Key file of who may: the guardian, or the admin. Its wallet pays the fee, about 0.001 coins."`
 }
 
 // govern sends one message to the vault, unless the vault as it is refuses it, and returns when a final block shows
 // that it did what it should.
 func (f governFlags) govern(ctx context.Context, out *console, message func(*ton.Vault) ton.Message,
-	refuse func(ton.VaultState, ton.Address) error, done func(ton.VaultState) bool,
+	refuse func(*ton.Client, ton.VaultState, ton.Address) error, done func(ton.VaultState) bool,
 ) (err error) {
 	vault, p, err := f.reach(ctx)
 	if err != nil {
@@ -221,7 +221,7 @@ func (f governFlags) govern(ctx context.Context, out *console, message func(*ton
 	if err != nil {
 		return err
 	}
-	if err := refuse(state, wallet.Address()); err != nil {
+	if err := refuse(p.chain, state, wallet.Address()); err != nil {
 		return &exitError{exitNo, err}
 	}
 	if p.faucet != nil {
@@ -284,7 +284,7 @@ func (c *chainVetoCmd) vetoRoot(ctx context.Context, out *console, epoch uint32)
 	late := false
 	err := c.govern(ctx, out,
 		func(v *ton.Vault) ton.Message { return v.VetoMessage(epoch) },
-		func(s ton.VaultState, who ton.Address) error {
+		func(_ *ton.Client, s ton.VaultState, who ton.Address) error {
 			switch {
 			case s.Pending == nil:
 				return errors.New("nothing is pending: there is nothing to veto")
@@ -307,7 +307,7 @@ func (c *chainVetoCmd) vetoRoot(ctx context.Context, out *console, epoch uint32)
 func (c *chainVetoCmd) vetoChange(ctx context.Context, out *console, id domain.Digest) error {
 	return c.govern(ctx, out,
 		func(v *ton.Vault) ton.Message { return v.VetoChangeMessage(id) },
-		func(s ton.VaultState, who ton.Address) error {
+		func(_ *ton.Client, s ton.VaultState, who ton.Address) error {
 			if s.Change == nil || s.Change.ID != id {
 				return fmt.Errorf("no change %s is pending", id)
 			}
@@ -330,7 +330,7 @@ type chainPauseCmd struct{ governFlags }
 func (c *chainPauseCmd) Run(ctx context.Context, out *console) error {
 	return c.govern(ctx, out,
 		func(v *ton.Vault) ton.Message { return v.PauseMessage(true) },
-		func(s ton.VaultState, who ton.Address) error {
+		func(_ *ton.Client, s ton.VaultState, who ton.Address) error {
 			switch {
 			case s.Paused:
 				return errors.New("it is paused already")
@@ -350,7 +350,7 @@ type chainUnpauseCmd struct{ governFlags }
 func (c *chainUnpauseCmd) Run(ctx context.Context, out *console) error {
 	return c.govern(ctx, out,
 		func(v *ton.Vault) ton.Message { return v.PauseMessage(false) },
-		func(s ton.VaultState, who ton.Address) error {
+		func(_ *ton.Client, s ton.VaultState, who ton.Address) error {
 			if !s.Paused {
 				return errors.New("it is not paused")
 			}

@@ -109,26 +109,39 @@ func (k *keys) of(name string) ed25519.PrivateKey { return k.held[name] }
 
 func (k *keys) id(name string) domain.KeyID { return signing.KeyOf(k.held[name]) }
 
-// keygenCmd makes a key file.
+// keygenCmd makes a key file, or shows the public half of one.
 type keygenCmd struct {
 	Out  string `arg:"" type:"path" help:"File to write the key to. It must not exist."`
+	Show bool   `help:"Make no key: print the public key of the file that is there."`
 	JSON bool   `help:"Print the public key as JSON."`
 }
 
-// Run makes a key and prints its public half, which is what an admin registers.
+// key is a new one, in the file, or that of the file.
+func (c *keygenCmd) key() (key ed25519.PrivateKey, err error) {
+	if c.Show {
+		key, err = sdk.ReadKey(c.Out)
+	} else if _, key, err = ed25519.GenerateKey(rand.Reader); err == nil {
+		err = sdk.WriteKey(c.Out, key)
+	}
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return key, nil
+}
+
+// Run prints the public half, which is what an admin registers.
 func (c *keygenCmd) Run(out *console) error {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+	key, err := c.key()
 	if err != nil {
 		return err
-	}
-	if err := sdk.WriteKey(c.Out, key); err != nil {
-		return &exitError{exitUsage, err}
 	}
 	id := signing.KeyOf(key)
 	if c.JSON {
 		return out.json(map[string]string{"file": c.Out, "public_key": id.String()})
 	}
-	out.stepf("Private key in %s: keep it. Public key, to be registered:", c.Out)
+	if !c.Show {
+		out.stepf("Private key in %s: keep it. Public key, to be registered:", c.Out)
+	}
 	fmt.Fprintln(out.out, id)
 	return nil
 }

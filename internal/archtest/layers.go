@@ -41,7 +41,8 @@ var strangers = map[string][]string{
 // engines are implementations that live beside their port. Like an adapter, one is chosen in cmd.
 var engines = []string{"eventstore/seglog", "eventstore/memlog"}
 
-// technologies names the one place that may know a technology. Tests may use it where they like.
+// technologies names the one place that may know a technology. Tests may use it where they like, and so may the programs of
+// other people that docs/examples shows.
 var technologies = []struct{ module, home string }{
 	{"github.com/xssnick/tonutils-go", "adapters/ton"},
 	{"modernc.org/sqlite", "adapters/sqlite"},
@@ -82,7 +83,7 @@ func importRule(f file, importPath string) string {
 	own, isOwn := strings.CutPrefix(importPath, modulePath+"/")
 	if !isOwn {
 		for _, technology := range technologies {
-			if within(importPath, technology.module) && !f.test() && !within(f.path, technology.home) && !within(f.path, "internal") {
+			if within(importPath, technology.module) && !f.test() && !within(f.path, technology.home) && !withinAny(f.path, []string{"internal", "docs/examples"}) {
 				return fmt.Sprintf("only %s knows %s", technology.home, technology.module)
 			}
 		}
