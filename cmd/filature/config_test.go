@@ -329,7 +329,8 @@ log.level = "loud"
 
 func TestAVariableTakesThePlaceOfEachKey(t *testing.T) {
 	values := map[string]string{ // where the kind of the key does not say enough
-		"kafka.brokers": "a:1, b:2", "kafka.login.mechanism": "SCRAM-SHA-512", "postgres.url": "postgres://h/d", "http.listen": ":1", "http.public_url": "https://h",
+		"kafka.brokers": "a:1, b:2", "kafka.login.mechanism": "SCRAM-SHA-512", "postgres.url": "postgres://h/d",
+		"http.listen": ":1", "http.public_url": "https://h",
 		"log.level": "warn", "log.format": "text", "kafka.tls.enabled": "true", "ton.unverified": "true", "settlement.claim_for": "false",
 		"network.require_attestation": "true", "verifier.fetch": "false",
 	}
