@@ -118,12 +118,14 @@ func (q reader) BalanceAt(ctx context.Context, kind v1.AccountKind, owner [32]by
 	if _, err := q.Balance(ctx, kind, owner); err != nil {
 		return 0, err
 	}
+	// By the months, then the hours of the month that had begun, then the postings of the hour that had.
 	const query = `SELECT
-		(SELECT COALESCE(SUM(in_nano - out_nano), 0) FROM movements WHERE kind = ?1 AND owner = ?2 AND hour_ms < ?3) +
+		(SELECT COALESCE(SUM(in_nano - out_nano), 0) FROM month_flows WHERE kind = ?1 AND owner = ?2 AND month_ms < ?5) +
+		(SELECT COALESCE(SUM(in_nano - out_nano), 0) FROM movements WHERE kind = ?1 AND owner = ?2 AND hour_ms >= ?5 AND hour_ms < ?3) +
 		(SELECT COALESCE(SUM(amount_nano), 0) FROM journal WHERE kind = ?1 AND owner = ?2 AND at_ms BETWEEN ?3 AND ?4)`
-	hour := atMs - atMs%projections.HourMs
+	hour, month := atMs-atMs%projections.HourMs, domain.MonthStart(atMs)
 	var amount domain.Nano
-	if err := q.tx.QueryRowContext(ctx, query, projections.KindName(kind), blob(owner), hour, atMs).Scan(&amount); err != nil {
+	if err := q.tx.QueryRowContext(ctx, query, projections.KindName(kind), blob(owner), hour, atMs, month).Scan(&amount); err != nil {
 		return 0, fmt.Errorf("read balance at %d: %w", atMs, err)
 	}
 	return amount, nil
@@ -131,7 +133,7 @@ func (q reader) BalanceAt(ctx context.Context, kind v1.AccountKind, owner [32]by
 
 func (q reader) Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (moved projections.Movement, err error) {
 	const query = `SELECT COALESCE(SUM(in_nano), 0), COALESCE(SUM(out_nano), 0), COALESCE(SUM(postings), 0)
-		FROM movements WHERE kind = ? AND owner = ?`
+		FROM month_flows WHERE kind = ? AND owner = ?`
 	moved.BalanceKey = projections.BalanceKey{Kind: projections.KindName(kind), Owner: owner}
 	if err = q.tx.QueryRowContext(ctx, query, moved.Kind, blob(owner)).Scan(&moved.In, &moved.Out, &moved.Postings); err != nil {
 		return moved, fmt.Errorf("read what moved on %s: %w", moved.Kind, err)

@@ -131,7 +131,10 @@ func balancesNowAndThen(ctx context.Context, t *testing.T, story *Story, r proje
 			t.Errorf("at %d acc-tg had %d, the journal says %d", line.AtMs, have, sum)
 		}
 	}
-	for atMs, want := range map[int64]domain.Nano{StartMs: 0, story.Noon: 1_000_000, story.NowMs + 1e9: 984_000} {
+	nextMonth := domain.NextMonth(story.NowMs)
+	for atMs, want := range map[int64]domain.Nano{
+		StartMs: 0, story.Noon: 1_000_000, story.NowMs + 1e9: 984_000, nextMonth - 1: 984_000, nextMonth: 984_000, nextMonth + projections.DayMs: 984_000,
+	} {
 		if have := must[domain.Nano](t)(r.BalanceAt(ctx, Available, account, atMs)); have != want {
 			t.Errorf("at %d acc-tg had %d, want %d", atMs, have, want)
 		}
