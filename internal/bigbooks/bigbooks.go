@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,7 +25,7 @@ import (
 // hoursAhead is how many hours of rows are made before a store has written them: about 20 MB each.
 const hoursAhead = 2
 
-// Tell is told how far it has come: "jobs written", 2 of 10.
+// Tell is told how far it has come, one thing at a time: "jobs written", 2 of 10.
 type Tell func(what string, done, of int)
 
 // Books say where the tables are.
@@ -132,6 +133,13 @@ type shelf interface {
 
 // fill makes the rows once for all shelves.
 func fill(ctx context.Context, big projectionstest.Big, shelves []shelf, tell Tell) error {
+	var telling sync.Mutex
+	told := tell
+	tell = func(what string, done, of int) {
+		telling.Lock()
+		defer telling.Unlock()
+		told(what, done, of)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	feeds := make([]chan []projections.Change, len(shelves))
 	for i, s := range shelves {
