@@ -341,7 +341,7 @@ func (c *demoCmd) stream(ctx context.Context, t *traffic, plan []jobPlan, progre
 		return t.run(ctx, plan, progress)
 	}
 	for hour := range demoHours {
-		before := jobsAt + time.Duration(t.lots.Int64N(int64(jobsWithin)))
+		before := untilJobs(c.clock.now()) + time.Duration(t.lots.Int64N(int64(jobsWithin)))
 		if hour == demoHours-1 {
 			before = time.Hour // right before the day ends
 		}

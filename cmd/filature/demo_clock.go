@@ -8,7 +8,7 @@ import (
 const (
 	// demoHours is into how many hours a part's jobs are put: a day.
 	demoHours = 24
-	// jobsAt and jobsWithin are when in an hour its jobs come.
+	// jobsAt and jobsWithin are when in an hour of the clock its jobs come, so that each hour of a plot has some.
 	jobsAt, jobsWithin = 25 * time.Minute, 10 * time.Minute
 	// lull is a while in which nothing happens: by far enough for what was earned before it to mature.
 	lull = time.Minute
@@ -53,6 +53,15 @@ func (l *lapse) books() time.Time {
 		return l.now()
 	}
 	return time.Unix(0, l.closed.Load())
+}
+
+// untilJobs is how long it is until jobs may come, less than an hour and time enough for them to come in it.
+func untilJobs(now time.Time) time.Duration {
+	ahead := now.Truncate(time.Hour).Add(jobsAt).Sub(now)
+	if ahead < 0 {
+		ahead += time.Hour
+	}
+	return min(ahead, time.Hour-jobsWithin)
 }
 
 // busyAt is how busy an hour is, from quietest to busiest: it rises for half a day, and falls for half a day.

@@ -60,3 +60,18 @@ func TestALapseCatchesUpWithTheMachinesClockAndNeverGoesBack(t *testing.T) {
 		t.Errorf("in the end it is %s for the settler", at)
 	}
 }
+
+// TestJobsComeInEachHourOfTheClock, whenever the demo begins, and within the hour of the demo's own that they belong to.
+func TestJobsComeInEachHourOfTheClock(t *testing.T) {
+	t.Parallel()
+	for minute := range 60 {
+		now := time.Date(2026, 11, 23, 4, minute, 59, 0, time.UTC)
+		ahead := untilJobs(now)
+		if ahead < 0 || ahead > time.Hour-jobsWithin {
+			t.Errorf("at minute %d jobs come after %s", minute, ahead)
+		}
+		if first, last := now.Add(ahead), now.Add(ahead+jobsWithin); first.Truncate(time.Hour) != last.Add(-time.Second).Truncate(time.Hour) {
+			t.Errorf("at minute %d jobs come from %s to %s, in two hours", minute, first, last)
+		}
+	}
+}
