@@ -168,11 +168,11 @@ func Market(ctx context.Context, r Reader, which MarketFilter) ([]MarketHour, er
 	if err != nil {
 		return nil, fmt.Errorf("market: %w", err)
 	}
-	retired, err := r.RetiredWorkers(ctx)
+	out, err := r.OutOfService(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("market: %w", err)
 	}
-	return cleared(work, offers, retired, which.FromMs)
+	return cleared(work, offers, out, which.FromMs)
 }
 
 type marketKey struct {
@@ -184,8 +184,9 @@ func compareMarketKeys(a, b marketKey) int {
 	return cmp.Or(cmp.Compare(a.hourMs, b.hourMs), slices.Compare(a.model[:], b.model[:]))
 }
 
-// cleared makes market hours of work and of offers, which are in the order in which they were made.
-func cleared(work []Cleared, offers []OfferChange, retired map[domain.WorkerID]int64, fromMs int64) ([]MarketHour, error) {
+// cleared makes market hours of work and of offers, which are in the order in which they were made; out is who is out of
+// service, and since when.
+func cleared(work []Cleared, offers []OfferChange, out map[domain.WorkerID]int64, fromMs int64) ([]MarketHour, error) {
 	hours := map[marketKey]Cleared{}
 	for _, w := range work {
 		hours[marketKey{w.HourMs, w.Model}] = w
@@ -209,7 +210,7 @@ func cleared(work []Cleared, offers []OfferChange, retired map[domain.WorkerID]i
 			offers[next].enter(inForce)
 		}
 		m := MarketHour{HourMs: key.hourMs, Model: key.model}
-		m.ask(inForce[key.model], retired, endMs)
+		m.ask(inForce[key.model], out, endMs)
 		if err := m.settle(hours[key]); err != nil {
 			return nil, err
 		}
@@ -232,11 +233,11 @@ func (r *OfferChange) enter(inForce map[domain.ModelID]map[domain.WorkerID]uint3
 	of[r.Worker] = r.Coefficient
 }
 
-// ask looks at the offers in force at the end of the hour, of workers that had not retired by then.
-func (m *MarketHour) ask(offers map[domain.WorkerID]uint32, retired map[domain.WorkerID]int64, endMs int64) {
+// ask looks at the offers in force at the end of the hour; out is since when workers are out of service.
+func (m *MarketHour) ask(offers map[domain.WorkerID]uint32, out map[domain.WorkerID]int64, endMs int64) {
 	asked := make([]uint32, 0, len(offers))
 	for worker, coefficient := range offers {
-		if at, gone := retired[worker]; !gone || at >= endMs {
+		if since, gone := out[worker]; !gone || since >= endMs {
 			asked = append(asked, coefficient)
 		}
 	}

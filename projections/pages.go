@@ -83,7 +83,7 @@ type WorkerTotal struct {
 	State string // Trust's; "" of one that was never asked
 	// ScorePPM is the lowest of the shards that have judged the worker, which are JudgedBy; SuspendedUntilMs is their latest.
 	ScorePPM, JudgedBy, SuspendedUntilMs int64
-	Offers                               int64 // in force
+	Offers                               int64 // in force (Offer.InForce)
 }
 
 // AttestationFilter picks words on attestations: of a worker, or of all with a zero id, and of one kind, or all with "".
@@ -104,7 +104,7 @@ type ModelTotal struct {
 	ListedModel
 	// Card is the price list in force: the model's own, or else the one for every model. Its id is zero where there is none.
 	Card RateCard
-	// Offers are those in force of workers that are not retired, the coefficients theirs.
+	// Offers are those in force (Offer.InForce), the coefficients theirs.
 	Offers          int64
 	Lowest, Highest uint32
 }

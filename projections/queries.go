@@ -177,11 +177,11 @@ type MarketReader interface {
 	// OffersUntil returns offers made before which.ToMs, in the order of the ledger: all since which.FromMs, and of
 	// each worker and model the last one before.
 	OffersUntil(ctx context.Context, which MarketFilter) ([]OfferChange, error)
-	// RetiredWorkers returns who is retired, and since when.
-	RetiredWorkers(ctx context.Context) (map[domain.WorkerID]int64, error)
+	// OutOfService returns the workers that are out of service, and since when (Worker.OutSinceMs).
+	OutOfService(ctx context.Context) (map[domain.WorkerID]int64, error)
 	// ModelTotals returns the models after one, by id.
 	ModelTotals(ctx context.Context, after domain.ModelID, limit int) ([]ModelTotal, error)
-	// OffersLike returns offers in force of a worker, of a model, of both, or of all with zero ids: those after one that was
+	// OffersLike returns offers in force (Offer.InForce) of a worker, of a model, of both, or of all with zero ids: those after one that was
 	// returned before, by worker and model.
 	OffersLike(ctx context.Context, which OfferKey, after OfferKey, limit int) ([]OfferTotal, error)
 	// OfferChangesLike returns what a worker, or with a zero id anybody, asked for a model, the latest first, below a place

@@ -42,21 +42,34 @@ func (q reader) OffersUntil(ctx context.Context, which projections.MarketFilter)
 	return append(before, since...), err
 }
 
-func (q reader) RetiredWorkers(ctx context.Context) (map[domain.WorkerID]int64, error) {
-	gone, err := many(ctx, q, projections.Workers, "WHERE retired_at_ms <> 0")
+func (q reader) OutOfService(ctx context.Context) (map[domain.WorkerID]int64, error) {
+	type gone struct {
+		worker projections.Worker
+		owner  projections.Provider
+	}
+	found, err := scanAll(ctx, q, "who is out of service", func(g *gone) []any {
+		return []any{id[domain.WorkerID]{&g.worker.Worker}, &g.worker.RetiredAtMs, &g.owner.RetiredAtMs}
+	}, `SELECT w.worker, w.retired_at_ms, coalesce(p.retired_at_ms, 0) FROM filature.workers AS w LEFT JOIN filature.providers AS p ON p.provider = w.provider
+		WHERE w.retired_at_ms <> 0 OR p.retired_at_ms <> 0`)
 	if err != nil {
 		return nil, err
 	}
-	retired := make(map[domain.WorkerID]int64, len(gone))
-	for _, worker := range gone {
-		retired[worker.Worker] = worker.RetiredAtMs
+	out := make(map[domain.WorkerID]int64, len(found))
+	for _, g := range found {
+		out[g.worker.Worker] = g.worker.OutSinceMs(&g.owner)
 	}
-	return retired, nil
+	return out, nil
+}
+
+// inForce is projections.Offer.InForce, of a row of offers by its name in the statement.
+func inForce(offer string) string {
+	return offer + `.withdrawn = 0 AND NOT EXISTS (SELECT FROM filature.workers AS w LEFT JOIN filature.providers AS p ON p.provider = w.provider
+		WHERE w.worker = ` + offer + `.worker AND (w.retired_at_ms <> 0 OR p.retired_at_ms <> 0))`
 }
 
 func (q reader) ModelTotals(ctx context.Context, after domain.ModelID, limit int) ([]projections.ModelTotal, error) {
-	const served = `LEFT JOIN (SELECT o.model, count(*) AS offers, min(o.coefficient) AS lowest, max(o.coefficient) AS highest
-			FROM filature.offers AS o JOIN filature.workers AS w ON w.worker = o.worker WHERE o.withdrawn = 0 AND w.retired_at_ms = 0 GROUP BY o.model) AS s
+	served := `LEFT JOIN (SELECT o.model, count(*) AS offers, min(o.coefficient) AS lowest, max(o.coefficient) AS highest
+			FROM filature.offers AS o WHERE ` + inForce("o") + ` GROUP BY o.model) AS s
 		ON s.model = t.model WHERE t.model > $1 ORDER BY t.model`
 	models, err := widened(ctx, q, projections.Models, func(m *projections.ModelTotal) *projections.ListedModel { return &m.ListedModel },
 		func(m *projections.ModelTotal) []projections.Column {
@@ -76,7 +89,7 @@ func (q reader) ModelTotals(ctx context.Context, after domain.ModelID, limit int
 }
 
 func (q reader) OffersLike(ctx context.Context, which, after projections.OfferKey, limit int) ([]projections.OfferTotal, error) {
-	where, args := "withdrawn = 0 AND (worker, model) > ($1, $2)", []any{blob(after.Worker), blob(after.Model)}
+	where, args := inForce("t")+" AND (worker, model) > ($1, $2)", []any{blob(after.Worker), blob(after.Model)}
 	if which.Model != (domain.ModelID{}) {
 		args = append(args, blob(which.Model))
 		where += fmt.Sprintf(" AND model = $%d", len(args))

@@ -151,7 +151,7 @@ func (q reader) WorkerTotals(ctx context.Context, provider domain.ProviderID, af
 	columns := []string{
 		"coalesce((SELECT state FROM filature.attestation_state AS a WHERE a.worker = t.worker), '')",
 		fmt.Sprintf(standing, "min(score_ppm)"), fmt.Sprintf(standing, "count(*)"), fmt.Sprintf(standing, "max(suspended_until_ms)"),
-		"(SELECT count(*) FROM filature.offers AS o WHERE o.worker = t.worker AND o.withdrawn = 0)",
+		"(SELECT count(*) FROM filature.offers AS o WHERE o.worker = t.worker AND " + inForce("o") + ")",
 	}
 	tail, args := "WHERE worker > $1 ORDER BY worker", []any{blob(after)}
 	if provider != (domain.ProviderID{}) {

@@ -161,7 +161,7 @@ func (q reader) WorkerTotals(ctx context.Context, provider domain.ProviderID, af
 	columns := []string{
 		"COALESCE((SELECT state FROM attestation_state AS a WHERE a.worker = t.worker), '')",
 		fmt.Sprintf(standing, "MIN(score_ppm)"), fmt.Sprintf(standing, "COUNT(*)"), fmt.Sprintf(standing, "MAX(suspended_until_ms)"),
-		"(SELECT COUNT(*) FROM offers AS o WHERE o.worker = t.worker AND o.withdrawn = 0)",
+		"(SELECT COUNT(*) FROM offers AS o WHERE o.worker = t.worker AND " + inForce("o") + ")",
 	}
 	tail, args := "WHERE worker > ? ORDER BY worker", []any{blob(after)}
 	if provider != (domain.ProviderID{}) {

@@ -119,7 +119,7 @@ func NarrowQuestions(ctx context.Context, of Owned) map[string]func(projections.
 
 		"Cleared of all":     func(r projections.Reader) (any, error) { return r.Cleared(ctx, day) },
 		"OffersUntil of all": func(r projections.Reader) (any, error) { return r.OffersUntil(ctx, day) },
-		"RetiredWorkers":     func(r projections.Reader) (any, error) { return r.RetiredWorkers(ctx) },
+		"OutOfService":       func(r projections.Reader) (any, error) { return r.OutOfService(ctx) },
 		"ModelTotals":        func(r projections.Reader) (any, error) { return r.ModelTotals(ctx, domain.ModelID{}, rows) },
 		"OfferChangesLike of a model": func(r projections.Reader) (any, error) {
 			return r.OfferChangesLike(ctx, model, domain.WorkerID{}, projections.OfferChangeKey{}, rows)

@@ -62,7 +62,9 @@ func ExerciseReader(t *testing.T, open func(t *testing.T) Readable) {
 		})
 	}
 	// What the Story does not tell apart has rows of its own.
-	t.Run("OffersInForceAreCounted", func(t *testing.T) { offersInForceAreCounted(ctx, t, open(t)) })
+	t.Run("AnOfferOfWhoIsOutOfServiceIsInForceNowhere", func(t *testing.T) {
+		anOfferOfWhoIsOutOfServiceIsInForceNowhere(ctx, t, open(t))
+	})
 }
 
 // must is for questions that have an answer.

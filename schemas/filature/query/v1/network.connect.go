@@ -102,7 +102,8 @@ type NetworkServiceClient interface {
 	ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error)
 	// ListModels returns the models that jobs may ask for, with their price lists, by id.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
-	// ListOffers returns at what coefficients workers serve models now.
+	// ListOffers returns the offers in force: at what coefficients workers serve models now. An offer ends when it is withdrawn, and when
+	// its worker or the worker's provider retires. A worker that is suspended or not attested keeps its offers.
 	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
 	// ListOfferChanges returns what workers asked for a model, the newest first.
 	ListOfferChanges(context.Context, *ListOfferChangesRequest) (*ListOfferChangesResponse, error)
@@ -409,7 +410,8 @@ type NetworkServiceHandler interface {
 	ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error)
 	// ListModels returns the models that jobs may ask for, with their price lists, by id.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
-	// ListOffers returns at what coefficients workers serve models now.
+	// ListOffers returns the offers in force: at what coefficients workers serve models now. An offer ends when it is withdrawn, and when
+	// its worker or the worker's provider retires. A worker that is suspended or not attested keeps its offers.
 	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
 	// ListOfferChanges returns what workers asked for a model, the newest first.
 	ListOfferChanges(context.Context, *ListOfferChangesRequest) (*ListOfferChangesResponse, error)

@@ -1163,7 +1163,7 @@ type Worker struct {
 	ScorePpm         int64 `protobuf:"varint,7,opt,name=score_ppm,json=scorePpm,proto3" json:"score_ppm,omitempty"`
 	JudgedBy         int64 `protobuf:"varint,8,opt,name=judged_by,json=judgedBy,proto3" json:"judged_by,omitempty"`
 	SuspendedUntilMs int64 `protobuf:"varint,9,opt,name=suspended_until_ms,json=suspendedUntilMs,proto3" json:"suspended_until_ms,omitempty"`
-	// offers are models that the worker serves now.
+	// offers are those of the worker that are in force: models that it serves now.
 	Offers        int64 `protobuf:"varint,10,opt,name=offers,proto3" json:"offers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2424,7 +2424,7 @@ type Model struct {
 	Listed *Moment                `protobuf:"bytes,3,opt,name=listed,proto3" json:"listed,omitempty"`
 	// rate_card is the price list in force; missing where there is none.
 	RateCard *RateCard `protobuf:"bytes,4,opt,name=rate_card,json=rateCard,proto3" json:"rate_card,omitempty"`
-	// offers are workers that serve it now, and are not retired; the coefficients are theirs.
+	// offers are those in force, as ListOffers has them; the coefficients are theirs.
 	Offers             int64  `protobuf:"varint,5,opt,name=offers,proto3" json:"offers,omitempty"`
 	LowestCoefficient  uint32 `protobuf:"varint,6,opt,name=lowest_coefficient,json=lowestCoefficient,proto3" json:"lowest_coefficient,omitempty"`
 	HighestCoefficient uint32 `protobuf:"varint,7,opt,name=highest_coefficient,json=highestCoefficient,proto3" json:"highest_coefficient,omitempty"`
@@ -2693,7 +2693,7 @@ func (x *ListOffersRequest) GetPage() *Page {
 type ListOffersResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
-	// offers are by worker and model. Withdrawn ones are not among them.
+	// offers are by worker and model.
 	Offers        []*Offer `protobuf:"bytes,2,rep,name=offers,proto3" json:"offers,omitempty"`
 	NextCursor    string   `protobuf:"bytes,3,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields

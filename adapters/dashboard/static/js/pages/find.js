@@ -16,19 +16,20 @@ export default {
     if (/^\d{1,9}$/.test(q)) return { redirect: `/batches/${q}` };
     const id = q.toLowerCase();
     if (!/^[0-9a-f]{64}$/.test(id)) return byName(books, q);
-    const { job, why, provider, standing, offers, account, models } = await books.all({
+    const { job, why, provider, standing, offers, said, account, models } = await books.all({
       job: ['JobService/GetJob', { job: id }],
       why: ['JobService/Explain', { kind: 'job', id }],
       provider: ['NetworkService/GetProvider', { provider: id }],
       standing: ['NetworkService/ListStandings', { kind: 'worker', subject: id }],
       offers: ['NetworkService/ListOffers', { worker: id, page: { size: 1 } }],
+      said: ['NetworkService/ListAttestations', { worker: id, page: { size: 1 } }], // of one that retired, too
       account: ['NetworkService/ListAccounts', { client: id, page: { size: 1 } }],
       models: ['NetworkService/ListModels', { page: { size: 1000 } }],
     });
     if (got(job) || got(why)?.evidence?.length) return { redirect: `/jobs/${id}` };
     if (got(provider)) return { redirect: `/providers/${id}` };
     if (got(models)?.models?.some((m) => m.model === id)) return { redirect: `/market/${id}` };
-    if (got(standing)?.standings?.length || got(offers)?.offers?.length) return { redirect: `/workers/${id}` };
+    if (got(standing)?.standings?.length || got(offers)?.offers?.length || got(said)?.attestations?.length) return { redirect: `/workers/${id}` };
     if (got(account)?.accounts?.length) return { redirect: `/clients/${id}` };
     return { q, near: [] };
   },

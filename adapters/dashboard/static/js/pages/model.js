@@ -42,7 +42,7 @@ export default {
         { label: 'Active workers', value: number(now?.active), note: `${number(now?.busy)} completed a job in its hour` },
       ], { label: 'Market' }),
       section('Prices', { note: `by hour, UTC, up to ${hoursShown / 24} days` }, part(data.hours, () => prices(hours, data.now))),
-      section('Who serves it', { note: 'offers that were not withdrawn, by worker' }, part(data.offers, (answer) => [offers(answer, data.known), pages(`/market/${params.model}`, query, answer.nextCursor)])),
+      section('Who serves it', { note: 'offers in force, by worker' }, part(data.offers, (answer) => [offers(answer, data.known), pages(`/market/${params.model}`, query, answer.nextCursor)])),
       h('div', { class: 'two' },
         section('Price list', { note: 'for a token of multiplier and coefficient 1' }, card(m?.rateCard)),
         section('Latest changes of offers', {}, part(data.changes, changes))),
