@@ -65,20 +65,38 @@ type MovementKey struct {
 // year, however busy the account was.
 type Movement struct {
 	MovementKey
+	Turnover
+}
+
+// Turnover is what postings come to.
+type Turnover struct {
 	In, Out  domain.Nano // both positive
 	Postings int64
 }
 
+func (t *Turnover) post(amountNano int64) error {
+	t.Postings++
+	if amountNano < 0 {
+		return add(&t.Out, -amountNano)
+	}
+	return add(&t.In, amountNano)
+}
+
+func (t *Turnover) columns(c []Column) []Column {
+	return append(c,
+		Column{"in_nano", (*int64)(&t.In)},
+		Column{"out_nano", (*int64)(&t.Out)},
+		Column{"postings", &t.Postings},
+	)
+}
+
 // Columns lists the columns.
 func (r *Movement) Columns(c []Column) []Column {
-	return append(c,
+	return r.columns(append(c,
 		Column{"kind", &r.Kind},
 		Column{"owner", &r.Owner},
 		Column{"hour_ms", &r.HourMs},
-		Column{"in_nano", (*int64)(&r.In)},
-		Column{"out_nano", (*int64)(&r.Out)},
-		Column{"postings", &r.Postings},
-	)
+	))
 }
 
 // Movements is what moved on every account in every hour.
@@ -88,15 +106,9 @@ var Movements = &Definition[MovementKey, Movement, *Movement]{
 	Fold: func(e *Entry, row func(MovementKey) *Movement) error {
 		for _, fact := range e.Facts() {
 			for _, p := range fact.Postings {
-				m := row(MovementKey{BalanceKey{KindName(p.Kind), id[[32]byte](p.Owner)}, hourOf(e.AtMs)})
-				side, amount := &m.In, p.AmountNano
-				if amount < 0 {
-					side, amount = &m.Out, -amount
-				}
-				if err := add(side, amount); err != nil {
+				if err := row(MovementKey{BalanceKey{KindName(p.Kind), id[[32]byte](p.Owner)}, hourOf(e.AtMs)}).post(p.AmountNano); err != nil {
 					return err
 				}
-				m.Postings++
 			}
 		}
 		return nil

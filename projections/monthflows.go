@@ -11,25 +11,20 @@ type MonthFlowKey struct {
 	What    string // FactName
 }
 
-// MonthFlow is what one kind of fact moved on an account in a month: what statements and past trial balances are summed from,
-// however busy the account was.
+// MonthFlow is what one kind of fact moved on an account in a month: what statements are summed from, however busy the account was.
 type MonthFlow struct {
 	MonthFlowKey
-	In, Out  domain.Nano // both positive
-	Postings int64
+	Turnover
 }
 
 // Columns lists the columns.
 func (r *MonthFlow) Columns(c []Column) []Column {
-	return append(c,
+	return r.columns(append(c,
 		Column{"kind", &r.Kind},
 		Column{"owner", &r.Owner},
 		Column{"month_ms", &r.MonthMs},
 		Column{"what", &r.What},
-		Column{"in_nano", (*int64)(&r.In)},
-		Column{"out_nano", (*int64)(&r.Out)},
-		Column{"postings", &r.Postings},
-	)
+	))
 }
 
 // MonthFlows is the journal, summed by month and fact.
@@ -40,15 +35,9 @@ var MonthFlows = &Definition[MonthFlowKey, MonthFlow, *MonthFlow]{
 		month := domain.MonthStart(e.AtMs)
 		for _, fact := range e.Facts() {
 			for _, p := range fact.Postings {
-				m := row(MonthFlowKey{BalanceKey{KindName(p.Kind), id[[32]byte](p.Owner)}, month, FactName(fact)})
-				side, amount := &m.In, p.AmountNano
-				if amount < 0 {
-					side, amount = &m.Out, -amount
-				}
-				if err := add(side, amount); err != nil {
+				if err := row(MonthFlowKey{BalanceKey{KindName(p.Kind), id[[32]byte](p.Owner)}, month, FactName(fact)}).post(p.AmountNano); err != nil {
 					return err
 				}
-				m.Postings++
 			}
 		}
 		return nil

@@ -14,8 +14,8 @@ type PeriodReader interface {
 	// MonthsBegun returns, by shard, the first month that begins at fromMs or later. Shards in which none has begun are
 	// missing: more can still happen in them before fromMs.
 	MonthsBegun(ctx context.Context, fromMs int64) ([]Month, error)
-	// TrialBalanceAt returns what all accounts of each kind held when log time was atMs, that moment included; kinds by name.
-	// math.MaxInt64 is now. The end of a month is quick; another moment takes the hours since the month began.
+	// TrialBalanceAt returns what all accounts of each kind held together when log time was atMs, that moment included; kinds by
+	// name, those missing to which nothing had been posted. math.MaxInt64 is now.
 	TrialBalanceAt(ctx context.Context, atMs int64) ([]TrialLine, error)
 	// Postings yields every posting of a span, whole facts, in the order of log time and place in the ledger.
 	Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[JournalLine, error]
@@ -54,10 +54,14 @@ type Flow struct {
 	In, Out  domain.Nano // both positive
 }
 
-// TrialLine is one line of a trial balance at a moment.
+// TrialLine is one line of a trial balance at a moment: what the accounts of a kind held together.
 type TrialLine struct {
-	Kind     string // KindName
-	Accounts int64  // that hold something
-	// Debit is the sum of the accounts below zero, without the sign, Credit of those above.
-	Debit, Credit domain.Nano
+	Kind   string // KindName
+	Amount domain.Nano
 }
+
+// Debit is the amount where it is below zero, without the sign.
+func (l TrialLine) Debit() domain.Nano { return max(-l.Amount, 0) }
+
+// Credit is the amount where it is above zero.
+func (l TrialLine) Credit() domain.Nano { return max(l.Amount, 0) }

@@ -56,7 +56,7 @@ type BookReader interface {
 	// BalancesOfKind returns accounts of a kind, by owner: those after one that was returned before; nil for the first ones.
 	BalancesOfKind(ctx context.Context, kind v1.AccountKind, after *[32]byte, limit int) ([]Balance, error)
 	// Moved returns what went into and out of an account since the beginning.
-	Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (Movement, error)
+	Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (Turnover, error)
 	// BalancesOf returns all accounts of an owner, by kind.
 	BalancesOf(ctx context.Context, owner [32]byte) ([]Balance, error)
 	// TrialBalance returns the sum of each kind of account, by name. All together are zero.

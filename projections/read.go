@@ -138,6 +138,6 @@ func All() []Model {
 		Standings, ThePayRules, RetiredImages, Holds, Holdbacks,
 		OfferHistory, WorkByHour,
 		Attestations, Trusts, HoldExtensions,
-		Months, WorkerDays, ClientDays, MonthFlows,
+		Months, WorkerDays, ClientDays, MonthFlows, KindFlows,
 	}
 }

@@ -43,11 +43,12 @@ const (
 	DayMs    = 24 * HourMs // of Unix time, which has no leap seconds
 )
 
-// Widths that usage is summed over.
+// Widths that usage and money are summed over.
 const (
 	widthMinute = "minute"
 	widthHour   = "hour"
 	widthDay    = "day"
+	widthMonth  = "month"
 	widthAll    = "all"
 )
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
@@ -68,34 +67,24 @@ func (q reader) PaymentsBefore(ctx context.Context, payee domain.ProviderID, toM
 	return many(ctx, q, projections.Payments, "WHERE payee = $1 AND seen_at_ms < $2 ORDER BY lt", blob(payee), toMs)
 }
 
-// trialLines sums what accounts held, by kind.
-const trialLines = `SELECT kind, count(*) FILTER (WHERE amount <> 0), sum(greatest(-amount, 0))::bigint, sum(greatest(amount, 0))::bigint
-	FROM held GROUP BY kind ORDER BY kind COLLATE "C"`
-
-// TrialBalanceAt adds up months, then the hours of the month that had begun, then the postings of the hour that had.
+// TrialBalanceAt adds up months, days, hours and minutes, and the postings of the minute that had begun, which it looks for account
+// by account: the journal is kept by account.
 func (q reader) TrialBalanceAt(ctx context.Context, atMs int64) ([]projections.TrialLine, error) {
-	fields := func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Accounts, &t.Debit, &t.Credit} }
-	if atMs == math.MaxInt64 {
-		return scanAll(ctx, q, "trial balance", fields, "WITH held AS (SELECT kind, amount_nano AS amount FROM filature.balances)"+trialLines)
-	}
-	end := atMs + 1
-	month, hour := domain.MonthStart(end), end-end%projections.HourMs
-	args := []any{month}
-	parts := "SELECT kind, owner, in_nano - out_nano AS moved FROM filature.month_flows WHERE month_ms < $1"
-	if month < end {
-		args = append(args, hour)
+	before, since := projections.Until(atMs)
+	args := []any{since.MonthMs, since.DayMs, since.HourMs, since.MinuteMs}
+	parts := `SELECT kind, in_nano - out_nano AS moved FROM filature.kind_flows WHERE width = 'month' AND start_ms < $1
+		UNION ALL SELECT kind, in_nano - out_nano FROM filature.kind_flows WHERE width = 'day' AND start_ms >= $1 AND start_ms < $2
+		UNION ALL SELECT kind, in_nano - out_nano FROM filature.kind_flows WHERE width = 'hour' AND start_ms >= $2 AND start_ms < $3
+		UNION ALL SELECT kind, in_nano - out_nano FROM filature.kind_flows WHERE width = 'minute' AND start_ms >= $3 AND start_ms < $4`
+	if since.MinuteMs < before {
+		args = append(args, before)
 		parts += `
-			UNION ALL SELECT m.kind, m.owner, m.in_nano - m.out_nano FROM filature.balances AS b
-				JOIN filature.movements AS m ON m.kind = b.kind AND m.owner = b.owner AND m.hour_ms >= $1 AND m.hour_ms < $2`
+		UNION ALL SELECT b.kind, j.moved FROM filature.balances AS b CROSS JOIN LATERAL (
+			SELECT sum(amount_nano) AS moved FROM filature.journal AS j
+			WHERE j.kind = b.kind AND j.owner = b.owner AND j.at_ms >= $4 AND j.at_ms < $5) AS j WHERE j.moved IS NOT NULL`
 	}
-	if hour < end {
-		args = append(args, end)
-		parts += `
-			UNION ALL SELECT j.kind, j.owner, j.amount_nano FROM filature.balances AS b
-				JOIN filature.journal AS j ON j.kind = b.kind AND j.owner = b.owner AND j.at_ms >= $2 AND j.at_ms < $3`
-	}
-	return scanAll(ctx, q, "trial balance", fields,
-		"WITH held AS (SELECT kind, owner, sum(moved) AS amount FROM ("+parts+") AS parts GROUP BY kind, owner)"+trialLines, args...)
+	return scanAll(ctx, q, "trial balance", func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Amount} },
+		"SELECT kind, sum(moved)::bigint FROM ("+parts+") AS parts GROUP BY kind ORDER BY kind", args...)
 }
 
 func (q reader) Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[projections.JournalLine, error] {

@@ -129,28 +129,25 @@ func (q reader) Balance(ctx context.Context, kind v1.AccountKind, owner [32]byte
 	return one(ctx, q, projections.Balances, "WHERE kind = $1 AND owner = $2", projections.KindName(kind), blob(owner))
 }
 
+// BalanceAt goes by the months, then the hours of the month that had begun, then the postings of the hour that had.
 func (q reader) BalanceAt(ctx context.Context, kind v1.AccountKind, owner [32]byte, atMs int64) (domain.Nano, error) {
-	if _, err := q.Balance(ctx, kind, owner); err != nil {
-		return 0, err
-	}
-	// By the months, then the hours of the month that had begun, then the postings of the hour that had.
 	const query = `SELECT (
-		(SELECT coalesce(sum(in_nano - out_nano), 0) FROM filature.month_flows WHERE kind = $1 AND owner = $2 AND month_ms < $5) +
-		(SELECT coalesce(sum(in_nano - out_nano), 0) FROM filature.movements WHERE kind = $1 AND owner = $2 AND hour_ms >= $5 AND hour_ms < $3) +
-		(SELECT coalesce(sum(amount_nano), 0) FROM filature.journal WHERE kind = $1 AND owner = $2 AND at_ms BETWEEN $3 AND $4)
-	)::bigint`
-	hour, month := atMs-atMs%projections.HourMs, domain.MonthStart(atMs)
-	return scanOne[domain.Nano](ctx, q, "balance at a time", query, projections.KindName(kind), blob(owner), hour, atMs, month)
+		(SELECT coalesce(sum(in_nano - out_nano), 0) FROM filature.month_flows WHERE kind = $1 AND owner = $2 AND month_ms < $3) +
+		(SELECT coalesce(sum(in_nano - out_nano), 0) FROM filature.movements WHERE kind = $1 AND owner = $2 AND hour_ms >= $3 AND hour_ms < $4) +
+		(SELECT coalesce(sum(amount_nano), 0) FROM filature.journal WHERE kind = $1 AND owner = $2 AND at_ms BETWEEN $4 AND $5)
+	)::bigint FROM filature.balances WHERE kind = $1 AND owner = $2`
+	since := projections.SinceOf(atMs)
+	found, err := scanAll(ctx, q, "balance at a time", func(held *domain.Nano) []any { return []any{held} },
+		query, projections.KindName(kind), blob(owner), since.MonthMs, since.HourMs, atMs)
+	return only(projections.Balances.Name, found, err)
 }
 
-func (q reader) Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (moved projections.Movement, err error) {
+func (q reader) Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (projections.Turnover, error) {
 	const query = `SELECT coalesce(sum(in_nano), 0)::bigint, coalesce(sum(out_nano), 0)::bigint, coalesce(sum(postings), 0)::bigint
 		FROM filature.month_flows WHERE kind = $1 AND owner = $2`
-	moved.BalanceKey = projections.BalanceKey{Kind: projections.KindName(kind), Owner: owner}
-	if err = q.tx.QueryRow(ctx, query, moved.Kind, blob(owner)).Scan(&moved.In, &moved.Out, &moved.Postings); err != nil {
-		return moved, fmt.Errorf("read what moved on %s: %w", moved.Kind, explain(err))
-	}
-	return moved, nil
+	found, err := scanAll(ctx, q, "what moved", func(t *projections.Turnover) []any { return []any{&t.In, &t.Out, &t.Postings} },
+		query, projections.KindName(kind), blob(owner))
+	return only(projections.MonthFlows.Name, found, err)
 }
 
 func (q reader) BalancesOf(ctx context.Context, owner [32]byte) ([]projections.Balance, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/projections"
@@ -66,33 +65,23 @@ func (q reader) PaymentsBefore(ctx context.Context, payee domain.ProviderID, toM
 	return many(ctx, q, projections.Payments, "WHERE payee = ? AND seen_at_ms < ? ORDER BY lt", blob(payee), toMs)
 }
 
-// trialLines sums what accounts held, by kind.
-const trialLines = "SELECT kind, SUM(amount <> 0), SUM(MAX(-amount, 0)), SUM(MAX(amount, 0)) FROM held GROUP BY kind ORDER BY kind"
-
-// TrialBalanceAt goes from account to account, and in each by the months, then the hours of the month that had begun, then the
-// postings of the hour that had.
+// TrialBalanceAt adds up months, days, hours and minutes, and the postings of the minute that had begun, which it looks for account
+// by account: the journal is kept by account.
 func (q reader) TrialBalanceAt(ctx context.Context, atMs int64) ([]projections.TrialLine, error) {
-	fields := func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Accounts, &t.Debit, &t.Credit} }
-	if atMs == math.MaxInt64 {
-		return scanAll(ctx, q, fields, "WITH held AS (SELECT kind, amount_nano AS amount FROM balances) "+trialLines)
+	before, since := projections.Until(atMs)
+	args := []any{since.MonthMs, since.DayMs, since.HourMs, since.MinuteMs}
+	parts := `SELECT kind, in_nano - out_nano AS moved FROM kind_flows WHERE width = 'month' AND start_ms < ?1
+		UNION ALL SELECT kind, in_nano - out_nano FROM kind_flows WHERE width = 'day' AND start_ms >= ?1 AND start_ms < ?2
+		UNION ALL SELECT kind, in_nano - out_nano FROM kind_flows WHERE width = 'hour' AND start_ms >= ?2 AND start_ms < ?3
+		UNION ALL SELECT kind, in_nano - out_nano FROM kind_flows WHERE width = 'minute' AND start_ms >= ?3 AND start_ms < ?4`
+	if since.MinuteMs < before {
+		args = append(args, before)
+		parts += `
+		UNION ALL SELECT b.kind, j.amount_nano FROM balances AS b
+			CROSS JOIN journal AS j ON j.kind = b.kind AND j.owner = b.owner AND j.at_ms >= ?4 AND j.at_ms < ?5`
 	}
-	end := atMs + 1
-	month, hour := domain.MonthStart(end), end-end%projections.HourMs
-	args := []any{month}
-	amount := "(SELECT COALESCE(SUM(f.in_nano - f.out_nano), 0) FROM month_flows AS f WHERE f.kind = b.kind AND f.owner = b.owner AND f.month_ms < ?1)"
-	if month < end {
-		args = append(args, hour)
-		amount += `
-			+ (SELECT COALESCE(SUM(m.in_nano - m.out_nano), 0) FROM movements AS m
-				WHERE m.kind = b.kind AND m.owner = b.owner AND m.hour_ms >= ?1 AND m.hour_ms < ?2)`
-	}
-	if hour < end {
-		args = append(args, end)
-		amount += `
-			+ (SELECT COALESCE(SUM(j.amount_nano), 0) FROM journal AS j
-				WHERE j.kind = b.kind AND j.owner = b.owner AND j.at_ms >= ?2 AND j.at_ms < ?3)`
-	}
-	return scanAll(ctx, q, fields, "WITH held AS (SELECT b.kind AS kind, "+amount+" AS amount FROM balances AS b) "+trialLines, args...)
+	return scanAll(ctx, q, func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Amount} },
+		"SELECT kind, SUM(moved) FROM ("+parts+") GROUP BY kind ORDER BY kind", args...)
 }
 
 func (q reader) Postings(ctx context.Context, fromMs, toMs int64) iter.Seq2[projections.JournalLine, error] {

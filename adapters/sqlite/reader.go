@@ -114,31 +114,25 @@ func (q reader) Balance(ctx context.Context, kind v1.AccountKind, owner [32]byte
 	return one(ctx, q, projections.Balances, "WHERE kind = ? AND owner = ?", projections.KindName(kind), blob(owner))
 }
 
+// BalanceAt goes by the months, then the hours of the month that had begun, then the postings of the hour that had.
 func (q reader) BalanceAt(ctx context.Context, kind v1.AccountKind, owner [32]byte, atMs int64) (domain.Nano, error) {
-	if _, err := q.Balance(ctx, kind, owner); err != nil {
-		return 0, err
-	}
-	// By the months, then the hours of the month that had begun, then the postings of the hour that had.
-	const query = `SELECT
-		(SELECT COALESCE(SUM(in_nano - out_nano), 0) FROM month_flows WHERE kind = ?1 AND owner = ?2 AND month_ms < ?5) +
-		(SELECT COALESCE(SUM(in_nano - out_nano), 0) FROM movements WHERE kind = ?1 AND owner = ?2 AND hour_ms >= ?5 AND hour_ms < ?3) +
-		(SELECT COALESCE(SUM(amount_nano), 0) FROM journal WHERE kind = ?1 AND owner = ?2 AND at_ms BETWEEN ?3 AND ?4)`
-	hour, month := atMs-atMs%projections.HourMs, domain.MonthStart(atMs)
-	var amount domain.Nano
-	if err := q.tx.QueryRowContext(ctx, query, projections.KindName(kind), blob(owner), hour, atMs, month).Scan(&amount); err != nil {
-		return 0, fmt.Errorf("read balance at %d: %w", atMs, err)
-	}
-	return amount, nil
+	const query = `SELECT (
+		(SELECT COALESCE(SUM(in_nano - out_nano), 0) FROM month_flows WHERE kind = ?1 AND owner = ?2 AND month_ms < ?3) +
+		(SELECT COALESCE(SUM(in_nano - out_nano), 0) FROM movements WHERE kind = ?1 AND owner = ?2 AND hour_ms >= ?3 AND hour_ms < ?4) +
+		(SELECT COALESCE(SUM(amount_nano), 0) FROM journal WHERE kind = ?1 AND owner = ?2 AND at_ms BETWEEN ?4 AND ?5)
+	) FROM balances WHERE kind = ?1 AND owner = ?2`
+	since := projections.SinceOf(atMs)
+	found, err := scanAll(ctx, q, func(held *domain.Nano) []any { return []any{held} },
+		query, projections.KindName(kind), blob(owner), since.MonthMs, since.HourMs, atMs)
+	return only(projections.Balances.Name, found, err)
 }
 
-func (q reader) Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (moved projections.Movement, err error) {
+func (q reader) Moved(ctx context.Context, kind v1.AccountKind, owner [32]byte) (projections.Turnover, error) {
 	const query = `SELECT COALESCE(SUM(in_nano), 0), COALESCE(SUM(out_nano), 0), COALESCE(SUM(postings), 0)
-		FROM month_flows WHERE kind = ? AND owner = ?`
-	moved.BalanceKey = projections.BalanceKey{Kind: projections.KindName(kind), Owner: owner}
-	if err = q.tx.QueryRowContext(ctx, query, moved.Kind, blob(owner)).Scan(&moved.In, &moved.Out, &moved.Postings); err != nil {
-		return moved, fmt.Errorf("read what moved on %s: %w", moved.Kind, err)
-	}
-	return moved, nil
+		FROM month_flows WHERE kind = ?1 AND owner = ?2`
+	found, err := scanAll(ctx, q, func(t *projections.Turnover) []any { return []any{&t.In, &t.Out, &t.Postings} },
+		query, projections.KindName(kind), blob(owner))
+	return only(projections.MonthFlows.Name, found, err)
 }
 
 func (q reader) BalancesOf(ctx context.Context, owner [32]byte) ([]projections.Balance, error) {

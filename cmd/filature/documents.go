@@ -260,9 +260,9 @@ func printDocument(out *console, made documents.Document) {
 	case *queryv1.TrialBalance:
 		rows := make([][]string, len(d.Lines))
 		for i, l := range d.Lines {
-			rows[i] = []string{l.Kind, count(l.Accounts), l.Debit.Coins, l.Credit.Coins}
+			rows[i] = []string{l.Kind, l.Debit.Coins, l.Credit.Coins}
 		}
-		out.table([]string{h.Coin, "accounts", "debit", "credit"}, rows, []string{"All", "", d.Debit.Coins, d.Credit.Coins})
+		out.table([]string{h.Coin, "debit", "credit"}, rows, []string{"All", d.Debit.Coins, d.Credit.Coins})
 	}
 	fmt.Fprintln(out.out, "\nCounted up to:")
 	for _, head := range h.Log {

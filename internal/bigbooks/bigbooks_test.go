@@ -57,7 +57,7 @@ func TestBooksThatAreMadeQuicklyAreThoseThatProjectionsCommit(t *testing.T) {
 		switch round {
 		case 0: // what an older program made has nothing of a model
 			for _, store := range []projections.Store{file, database} {
-				if err := store.Forget(ctx, projections.MonthFlows.Table()); err != nil {
+				if err := store.Forget(ctx, projections.KindFlows.Table()); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -287,6 +287,9 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		"GetTrialBalanceAt an hour's end": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.GetTrialBalanceAt(ctx, &queryv1.GetTrialBalanceAtRequest{AtMs: of.AtMs - of.AtMs%projections.HourMs - 1})
 		},
+		"GetTrialBalanceAt a moment": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetTrialBalanceAt(ctx, &queryv1.GetTrialBalanceAtRequest{AtMs: of.AtMs})
+		},
 	})
 	for name, asked := range map[string]func(someone) *queryv1.ListJobsRequest{
 		"the latest": func(someone) *queryv1.ListJobsRequest { return &queryv1.ListJobsRequest{} },

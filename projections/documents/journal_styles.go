@@ -41,12 +41,12 @@ func (w *hledger) balances(title string, lines []projections.TrialLine, before, 
 		if err != nil {
 			return err
 		}
-		if held := line.Debit - line.Credit; line.Accounts > 0 || before != "" {
+		if line.Amount != 0 || before != "" {
 			if isEmpty {
 				fmt.Fprintf(w.to, "\n%s\n", title)
 				isEmpty = false
 			}
-			fmt.Fprintf(w.to, "    %s  %s"+format+" %s\n", account.hledger, before, held, w.coin)
+			fmt.Fprintf(w.to, "    %s  %s"+format+" %s\n", account.hledger, before, -line.Amount, w.coin)
 		}
 	}
 	return nil
@@ -111,14 +111,14 @@ func (w *journalCSV) begin(_ *queryv1.Heading, opening []projections.TrialLine, 
 		return err
 	}
 	for _, line := range opening {
-		if line.Accounts == 0 {
+		if line.Amount == 0 {
 			continue
 		}
 		account, err := chartOf(line.Kind)
 		if err != nil {
 			return err
 		}
-		debit, credit := sides((line.Debit - line.Credit).String())
+		debit, credit := sides((-line.Amount).String())
 		row := []string{"opening", from, account.code, account.name, "", "Opening balance", "", debit, credit, w.coin}
 		if w.currency != "" {
 			row = append(row, "", "", "", "") // of its value when it came in, the ledger knows nothing

@@ -31,13 +31,12 @@ func TrialBalance(ctx context.Context, r projections.Reader, atMs int64, options
 		t.Heading.Number = "TB-" + day(atMs)
 	}
 	for _, line := range lines {
-		if line.Accounts == 0 { // a kind that was in use later, or no more
+		if line.Amount == 0 { // a kind that was in use later, or no more
 			continue
 		}
-		t.Lines = append(t.Lines, &queryv1.TrialBalanceLine{
-			Kind: line.Kind, Accounts: line.Accounts, Debit: amount(line.Debit), Credit: amount(line.Credit),
-		})
-		t.Debit, t.Credit = sum(t.Debit, amount(line.Debit)), sum(t.Credit, amount(line.Credit))
+		debit, credit := amount(line.Debit()), amount(line.Credit())
+		t.Lines = append(t.Lines, &queryv1.TrialBalanceLine{Kind: line.Kind, Debit: debit, Credit: credit})
+		t.Debit, t.Credit = sum(t.Debit, debit), sum(t.Credit, credit)
 	}
 	if t.Debit.Nano != t.Credit.Nano {
 		return nil, fmt.Errorf("trial balance: debits are %s, credits %s: %w", domain.Nano(t.Debit.Nano), domain.Nano(t.Credit.Nano), ErrDoesNotAddUp)

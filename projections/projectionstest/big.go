@@ -158,6 +158,7 @@ type filling struct {
 	workers  pile[projections.WorkerDayKey, projections.WorkerDay, *projections.WorkerDay]
 	clients  pile[projections.ClientDayKey, projections.ClientDay, *projections.ClientDay]
 	flows    pile[projections.MonthFlowKey, projections.MonthFlow, *projections.MonthFlow]
+	kinds    pile[projections.KindFlowKey, projections.KindFlow, *projections.KindFlow]
 }
 
 func newFilling(b Big, models []projections.Model) *filling {
@@ -184,6 +185,7 @@ func newFilling(b Big, models []projections.Model) *filling {
 		{projections.WorkerDays, f.workers.of(projections.WorkerDays)},
 		{projections.ClientDays, f.clients.of(projections.ClientDays)},
 		{projections.MonthFlows, f.flows.of(projections.MonthFlows)},
+		{projections.KindFlows, f.kinds.of(projections.KindFlows)},
 	} {
 		if slices.Contains(models, folded.model) {
 			f.folds = append(f.folds, folded.fold)

@@ -33,6 +33,9 @@ func (f *filling) changes(nowMs int64, end bool) []projections.Change {
 	f.made["worker_days"] = f.workers.taken(func(d *projections.WorkerDay) bool { return end || d.DayMs+projections.DayMs <= nowMs })
 	f.made["client_days"] = f.clients.taken(func(d *projections.ClientDay) bool { return end || d.DayMs+projections.DayMs <= nowMs })
 	f.made["month_flows"] = f.flows.taken(func(m *projections.MonthFlow) bool { return end || domain.NextMonth(m.MonthMs) <= nowMs })
+	now := projections.SinceOf(nowMs)
+	begun := map[string]int64{"minute": now.MinuteMs, "hour": now.HourMs, "day": now.DayMs, "month": now.MonthMs}
+	f.made["kind_flows"] = f.kinds.taken(func(k *projections.KindFlow) bool { return end || k.StartMs < begun[k.Width] })
 	changes := make([]projections.Change, 0, len(f.models))
 	for _, model := range f.models {
 		table := model.Table()

@@ -319,7 +319,7 @@ func whoTakesPart(ctx context.Context, t *testing.T, _ *Story, r projections.Rea
 	if want := map[string]string{"Qwen/Qwen3@1:2": "4 offers, 900 to 4000, at 2"}; !maps.Equal(models, want) {
 		t.Errorf("the models are %v", models)
 	}
-	out := must[projections.Movement](t)(r.Moved(ctx, VaultCash, [32]byte{}))
+	out := must[projections.Turnover](t)(r.Moved(ctx, VaultCash, [32]byte{}))
 	cash := must[projections.Balance](t)(r.Balance(ctx, VaultCash, [32]byte{}))
 	if out.In-out.Out != cash.Amount || out.Postings != cash.Postings || out.In == 0 {
 		t.Errorf("what moved is %+v, the balance %+v", out, cash)

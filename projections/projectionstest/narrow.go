@@ -17,7 +17,7 @@ func Growing() []projections.Model {
 		projections.Deposits, projections.Batches, projections.BatchCuts, projections.BatchLines, projections.Payments, projections.Maturities,
 		projections.Reports, projections.Rejections, projections.Reasons, projections.OfferHistory,
 		projections.Holds, projections.Holdbacks, projections.HoldExtensions, projections.Attestations,
-		projections.WorkerDays, projections.ClientDays, projections.MonthFlows,
+		projections.WorkerDays, projections.ClientDays, projections.MonthFlows, projections.KindFlows,
 	}
 }
 
@@ -27,9 +27,9 @@ type Owned struct {
 	Owner [32]byte
 }
 
-// WideQuestions are about all that there is, and read as much: where the reader is, whole tables, and two of accountants.
+// WideQuestions are about all that there is, and read as much: where the reader is, whole tables, and an accountants' one.
 func WideQuestions() []string {
-	return []string{"At", "Checkpoint", "Rows", "TrialBalanceAt", "Postings"}
+	return []string{"At", "Checkpoint", "Rows", "Postings"}
 }
 
 // NarrowQuestions are all others, each in the ways that pages ask it, by the method and what it is asked of. Each must be
@@ -47,6 +47,7 @@ func NarrowQuestions(ctx context.Context, of Owned) map[string]func(projections.
 		"BalancesOfKind": func(r projections.Reader) (any, error) { return r.BalancesOfKind(ctx, of.Kind, &of.Owner, rows) },
 		"Moved":          func(r projections.Reader) (any, error) { return r.Moved(ctx, of.Kind, of.Owner) },
 		"TrialBalance":   func(r projections.Reader) (any, error) { return r.TrialBalance(ctx) },
+		"TrialBalanceAt": func(r projections.Reader) (any, error) { return r.TrialBalanceAt(ctx, 5_000_000) },
 		"Journal": func(r projections.Reader) (any, error) {
 			return r.Journal(ctx, of.Kind, of.Owner, projections.JournalLine{}, rows)
 		},

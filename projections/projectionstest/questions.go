@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ func ExerciseReader(t *testing.T, open func(t *testing.T) Readable) {
 		"NothingUnknownIsAnsweredWithNothing": nothingUnknownIsAnswered,
 		"BalancesNowAndAtAPastTime":           balancesNowAndThen,
 		"TheTrialBalanceIsZero":               theTrialBalanceIsZero,
+		"PastTrialBalancesAreTheJournals":     pastTrialBalancesAreWhatTheJournalSays,
 		"AJournalIsReadPageByPage":            aJournalIsReadPageByPage,
 		"UsageIsSummedAsAsked":                usageIsSummedAsAsked,
 		"SumsOfUsageAreWhatTheHoursSay":       sumsOfUsageAreWhatTheHoursSay,
@@ -139,6 +141,36 @@ func balancesNowAndThen(ctx context.Context, t *testing.T, story *Story, r proje
 	} {
 		if have := must[domain.Nano](t)(r.BalanceAt(ctx, Available, account, atMs)); have != want {
 			t.Errorf("at %d acc-tg had %d, want %d", atMs, have, want)
+		}
+	}
+}
+
+// pastTrialBalancesAreWhatTheJournalSays asks just before, at and after each posting, and where its minute, hour, day and month end.
+func pastTrialBalancesAreWhatTheJournalSays(ctx context.Context, t *testing.T, story *Story, r projections.Reader) {
+	var lines []projections.JournalLine
+	moments := map[int64]bool{0: true, StartMs: true, math.MaxInt64: true, domain.NextMonth(story.NowMs) - 1: true, domain.NextMonth(story.NowMs): true}
+	for line, err := range projections.RowsOf(ctx, r, projections.Journal) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line)
+		since := projections.SinceOf(line.AtMs)
+		for _, atMs := range []int64{line.AtMs, since.MinuteMs + projections.MinuteMs, since.HourMs + projections.HourMs, since.DayMs + projections.DayMs} {
+			moments[atMs-1], moments[atMs], moments[atMs+1] = true, true, true
+		}
+	}
+	for atMs := range moments {
+		want, have := map[string]domain.Nano{}, map[string]domain.Nano{}
+		for _, line := range lines {
+			if line.AtMs <= atMs {
+				want[line.Kind] += line.Amount
+			}
+		}
+		for _, line := range must[[]projections.TrialLine](t)(r.TrialBalanceAt(ctx, atMs)) {
+			have[line.Kind] = line.Amount
+		}
+		if !maps.Equal(have, want) {
+			t.Errorf("at %d accounts held %v, the journal says %v", atMs, have, want)
 		}
 	}
 }

@@ -1994,11 +1994,10 @@ func (x *TrialBalance) GetCredit() *Amount {
 	return nil
 }
 
-// TrialBalanceLine sums the accounts of one kind: debit those below zero, without the sign, credit those above.
+// TrialBalanceLine is what the accounts of one kind hold together: debit below zero, without the sign, or credit above.
 type TrialBalanceLine struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Accounts      int64                  `protobuf:"varint,2,opt,name=accounts,proto3" json:"accounts,omitempty"`
 	Debit         *Amount                `protobuf:"bytes,3,opt,name=debit,proto3" json:"debit,omitempty"`
 	Credit        *Amount                `protobuf:"bytes,4,opt,name=credit,proto3" json:"credit,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2040,13 +2039,6 @@ func (x *TrialBalanceLine) GetKind() string {
 		return x.Kind
 	}
 	return ""
-}
-
-func (x *TrialBalanceLine) GetAccounts() int64 {
-	if x != nil {
-		return x.Accounts
-	}
-	return 0
 }
 
 func (x *TrialBalanceLine) GetDebit() *Amount {
@@ -2232,12 +2224,11 @@ const file_filature_query_v1_documents_proto_rawDesc = "" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x129\n" +
 	"\x05lines\x18\x03 \x03(\v2#.filature.query.v1.TrialBalanceLineR\x05lines\x12/\n" +
 	"\x05debit\x18\x04 \x01(\v2\x19.filature.query.v1.AmountR\x05debit\x121\n" +
-	"\x06credit\x18\x05 \x01(\v2\x19.filature.query.v1.AmountR\x06credit\"\xa6\x01\n" +
+	"\x06credit\x18\x05 \x01(\v2\x19.filature.query.v1.AmountR\x06credit\"\x9a\x01\n" +
 	"\x10TrialBalanceLine\x12\x12\n" +
-	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1a\n" +
-	"\baccounts\x18\x02 \x01(\x03R\baccounts\x12/\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12/\n" +
 	"\x05debit\x18\x03 \x01(\v2\x19.filature.query.v1.AmountR\x05debit\x121\n" +
-	"\x06credit\x18\x04 \x01(\v2\x19.filature.query.v1.AmountR\x06credit2\xcc\x02\n" +
+	"\x06credit\x18\x04 \x01(\v2\x19.filature.query.v1.AmountR\x06creditJ\x04\b\x02\x10\x03R\baccounts2\xcc\x02\n" +
 	"\x0fDocumentService\x12d\n" +
 	"\fGetStatement\x12&.filature.query.v1.GetStatementRequest\x1a'.filature.query.v1.GetStatementResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\n" +
