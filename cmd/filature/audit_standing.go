@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/filature/filature/projections"
-	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 	"github.com/filature/filature/workers/auditor"
 )
 
@@ -88,8 +84,8 @@ func (e *engine) auditStanding(ctx context.Context) error {
 		return err
 	}
 	return auditor.Standing{
-		Last: auditor.Span{Began: msTime(last.BeganAtMs), Ended: msTime(last.EndedAtMs)}, Every: e.auditing.every, Now: time.Now,
-		Audit: e.auditing.once, Keep: e.keepAudit,
+		Last: auditor.Span{Began: msTime(last.BeganAtMs), Ended: msTime(last.EndedAtMs)}, Every: e.auditing.every, Now: e.now,
+		Audit: e.auditing.once, Keep: e.keepVerdict,
 	}.Run(ctx)
 }
 
@@ -99,19 +95,6 @@ func msTime(ms int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms)
-}
-
-// lastAudit is the verdict that stands; an empty one where there is none.
-func lastAudit(ctx context.Context, from projections.Findings) (*queryv1.Audit, error) {
-	last := &queryv1.Audit{}
-	found, err := from.Finding(ctx, projections.FoundByAudit)
-	if errors.Is(err, projections.ErrNotFound) {
-		return last, nil
-	}
-	if err == nil {
-		err = proto.Unmarshal(found.Body, last)
-	}
-	return last, err
 }
 
 // once makes one audit. One that was cut off goes on where it was; what it left is thrown away where it does not fit, as it
@@ -139,27 +122,24 @@ func (a *auditing) goOn(ctx context.Context, state string) (*auditor.Report, err
 	return report, kept.over(report, err)
 }
 
-// keepAudit writes the report into the auditor's folder, and then the verdict into the store. If we crash in between, the
+// keepVerdict writes the report into the auditor's folder, and then the verdict into the store. If we crash in between, the
 // verdict before stands, and the next process audits at once.
-func (e *engine) keepAudit(ctx context.Context, report auditor.Report, span auditor.Span) error {
-	var raw, page bytes.Buffer
-	if err := (&console{out: &raw}).json(report); err != nil {
-		return err
-	}
+func (e *engine) keepVerdict(ctx context.Context, report auditor.Report, span auditor.Span) error {
 	run := auditor.Run{At: span.Began, Took: span.Ended.Sub(span.Began), Command: e.auditing.command, Program: programName()}
-	if err := auditor.WriteHTML(&page, report, run); err != nil {
-		return err
-	}
-	for name, content := range map[string][]byte{auditReport: raw.Bytes(), auditPage: page.Bytes()} {
-		if err := replaceFile(filepath.Join(e.auditing.folder, name), content); err != nil {
+	for name, write := range map[string]func(io.Writer) error{
+		auditReport: func(to io.Writer) error { return (&console{out: to}).json(report) },
+		auditPage:   func(to io.Writer) error { return auditor.WriteHTML(to, report, run) },
+	} {
+		to, done, err := replacing(filepath.Join(e.auditing.folder, name))
+		if err != nil {
+			return err
+		}
+		if err := done(write(to)); err != nil {
 			return err
 		}
 	}
-	body, err := proto.Marshal(auditMessage(&report, span, e.auditing.every, e.auditing.chain))
-	if err != nil {
-		return err
-	}
-	if err := e.store.KeepFinding(ctx, projections.Finding{Name: projections.FoundByAudit, AtMs: span.Began.UnixMilli(), Body: body}); err != nil {
+	verdict := auditMessage(&report, span, e.auditing.every, e.auditing.chain)
+	if err := keepFinding(ctx, e.store, projections.FoundByAudit, span.Began.UnixMilli(), verdict); err != nil {
 		return err
 	}
 	log := e.log.Info
@@ -169,12 +149,4 @@ func (e *engine) keepAudit(ctx context.Context, report auditor.Report, span audi
 	log("audited", "verdict", string(report.Verdict), "offences", len(report.Offences), "took", run.Duration(),
 		"report", filepath.Join(e.auditing.folder, auditPage))
 	return nil
-}
-
-// replaceFile has a file be there whole, or as it was.
-func replaceFile(name string, content []byte) error {
-	if err := os.WriteFile(name+".new", content, 0o640); err != nil { //nolint:gosec // the operator's group may read reports
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return os.Rename(name+".new", name)
 }

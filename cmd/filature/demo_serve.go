@@ -40,7 +40,7 @@ func (c *demoCmd) stay(ctx context.Context, out *console, listener net.Listener)
 	r := embeddedRoles()
 	r[roleAuditor] = true
 	if err := p.auditsFolder(c.Data, stayAudit, headFlags{}, chainFlags{}); err != nil {
-		return errors.Join(err, p.close())
+		return errors.Join(err, p.close(), listener.Close())
 	}
 	e, err := newEngine(ctx, p, log, r, settleOptions{every: stayBatch}, nil)
 	if err != nil {

@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain/settlement"
@@ -48,27 +46,17 @@ func (e *engine) reconcile(ctx context.Context) error {
 		Notice: func(report *reconciler.Report, err error) {
 			e.metrics.reconciled(report, err)
 			if err == nil {
-				err = e.keepReconciliation(ctx, report)
+				e.tellAlarms(report)
+				err = keepFinding(ctx, e.store, projections.FoundOnChain, report.AtMs, reconciliationMessage(report))
 			}
 			switch {
 			case errors.Is(err, settlement.ErrBehind):
 				e.log.Debug("reconciliation", "error", err)
 			case err != nil:
 				e.log.Warn("reconciliation", "error", err)
-			default:
-				e.tellAlarms(report)
 			}
 		},
 	}).Run(ctx)
-}
-
-// keepReconciliation keeps what a round found, for all who look at the tables.
-func (e *engine) keepReconciliation(ctx context.Context, report *reconciler.Report) error {
-	body, err := proto.Marshal(reconciliationMessage(report))
-	if err != nil {
-		return err
-	}
-	return e.store.KeepFinding(ctx, projections.Finding{Name: projections.FoundOnChain, AtMs: report.AtMs, Body: body})
 }
 
 func (e *engine) tellAlarms(report *reconciler.Report) {

@@ -35,15 +35,15 @@ func (c *witnessCmd) Run(ctx context.Context, out *console) (err error) {
 	if err != nil {
 		return usage("--log: %w", err)
 	}
-	state, err := tlog.OpenFolder(c.State)
-	if err != nil {
-		return usage("--state: %w", err)
-	}
-	defer func() { err = errors.Join(err, state.Close()) }()
 	listener, err := listenAt(ctx, c.Listen)
 	if err != nil {
 		return err
 	}
+	state, err := tlog.OpenFolder(c.State)
+	if err != nil {
+		return errors.Join(usage("--state: %w", err), listener.Close())
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
 	server := &http.Server{
 		Handler:     witness.New(c.Name, key, logs, state, time.Now),
 		ReadTimeout: witnessTimeout, WriteTimeout: witnessTimeout, IdleTimeout: time.Minute,
