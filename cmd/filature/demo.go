@@ -238,43 +238,46 @@ func (c *demoCmd) plan() ([]jobPlan, error) {
 	return drawJobs(rand.New(rand.NewPCG(c.Seed, 1)), c.Jobs), nil //nolint:gosec // a demo is to be repeated, not guarded
 }
 
-// play is the demo itself: found the network, run the jobs, and wait until everybody is paid.
-func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *console) (*demoResult, error) {
-	began := time.Now()
+// begin founds the network and has its clients pay in.
+func (c *demoCmd) begin(ctx context.Context, e *engine, out *console) error {
 	out.progressf("starting: logs, projections, a TON chain of our own")
 	select {
 	case <-e.ready:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	vault := e.vault.Load()
-	out.stepf("✓ network %s… with %d shards, vault %s on a local TON chain", e.network.String()[:8], e.dataShards(), vault.Address())
-
+	out.stepf("✓ network %s… with %d shards, vault %s on a local TON chain", e.network.String()[:8], e.dataShards(), e.vault.Load().Address())
 	w, err := newWorld(e, c.Seed)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.world = w
 	w.suspicious = c.Trace == ""
 	if err := w.found(ctx); err != nil {
-		return nil, fmt.Errorf("found the network: %w", err)
+		return fmt.Errorf("found the network: %w", err)
 	}
 	out.stepf("✓ %d models, %d clients, %d providers with %d workers, %d of them attested",
 		len(w.models), len(w.clients), len(w.providers), len(w.workers), w.challenges)
 	deposited, err := w.deposit(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("deposit: %w", err)
+		return fmt.Errorf("deposit: %w", err)
 	}
 	out.stepf("✓ %s coins deposited on chain for %d accounts, seen by the watcher and booked", deposited, len(w.accounts))
+	return nil
+}
 
-	result := &demoResult{Data: c.Data, Topics: c.topics, Network: e.network.String(), Vault: vault.Address().String(), Seed: c.Seed}
-	t := newTraffic(w, rand.New(rand.NewPCG(c.Seed, 2)), c.Trace == "") //nolint:gosec // as above
-	if c.Trace == "" {
-		t.pace = overDays
+// play is the demo itself: found the network, run the jobs, and wait until everybody is paid.
+func (c *demoCmd) play(ctx context.Context, e *engine, plan []jobPlan, out *console) (*demoResult, error) {
+	began := time.Now()
+	if err := c.begin(ctx, e, out); err != nil {
+		return nil, err
 	}
-	parts, lastBatch, span := min(demoParts, len(plan)), uint32(0), "day"
-	if c.Trace != "" {
-		span = "part"
+	w, vault := c.world, e.vault.Load().Address().String()
+	result := &demoResult{Data: c.Data, Topics: c.topics, Network: e.network.String(), Vault: vault, Seed: c.Seed}
+	t := newTraffic(w, rand.New(rand.NewPCG(c.Seed, 2)), c.Trace == "") //nolint:gosec // as above
+	parts, lastBatch, span := min(demoParts, len(plan)), uint32(0), "part"
+	if c.Trace == "" {
+		t.pace, span = overDays, "day"
 	}
 	for part := range parts {
 		from, to := len(plan)*part/parts, len(plan)*(part+1)/parts

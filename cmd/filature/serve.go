@@ -176,23 +176,21 @@ func (c *serveCmd) openRoles(ctx context.Context, cfg *config, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Verifier.Policy == "" && r[roleVerifier] {
-		if slices.Contains(c.Role, string(roleVerifier)) {
-			return nil, cfg.needs("a verifier", "verifier.policy", "verifier.collateral", "verifier.archive")
+	for _, some := range []struct {
+		role role
+		keys []string // of the config; without the first nobody is told to
+	}{
+		{roleVerifier, []string{"verifier.policy", "verifier.collateral", "verifier.archive"}},
+		{rolePublisher, []string{"transparency.folder"}},
+		{roleAuditor, []string{"audit.folder"}},
+	} {
+		if !r[some.role] || cfg.needs("", some.keys[0]) == nil {
+			continue
 		}
-		r = r.without(roleVerifier)
-	}
-	if r[rolePublisher] && cfg.Transparency.Folder == "" {
-		if slices.Contains(c.Role, string(rolePublisher)) {
-			return nil, usage("--role publisher: want transparency.folder in %s", c.Config)
+		if slices.Contains(c.Role, string(some.role)) {
+			return nil, cfg.needs("--role "+string(some.role), some.keys...)
 		}
-		r = r.without(rolePublisher) // of one who does everything, this was not asked
-	}
-	if r[roleAuditor] && cfg.Audit.Folder == "" {
-		if slices.Contains(c.Role, string(roleAuditor)) {
-			return nil, usage("--role auditor: want audit.folder in %s", c.Config)
-		}
-		r = r.without(roleAuditor)
+		r = r.without(some.role) // of one who does everything, this was not asked
 	}
 	p, err := openProduction(ctx, cfg, r)
 	if err != nil {
