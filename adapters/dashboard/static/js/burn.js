@@ -1,5 +1,5 @@
 // How fast a client spends, and for how long what it has is enough.
-import { span } from './words.js';
+import { day, span } from './words.js';
 
 const hourMs = 3_600_000;
 const hours = 24;
@@ -16,7 +16,11 @@ export function burned(spent, sinceMs, now) {
   return { spent, perHour: (spent * BigInt(hourMs)) / BigInt(ms), hours: Math.round(ms / hourMs) };
 }
 
+// longest is how many hours are named: beyond ten years nobody counts.
 const longest = 3650n * 24n;
 
 // lasts is for how long an amount is enough.
 export const lasts = (available, perHour) => (available / perHour > longest ? 'over 10 years' : span(Number((available * 3600n) / perHour) * 1000));
+
+// until is the day on which an amount is spent at a rate.
+export const until = (available, perHour, now) => (available / perHour > longest ? 'at this rate' : `at this rate, until ${day(now + Number(available / perHour) * hourMs)}`);

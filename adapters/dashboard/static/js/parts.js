@@ -28,7 +28,7 @@ export function money(nano, { unit = true, signed = false } = {}) {
     h('span', { class: 'hidden' }, plus + coins(nano)), unit && h('span', { class: 'unit' }, `\u00a0${coin}`));
 }
 
-// figures are the main figures of a page: [{label, value, note, href}]; href is where the figure is told in full.
+// figures are the main figures of a page: [{label, value, note, tone, href}]; href is where the figure is told in full.
 export function figures(some, { label } = {}) {
   return h('dl', { class: 'figures-row', key: label, 'aria-label': label }, some.filter(Boolean).map(({ label: name, value, note, tone, href }) => h('div', { key: name, class: tone },
     h('dt', {}, href ? h('a', { href }, name) : name), h('dd', {}, h('span', { class: 'value' }, value), note && h('span', { class: 'note' }, note)))));
@@ -54,14 +54,13 @@ export function table({ label, columns, rows, empty, total }) {
     total && h('tfoot', {}, line({ cells: total }))));
 }
 
-// cameFrom has for each cursor that was gone to the one of the page before it, as far as this tab has seen it.
+// cameFrom has for each cursor that somebody went to in this tab the one of the page before it.
 const cameFrom = new Map();
 
 // pages goes through a long list. Where it stands is in the page's address, so that it can be linked and gone back on.
 export function pages(path, query, next) {
   const after = query.get('after');
   if (!after && !next) return null;
-  if (next) cameFrom.set(next, after ?? '');
   const to = (cursor) => {
     const q = new URLSearchParams(query);
     q.delete('after');
@@ -70,7 +69,7 @@ export function pages(path, query, next) {
   };
   const before = cameFrom.get(after);
   return h('nav', { class: 'pages', 'aria-label': 'Pages of the list' },
-    after && h('a', { key: 'first', href: to('') }, 'First page'), before && h('a', { key: 'before', href: to(before) }, 'Previous page'), next && h('a', { key: 'next', href: to(next) }, 'Next page'));
+    after && h('a', { key: 'first', href: to('') }, 'First page'), before && h('a', { key: 'before', href: to(before) }, 'Previous page'), next && h('a', { key: 'next', href: to(next), onclick: () => cameFrom.set(next, after ?? '') }, 'Next page'));
 }
 
 // id is an id in short, linked to its page; the whole of it is its title.
@@ -109,8 +108,6 @@ export const pill = (word, tone = tones[word]) => word ? h('span', { class: `pil
 // when is a moment of log time, in UTC; its title is the whole of it, with its place in the ledger.
 export const when = (moment, { shard } = {}) => !moment?.atMs ? dash()
   : h('time', { datetime: new Date(count(moment.atMs)).toISOString(), title: `${time(moment.atMs)} UTC${moment.offset ? `, ledger ${shard ?? 0}/${moment.offset}` : ''}` }, h('span', { class: 'soft' }, time(moment.atMs).slice(0, 11)), time(moment.atMs).slice(11, 19));
-
-export const onDay = (ms) => h('time', { datetime: new Date(count(ms)).toISOString() }, day(ms));
 
 // commands are lines for a terminal.
 export const commands = (...lines) => h('pre', { tabindex: '0' }, h('code', {}, lines.filter(Boolean).join('\n')));

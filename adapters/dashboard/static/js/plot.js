@@ -6,8 +6,9 @@ import { compact } from './words.js';
 
 const height = 200;
 
-// plot draws series over the same times: {label, times (Unix milliseconds), series: [{name, values, tone, bars, fill, dash}], unit, format, whole}. A
-// value that is null is a gap. The label is its text for who can't see it.
+// plot draws series over the same times: {label, times (Unix milliseconds), series: [{name, values, exact, tone, bars, fill, dash}],
+// unit, format, whole, empty}. A value that is null is a gap. The label is its text for who can't see it; whole is for what has no
+// halves; empty stands where there is nothing to draw.
 export function plot(spec) {
   return h('figure', { class: 'plot' },
     h('figcaption', {}, spec.series.filter((s) => s.name).map((s) => h('span', { key: s.name, class: `key ${s.tone ?? 'accent'}${s.dash ? ' dashed' : ''}` }, s.name)), spec.unit && h('span', { class: 'soft' }, spec.unit)),
@@ -69,7 +70,7 @@ function options(spec, width, element) {
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     padding: [8, 20, 0, 0], // room for half a label of the axis
-    scales: { x: { range: (_, low, high) => (spec.series.some((s) => s.bars) ? [low - step(spec) / 2, high + step(spec) / 2] : [low, high]) }, y: { range: (_, low, high) => [spec.fromZero === false ? low - (high - low || 1) * 0.1 : 0, (high || 1) * 1.1] } },
+    scales: { x: { range: (_, low, high) => (spec.series.some((s) => s.bars) ? [low - step(spec) / 2, high + step(spec) / 2] : [low, high]) }, y: { range: (_, low, high) => [0, (high || 1) * 1.1] } },
     axes: [
       { ...axis, grid: { show: false }, size: 28, space: 70, values: (_, at) => at.map((s, i) => label(s, i > 0 ? at[i - 1] : undefined)) },
       { ...axis, size: 56, values: (_, at) => at.map(format), ...(spec.whole && { incrs: whole }) },

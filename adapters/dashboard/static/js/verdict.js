@@ -25,7 +25,7 @@ const pace = (audit) => span(count(audit.everyMs)).replace(/ 0\u202f\S+$/, '');
 const sum = (some, of) => some.reduce((all, one) => all + big(of(one)), 0n);
 
 // behind is how many records came since the audit.
-export const behind = (audit, at) => sum(audit.shards ?? [], (s) => {
+const behind = (audit, at) => sum(audit.shards ?? [], (s) => {
   const since = big(at[s.shard ?? 0]) - big(s.end);
   return since > 0n ? since : 0n;
 });
@@ -46,8 +46,12 @@ export function verdict(audit, at) {
     h('p', {}, `${number(behind(audit, at))} records came since. `, late ? h('strong', { class: 'late' }, `The next one is late: one is due every ${pace(audit)}.`) : `One is due every ${pace(audit)}.`));
 }
 
-// hues of what the vault's coins are for.
-const hueOf = (kind) => (kind.startsWith('client/') ? (kind === 'client/available' ? 1 : 2) : kind === 'provider/held' ? 4 : kind.startsWith('provider/') ? 3 : 5);
+const hues = {
+  'client/available': 1, 'client/reserved': 2, 'provider/earned': 3, 'provider/held': 4, 'provider/payable': 3, 'provider/committed': 3,
+};
+
+// hueOf is the colour of an account whose coins the vault holds.
+export const hueOf = (kind) => hues[kind] ?? 5;
 
 // covered sets what the vault held on chain above what it has to hold, on one scale.
 export function covered(seen, books) {

@@ -19,7 +19,7 @@ export default {
       newest && figures([
         { label: 'In force', value: active ? `Batch ${active.number}` : '–', href: active && `/batches/${active.number}`, note: active ? ['since ', when(active.activated), ' UTC'] : 'none yet' },
         { label: 'It gives', value: active ? money(active.totalNano) : '–', note: active ? `to ${number(active.payees)} payees, all that was ever owed` : '' },
-        { label: 'On its way', value: open ? `Batch ${open.number}` : '–', href: open && `/batches/${open.number}`, note: open ? open.state : 'no batch is open', tone: null },
+        { label: 'On its way', value: open ? `Batch ${open.number}` : '–', href: open && `/batches/${open.number}`, note: open ? open.state : 'no batch is open' },
       ], { label: 'Batches' }),
       h('div', { class: newest ? 'below' : null }, table({
         label: 'Batches',

@@ -1,13 +1,12 @@
 // One client: what it has, how fast it spends it, its jobs, and what it got back.
-import { h } from '../dom.js';
 import { got } from '../api.js';
 import { copyable, figures, heading, id, money, pages, part, pill, section, table, when } from '../parts.js';
-import { burned, dayFrom, lasts } from '../burn.js';
+import { burned, dayFrom, lasts, until } from '../burn.js';
 import { plot } from '../plot.js';
 import { month, paper, papers } from '../paper.js';
 import { names, nameOf, theModel } from '../names.js';
 import { list } from './jobs.js';
-import { big, coin, coins, count, day, number, time, words } from '../words.js';
+import { big, coin, coins, count, number, time, words } from '../words.js';
 
 const hourMs = 3_600_000;
 const hoursShown = 48;
@@ -63,12 +62,6 @@ export default {
 };
 
 const sum = (rows, field) => (rows ?? []).reduce((all, row) => all + big(row[field]), 0n);
-
-// until is the day on which an amount is spent at a rate.
-function until(available, perHour, now) {
-  const hours = available / perHour;
-  return hours > 24n * 3650n ? 'at this rate' : `at this rate, until ${day(now + Number(hours) * hourMs)}`;
-}
 
 function byHour(usage, now) {
   const last = now - (now % hourMs);

@@ -4,7 +4,7 @@ import { got } from '../api.js';
 import { copyable, facts, figures, heading, id, money, pages, part, pill, section, table, when } from '../parts.js';
 import { go } from '../shell.js';
 import { names, theModel, theProvider } from '../names.js';
-import { big, coin, count, factor, minute, number, short, span, words } from '../words.js';
+import { big, coin, count, factor, minute, number, span, words } from '../words.js';
 
 const said = ['passed', 'failed', 'challenged', 'expired', 'revoked'];
 // fleet is how many workers are looked at for whether they may work: a page of the API.
@@ -44,7 +44,7 @@ export default {
       section('Not at work', { note: 'suspended, or without a valid attestation' }, part(data.workers, (answer) => away(answer, known))),
       section('Attestations', { note: 'what control said of workers, the newest first' },
         filter(data.what),
-        part(data.attestations, (answer) => [list(answer, data.what), pages('/network', query, answer.nextCursor)])),
+        part(data.attestations, (answer) => [attestations(answer, { empty: data.what ? 'Nothing like this was said.' : 'Nothing was said of any worker yet.' }), pages('/network', query, answer.nextCursor)])),
     ];
   },
 };
@@ -120,12 +120,18 @@ function choose(event) {
 
 const meant = { attestation_passed: 'good', attestation_failed: 'bad', attestation_revoked: 'bad', attestation_expired: 'bad', attestation_challenged: 'open' };
 
-const list = ({ attestations: some = [] }, what) => table({
-  label: 'Attestations', columns: [{ name: 'Said, UTC' }, { name: 'Worker' }, { name: 'What' }, { name: 'Why', grow: true, wide: true }, { name: 'Until, UTC', wide: true }, { name: 'Image', wide: true }],
-  rows: some.map((a) => ({
-    key: `${a.said?.offset}/${a.fact}`,
-    cells: [when(a.said), h('a', { class: 'mono', href: `/workers/${a.worker}`, title: a.worker }, short(a.worker)), pill(a.what.replace('attestation_', ''), meant[a.what]),
-      h('span', { class: 'soft' }, [words(a.cause), a.fault && `fault of the ${a.fault}`, a.reason].filter(Boolean).join(', ')), when({ atMs: a.untilMs }), id(a.imageHash)],
-  })),
-  empty: what ? 'Nothing like this was said.' : 'Nothing was said of any worker yet.',
-});
+// attestations is what control said of workers, on this page and on that of the one that it is about; without says whose page it is.
+export function attestations({ attestations: some = [] }, { without, empty }) {
+  const columns = [
+    [{ name: 'Said, UTC' }, (a) => when(a.said)],
+    without !== 'worker' && [{ name: 'Worker' }, (a) => id(a.worker, `/workers/${a.worker}`)],
+    [{ name: 'What' }, (a) => pill(a.what.replace('attestation_', ''), meant[a.what])],
+    [{ name: 'Why', grow: true, wide: without !== 'worker' }, (a) => h('span', { class: 'soft' }, [words(a.cause), a.fault && `fault of the ${a.fault}`, a.reason].filter(Boolean).join(', '))],
+    [{ name: 'Until, UTC', wide: true }, (a) => when({ atMs: a.untilMs })],
+    [{ name: 'Image', wide: true }, (a) => id(a.imageHash)],
+  ].filter(Boolean);
+  return table({
+    label: 'Attestations', columns: columns.map(([column]) => column), empty,
+    rows: some.map((a) => ({ key: `${a.said?.offset}/${a.fact}`, cells: columns.map(([, cell]) => cell(a)) })),
+  });
+}

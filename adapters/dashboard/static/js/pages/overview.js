@@ -3,7 +3,7 @@ import { h } from '../dom.js';
 import { got } from '../api.js';
 import { copyable, figures, heading, money, part, pill, section, table, when } from '../parts.js';
 import { plot } from '../plot.js';
-import { covered, verdict } from '../verdict.js';
+import { covered, hueOf, verdict } from '../verdict.js';
 import { friendly } from '../address.js';
 import { big, coin, coins, count, number, rate, time, words } from '../words.js';
 
@@ -80,10 +80,6 @@ function atAGlance({ overview: o }) {
   ];
 }
 
-const hues = {
-  'client/available': 1, 'client/reserved': 2, 'provider/earned': 3, 'provider/held': 4, 'provider/payable': 3, 'provider/committed': 3,
-};
-
 // balance sets what the vault holds beside whose it is. Both come to the same, or somebody made a mistake.
 function balance({ totals = [] }) {
   const vault = -totals.filter((t) => t.kind === 'vault/cash').reduce((sum, t) => sum + big(t.amountNano), 0n);
@@ -94,7 +90,7 @@ function balance({ totals = [] }) {
     table({
       label: 'The books', columns: [{ name: 'Account', grow: true }, { name: 'Owners', right: true, wide: true }, { name: 'Amount', unit: coin, right: true }],
       rows: [
-        ...owed.map((t) => ({ key: t.kind, cells: [h('span', { class: `dot hue-${hues[t.kind] ?? 5}` }, t.kind), number(t.accounts), money(t.amountNano, { unit: false })] })),
+        ...owed.map((t) => ({ key: t.kind, cells: [h('span', { class: `dot hue-${hueOf(t.kind)}` }, t.kind), number(t.accounts), money(t.amountNano, { unit: false })] })),
         { key: 'sum', cells: [h('strong', {}, 'Liabilities'), '', money(sum, { unit: false })] },
         { key: 'vault', cells: [h('strong', {}, 'vault/cash'), '', money(vault, { unit: false })] },
         { key: 'rest', cells: [[h('strong', {}, 'Difference'), ' ', pill(rest === 0n ? 'sums to zero' : 'does not sum to zero', rest === 0n ? 'good' : 'bad')], '', money(rest, { unit: false })] },

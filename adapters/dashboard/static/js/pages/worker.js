@@ -1,10 +1,10 @@
 // One worker: what it proved, at what prices it serves what, how it stands, and its pay that was held.
-import { h } from '../dom.js';
 import { got } from '../api.js';
-import { copyable, figures, heading, id, money, pages, part, pill, section, table, when } from '../parts.js';
+import { copyable, figures, heading, money, pages, part, pill, section, table, when } from '../parts.js';
 import { names, theModel } from '../names.js';
 import { standings } from '../standing.js';
 import { list } from './jobs.js';
+import { attestations } from './network.js';
 import { big, coin, count, factor, minute, number, percent, short, words } from '../words.js';
 
 export default {
@@ -36,7 +36,7 @@ export default {
         empty: 'It offers nothing now.',
       }))),
       section('Reputation', { note: 'each shard judges by what it has seen' }, part(data.standings, ({ standings: some = [] }) => standings(some))),
-      section('Attestation', { note: 'what control said, the newest first' }, part(data.attestations, (answer) => [attestations(answer), pages(`/workers/${worker}`, query, answer.nextCursor)])),
+      section('Attestation', { note: 'what control said, the newest first' }, part(data.attestations, (answer) => [attestations(answer, { without: 'worker', empty: 'Nothing was ever said of it.' }), pages(`/workers/${worker}`, query, answer.nextCursor)])),
       (got(data.holds)?.holds ?? []).some((hold) => hold.worker === worker) && section('Pay held for a missing attestation', {}, part(data.holds, ({ holds = [] }) => table({
         label: 'Held pay', columns: [{ name: 'Cause', grow: true }, { name: 'The pay was' }, { name: 'Jobs', right: true }, { name: 'Amount', unit: coin, right: true }],
         rows: holds.filter((hold) => hold.worker === worker).map((hold) => ({ key: `${hold.cause}/${hold.state}`, cells: [words(hold.cause), pill(hold.state), number(hold.jobs), money(hold.amountNano, { unit: false })] })),
@@ -62,14 +62,3 @@ function state({ attestations: said, standings: judged, offers, holds }, newest)
     held > 0n && { label: 'Held', value: money(held), note: 'pay that waits for an attestation', tone: 'bad' },
   ];
 }
-
-const meant = { attestation_passed: 'good', attestation_failed: 'bad', attestation_revoked: 'bad', attestation_expired: 'bad', attestation_challenged: 'open' };
-
-const attestations = ({ attestations: some = [] }) => table({
-  label: 'Attestation', columns: [{ name: 'Said, UTC' }, { name: 'What' }, { name: 'Why', grow: true }, { name: 'Until, UTC', wide: true }, { name: 'Image', wide: true }],
-  rows: some.map((a) => ({
-    key: `${a.said?.offset}/${a.fact}`,
-    cells: [when(a.said), pill(a.what.replace('attestation_', ''), meant[a.what]), h('span', { class: 'soft' }, [words(a.cause), a.fault && `fault of the ${a.fault}`, a.reason].filter(Boolean).join(', ')), when({ atMs: a.untilMs }), id(a.imageHash)],
-  })),
-  empty: 'Nothing was ever said of it.',
-});
