@@ -98,7 +98,7 @@ func newStand(t *testing.T, universal string) *stand {
 	s.url = serveWith(t, pages, s.api)
 	s.Browser = browser.Open(t)
 	s.Show(s.url+"/providers/"+anID, wide)
-	s.click("Claim with a wallet")
+	s.Click("Claim with a wallet")
 	s.stage("Claim with a wallet")
 	return s
 }
@@ -115,14 +115,6 @@ func (s *stand) pay() {
 	s.api.mu.Lock()
 	defer s.api.mu.Unlock()
 	s.api.paid = true
-}
-
-func (s *stand) click(what string) {
-	s.t.Helper()
-	button := fmt.Sprintf(`[...document.querySelectorAll("button, a")].find(
-		(e) => e.innerText.split("\n")[0] === %q && !e.disabled && e.checkVisibility())`, what)
-	s.Until(button)
-	s.Ask(button+".click()", nil)
 }
 
 // stage waits for a stage of the dialog, which has the focus then: where a screen reader goes on.
@@ -179,7 +171,7 @@ func TestAWalletIsConnectedOverItsBridgeAndSendsTheClaim(t *testing.T) {
 	if asked := s.bridge.Asked(); len(asked) > 0 {
 		t.Errorf("the bridge was asked before anybody chose it: %s", asked)
 	}
-	s.click("Test wallet")
+	s.Click("Test wallet")
 	s.stage("Connect Test wallet")
 	link := s.link()
 	if !strings.HasPrefix(link, "https://wallet.example/connect?v=2&id=") {
@@ -192,7 +184,7 @@ func TestAWalletIsConnectedOverItsBridgeAndSendsTheClaim(t *testing.T) {
 	s.says("12.345678901")
 	s.says("0.023000000")
 	s.looks("connected")
-	s.click("Send with Test wallet")
+	s.Click("Send with Test wallet")
 	s.stage("Sent")
 	s.looks("sent")
 	if moved := s.Shifts(); moved > 0 && *walletShots == "" { // what is collected leaves the page later, and what is below it moves up
@@ -218,7 +210,7 @@ func TestAWalletIsConnectedOverItsBridgeAndSendsTheClaim(t *testing.T) {
 	if len(s.Console) > 0 {
 		t.Errorf("the console says %s", s.Console)
 	}
-	s.click("Disconnect")
+	s.Click("Disconnect")
 	s.stage("Claim with a wallet")
 	s.Until(`sessionStorage.getItem("filature.wallet") === null`)
 	within(t, "the wallet is told", wallet.Ended)
@@ -227,7 +219,7 @@ func TestAWalletIsConnectedOverItsBridgeAndSendsTheClaim(t *testing.T) {
 // A reload in between changes nothing, whatever the bridge says again.
 func TestAConnectedWalletIsKnownForAsLongAsTheTabIsOpen(t *testing.T) {
 	s := newStand(t, "") // no link of its own: any wallet opens tc://
-	s.click("Test wallet")
+	s.Click("Test wallet")
 	link := s.link()
 	if !strings.HasPrefix(link, "tc://?v=2&id=") {
 		t.Errorf("the link is %s", link)
@@ -240,14 +232,14 @@ func TestAConnectedWalletIsKnownForAsLongAsTheTabIsOpen(t *testing.T) {
 	}
 	for range 2 {
 		s.Show(s.url+"/providers/"+anID, wide)
-		s.click("Claim with a wallet")
+		s.Click("Claim with a wallet")
 		s.stage("Send the claim")
-		s.click("Send with Test wallet") // each with a number above the one before, or the wallet complains
+		s.Click("Send with Test wallet") // each with a number above the one before, or the wallet complains
 		s.stage("Sent")
 	}
-	s.click("Close")
+	s.Click("Close")
 	wallet.Disconnect() // nobody listens: the bridge keeps it
-	s.click("Claim with a wallet")
+	s.Click("Claim with a wallet")
 	s.says("Test wallet has ended the connection.")
 	if kept := s.session(); kept != "" {
 		t.Errorf("the tab keeps %q of a session that has ended", kept)
@@ -256,7 +248,7 @@ func TestAConnectedWalletIsKnownForAsLongAsTheTabIsOpen(t *testing.T) {
 
 func TestWhoSaysNoIsHeardAndNothingIsSent(t *testing.T) {
 	s := newStand(t, "https://t.me/wallet?attach=wallet")
-	s.click("Test wallet")
+	s.Click("Test wallet")
 	link := s.link()
 	if !strings.HasPrefix(link, "https://t.me/wallet/start?startapp=tonconnect-v__2-id__") {
 		t.Errorf("the link is %s", link)
@@ -268,20 +260,20 @@ func TestWhoSaysNoIsHeardAndNothingIsSent(t *testing.T) {
 	s.says("Test wallet refused to connect.")
 	s.looks("refused-to-connect")
 
-	s.click("Choose a wallet")
-	s.click("Test wallet")
+	s.Click("Choose a wallet")
+	s.Click("Test wallet")
 	no = s.wallet()
 	no.Refuses = "send"
 	no.Scan(t, s.link())
 	s.stage("Send the claim")
-	s.click("Send with Test wallet")
+	s.Click("Send with Test wallet")
 	s.stage("Test wallet refused")
 	s.says("Nothing was sent. What is due stays due.")
 	s.looks("refused")
 	if moved := s.Shifts(); moved > 0 && *walletShots == "" { // to be drawn on other screens moves all of it
 		t.Errorf("the page moves by itself, by %f", moved)
 	}
-	s.click("Ask again")
+	s.Click("Ask again")
 	within(t, "it is asked again", func() bool { return len(no.Seen()) == 2 })
 	s.stage("Test wallet refused")
 	s.Press("Escape")
@@ -290,7 +282,7 @@ func TestWhoSaysNoIsHeardAndNothingIsSent(t *testing.T) {
 
 func TestAWalletOfAnotherNetworkIsSentAway(t *testing.T) {
 	s := newStand(t, "https://wallet.example/connect")
-	s.click("Test wallet")
+	s.Click("Test wallet")
 	other := s.wallet()
 	other.Network = "-239"
 	other.Scan(t, s.link())
@@ -306,7 +298,7 @@ func TestAWalletOfAnotherNetworkIsSentAway(t *testing.T) {
 func TestABridgeThatIsAwayIsNamedAndAskedAgain(t *testing.T) {
 	s := newStand(t, "https://wallet.example/connect")
 	s.bridge.SetDown(true)
-	s.click("Test wallet")
+	s.Click("Test wallet")
 	s.says("The bridge of Test wallet does not answer.")
 	s.looks("away")
 	s.bridge.SetDown(false)
@@ -314,12 +306,12 @@ func TestABridgeThatIsAwayIsNamedAndAskedAgain(t *testing.T) {
 	s.wallet().Scan(t, s.link())
 	s.stage("Send the claim")
 	s.bridge.SetDown(true)
-	s.click("Send with Test wallet")
+	s.Click("Send with Test wallet")
 	s.stage("It did not work")
 	s.says("Nothing was sent.")
 	s.bridge.SetDown(false)
-	s.click("Try again")
-	s.click("Send with Test wallet")
+	s.Click("Try again")
+	s.Click("Send with Test wallet")
 	s.stage("Sent")
 }
 
@@ -334,9 +326,9 @@ func TestAWalletInTheBrowserIsAskedThere(t *testing.T) {
 		send: (request) => Promise.resolve((window.asked = request, {id: request.id, result: "te6cc="})),
 	}}; document.dispatchEvent(new Event("redraw"))`, anOwner, testNetwork), nil)
 	s.says("in this browser")
-	s.click("Test wallet")
+	s.Click("Test wallet")
 	s.stage("Send the claim")
-	s.click("Send with Test wallet")
+	s.Click("Send with Test wallet")
 	s.stage("Sent")
 	var asked struct {
 		Method string

@@ -52,7 +52,7 @@ func killedWhileItAudits(t *testing.T, folder string) {
 // killed in the middle of one, the verdict before stands, with its time.
 func TestServeAuditsItselfAndTellsNoVerdictThatWasNotReached(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	killedWhileItAudits(t, folder)
 	if none := standingVerdict(t, folder); !proto.Equal(none, &queryv1.Audit{}) {
 		t.Fatalf("killed in the middle of the first audit, there is a verdict: %v", none)

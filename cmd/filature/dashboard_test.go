@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"connectrpc.com/connect"
+
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/internal/browser"
 	"github.com/filature/filature/projections/projectionstest"
@@ -19,7 +21,7 @@ import (
 
 var dashboardShots = flag.String("dashboard.shots", "", "folder for screenshots of every page, dark and light, wide and narrow")
 
-// books asks the API as any program would.
+// apiClients ask the API as any program would.
 type apiClients struct {
 	queryv1.MoneyServiceClient
 	queryv1.JobServiceClient
@@ -27,13 +29,15 @@ type apiClients struct {
 	queryv1.NetworkServiceClient
 	queryv1.ClaimServiceClient
 	queryv1.AuditServiceClient
+	queryv1.DocumentServiceClient
 }
 
-func clientsOf(url string) apiClients {
+func clientsOf(url string, options ...connect.ClientOption) apiClients {
 	return apiClients{
-		queryv1.NewMoneyServiceClient(http.DefaultClient, url), queryv1.NewJobServiceClient(http.DefaultClient, url),
-		queryv1.NewSettlementServiceClient(http.DefaultClient, url), queryv1.NewNetworkServiceClient(http.DefaultClient, url),
-		queryv1.NewClaimServiceClient(http.DefaultClient, url), queryv1.NewAuditServiceClient(http.DefaultClient, url),
+		queryv1.NewMoneyServiceClient(http.DefaultClient, url, options...), queryv1.NewJobServiceClient(http.DefaultClient, url, options...),
+		queryv1.NewSettlementServiceClient(http.DefaultClient, url, options...), queryv1.NewNetworkServiceClient(http.DefaultClient, url, options...),
+		queryv1.NewClaimServiceClient(http.DefaultClient, url, options...), queryv1.NewAuditServiceClient(http.DefaultClient, url, options...),
+		queryv1.NewDocumentServiceClient(http.DefaultClient, url, options...),
 	}
 }
 

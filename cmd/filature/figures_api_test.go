@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -12,16 +11,6 @@ import (
 	"github.com/filature/filature/projections/projectionstest"
 	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 )
-
-// asJSON asks the API as a program does that knows nothing of protobuf: JSON over HTTP.
-func asJSON(url string) (apiClients, queryv1.DocumentServiceClient) {
-	json := connect.WithProtoJSON()
-	return apiClients{
-		queryv1.NewMoneyServiceClient(http.DefaultClient, url, json), queryv1.NewJobServiceClient(http.DefaultClient, url, json),
-		queryv1.NewSettlementServiceClient(http.DefaultClient, url, json), queryv1.NewNetworkServiceClient(http.DefaultClient, url, json),
-		queryv1.NewClaimServiceClient(http.DefaultClient, url, json), queryv1.NewAuditServiceClient(http.DefaultClient, url, json),
-	}, queryv1.NewDocumentServiceClient(http.DefaultClient, url, json)
-}
 
 // everyPage asks for all pages of a list.
 func everyPage[Q, A, R any](
@@ -41,10 +30,10 @@ func everyPage[Q, A, R any](
 func apiFigures(t *testing.T, url string, of *secondCount) figures {
 	t.Helper()
 	ctx := projectionstest.Context(t)
-	api, documents := asJSON(url)
+	api := clientsOf(url, connect.WithProtoJSON()) // as a program does that knows nothing of protobuf
 	f := figures{}
 	apiMoney(ctx, t, api, of, f)
-	trial := answered(ctx, t, documents.GetTrialBalanceAt, &queryv1.GetTrialBalanceAtRequest{})
+	trial := answered(ctx, t, api.GetTrialBalanceAt, &queryv1.GetTrialBalanceAtRequest{})
 	for _, line := range trial.TrialBalance.Lines {
 		f.add(line.Debit.Nano, "trial balance", line.Kind, "debit")
 		f.add(line.Credit.Nano, "trial balance", line.Kind, "credit")

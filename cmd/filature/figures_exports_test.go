@@ -164,9 +164,7 @@ func hledgerFigures(t *testing.T, folder string) figures {
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
 		switch {
-		case len(words) == 3 && strings.HasPrefix(words[1], "("): // 2026-11-23 (1/5/1) account_funded
-			what = words[2]
-		case len(words) > 3 && strings.HasPrefix(words[1], "("): // the same, and the job
+		case len(words) >= 3 && strings.HasPrefix(words[1], "("): // 2026-11-23 (1/5/1) account_funded, and the job if there is one
 			what = words[2]
 		case strings.HasPrefix(lines.Text(), "    "):
 			kind, owner := "", ""
@@ -193,7 +191,7 @@ func hledgerFigures(t *testing.T, folder string) figures {
 	return f
 }
 
-// papersOf are the documents of a folder in a format, as the commands write them: name of whom it is about, and text.
+// paper is a document as a command writes it.
 type paper struct {
 	kind, party string // "statement", and the id of whose it is
 	text        string

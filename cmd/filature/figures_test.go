@@ -163,7 +163,7 @@ func (c *comparison) enough(t *testing.T) {
 // and all are paid, and in its midst, where money is in every kind of account.
 func TestAfterADemoEveryWayToANumberGivesTheNumber(t *testing.T) {
 	t.Parallel()
-	folder := mustCopy(t, sharedDemo.folder(t))
+	folder := sharedDemo.copied(t)
 	ledger, ends := ledgerOf(t, folder)
 	end, err := countAgain(t.Context(), ledger, ends)
 	if err != nil {

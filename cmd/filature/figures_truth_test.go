@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -64,11 +65,11 @@ func (l ledgerFiles) Read(ctx context.Context, shard int, from int64, limit int)
 // shares no code with what decides, folds, asks and shows.
 type secondCount struct {
 	books *recount.Books
-	// thenMs is a moment in the middle: what was so then is asked, too, and what has moved since. lastMs is that of the last
-	// posting, and months are those that there are postings in.
-	thenMs, lastMs int64
-	months         []string
-	figures        figures
+	// thenMs is a moment in the middle: what was so then is asked, too, and what has moved since. months are those that there are
+	// postings in.
+	thenMs  int64
+	months  []string
+	figures figures
 }
 
 var errDisagrees = errors.New("the second count disagrees with the ledger")
@@ -103,11 +104,10 @@ func countAgain(ctx context.Context, log eventstore.Reader, ends []int64) (*seco
 	for account, held := range balances {
 		t.balance(account, held)
 	}
-	byTime := func(a, b recount.Posting) int { return int(a.AtMs - b.AtMs) }
-	first := slices.MinFunc(t.books.Postings, byTime).AtMs
-	t.lastMs = slices.MaxFunc(t.books.Postings, byTime).AtMs
-	t.thenMs = (first + t.lastMs) / 2
-	t.months = slices.Compact([]string{monthOf(first), monthOf(t.lastMs)}) // a demo takes seconds
+	byTime := func(a, b recount.Posting) int { return cmp.Compare(a.AtMs, b.AtMs) }
+	first, last := slices.MinFunc(t.books.Postings, byTime).AtMs, slices.MaxFunc(t.books.Postings, byTime).AtMs
+	t.thenMs = (first + last) / 2
+	t.months = slices.Compact([]string{monthOf(first), monthOf(last)}) // a demo has four days
 	for _, p := range t.books.Postings {
 		t.posting(p)
 	}

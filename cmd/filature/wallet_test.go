@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -51,19 +50,14 @@ func checkAWalletClaims(t *testing.T, e *engine, folder, payee string) {
 
 	b := browser.Open(t)
 	b.Show(server.URL+"/providers/"+payee, browser.Screen{Width: 1280, Scheme: "light"})
-	click := func(what string) {
-		button := fmt.Sprintf(`[...document.querySelectorAll("button")].find((e) => e.innerText.split("\n")[0] === %q && e.checkVisibility())`, what)
-		b.Until(button)
-		b.Ask(button+".click()", nil)
-	}
-	click("Claim with a wallet")
-	click("Stock wallet")
+	b.Click("Claim with a wallet")
+	b.Click("Stock wallet")
 	b.Until(`document.querySelector("#wallet-dialog .code svg path")`)
 	var link string
 	b.Ask(`document.getElementById("wallet-link").href`, &link)
 	phone := &tonconnect.Wallet{Bridge: bridge.URL, Network: network, Account: account, Sign: owner.send}
 	phone.Scan(t, link)
-	click("Send with Stock wallet")
+	b.Click("Send with Stock wallet")
 	b.Until(`document.getElementById("wallet-dialog").innerText.includes("The vault has paid, and the books have seen it.")`)
 	if len(b.Console) > 0 {
 		t.Errorf("the console says %s", b.Console)

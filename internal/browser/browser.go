@@ -232,6 +232,15 @@ func (b *Browser) Until(expression string) {
 	}
 }
 
+// Click waits for a button or a link whose first line is what it is called by, and which can be clicked, and clicks it.
+func (b *Browser) Click(called string) {
+	b.t.Helper()
+	found := fmt.Sprintf(`[...document.querySelectorAll("button, a")].find(
+		(e) => e.innerText.split("\n")[0] === %q && !e.disabled && e.checkVisibility())`, called)
+	b.Until(found)
+	b.Ask(found+".click()", nil)
+}
+
 // Press presses a key, as a person would: "Tab", "Enter", "Escape", or a character.
 func (b *Browser) Press(key string) {
 	b.t.Helper()

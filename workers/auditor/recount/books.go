@@ -38,13 +38,11 @@ type Posting struct {
 	AtMs    int64
 	What    string // the fact, in the schema's words: "job_completed"
 	Job     [32]byte
-	Shard   int
-	Offset  int64
 }
 
 // Job is one job, from what its facts say.
 type Job struct {
-	Account, Client, Model, Worker, Provider, Card [32]byte
+	Client, Model, Worker, Provider [32]byte
 
 	// State is that of the last fact that moved it: "submitted", "assigned", "started", "completed", "failed", "cancelled",
 	// "expired"; Dispute is "", "open" or "resolved".
@@ -58,7 +56,6 @@ type Job struct {
 	Hold                        bool  // its pay waited for an attestation
 	Refund, FromWorker, Slashed int64 // by a dispute
 	Refused, RefusedFromWorker  int64 // given back as no attestation came
-	Released                    int64 // to provider/payable, by a dispute
 }
 
 // Batch is what was sealed, and where it has got to: "sealed", "proposed", "activated", "vetoed".
@@ -84,7 +81,7 @@ func ReadBooks(ctx context.Context, log Log, ends []int64) (*Books, error) {
 					return nil, &EntryError{Shard: shard, Offset: next, Err: err}
 				}
 				if entry.Offset == next { // else another clerk wrote first
-					if err := b.entry(shard, &entry); err != nil {
+					if err := b.entry(&entry); err != nil {
 						return nil, &EntryError{Shard: shard, Offset: next, Err: err}
 					}
 				}
@@ -95,16 +92,16 @@ func ReadBooks(ctx context.Context, log Log, ends []int64) (*Books, error) {
 	return b, nil
 }
 
-func (b *Books) entry(shard int, entry *v1.Entry) error {
+func (b *Books) entry(entry *v1.Entry) error {
 	if refusal := entry.GetAnswer().GetRefusal(); refusal != nil {
 		b.reject(refusal)
 	}
 	for i, fact := range entry.GetAnswer().GetFacts() {
 		name, job := about(fact)
 		for _, p := range fact.Postings {
-			b.Postings = append(b.Postings, Posting{accountOf(p.Kind, p.Owner), p.AmountNano, entry.AtMs, name, job, shard, entry.Offset})
+			b.Postings = append(b.Postings, Posting{accountOf(p.Kind, p.Owner), p.AmountNano, entry.AtMs, name, job})
 		}
-		if err := b.take(entry, fact); err != nil {
+		if err := b.take(entry.AtMs, name, job, fact); err != nil {
 			return fmt.Errorf("answer.facts[%d]: %w", i, err)
 		}
 	}
@@ -129,7 +126,7 @@ func about(fact *v1.Fact) (name string, job [32]byte) {
 	return string(which.Name()), job
 }
 
-func (b *Books) take(entry *v1.Entry, fact *v1.Fact) error {
+func (b *Books) take(atMs int64, name string, job [32]byte, fact *v1.Fact) error {
 	switch body := fact.Body.(type) {
 	case *v1.Fact_Rejection:
 		b.reject(body.Rejection)
@@ -151,12 +148,9 @@ func (b *Books) take(entry *v1.Entry, fact *v1.Fact) error {
 		return b.batch(body.BatchVetoed.Number, "vetoed")
 	case *v1.Fact_JobSubmitted:
 		s := body.JobSubmitted
-		b.Jobs[id(s.Job)] = &Job{
-			Account: id(s.Terms.GetAccount()), Client: id(s.Client), Model: id(s.Terms.GetModel()), Card: id(s.RateCard),
-			State: "submitted", Reserved: s.ReservedNano, Usage: &v1.Usage{},
-		}
+		b.Jobs[job] = &Job{Client: id(s.Client), Model: id(s.Terms.GetModel()), State: "submitted", Reserved: s.ReservedNano, Usage: &v1.Usage{}}
 	default:
-		return b.job(entry, fact)
+		return b.job(atMs, name, job, fact)
 	}
 	return nil
 }
@@ -170,13 +164,12 @@ func (b *Books) batch(number uint32, state string) error {
 	return nil
 }
 
-func (b *Books) job(entry *v1.Entry, fact *v1.Fact) error {
-	name, of := about(fact)
+func (b *Books) job(atMs int64, name string, of [32]byte, fact *v1.Fact) error {
 	j := b.Jobs[of]
-	if of == [32]byte{} {
+	switch {
+	case of == [32]byte{}:
 		return nil
-	}
-	if j == nil {
+	case j == nil:
 		return fmt.Errorf("%s %x: %w", name, of, errNoJob)
 	}
 	switch body := fact.Body.(type) {
@@ -188,25 +181,25 @@ func (b *Books) job(entry *v1.Entry, fact *v1.Fact) error {
 		j.Usage = body.JobMetered.Usage
 	case *v1.Fact_JobCompleted:
 		j.Usage = body.JobCompleted.Usage // of the other ends the last that was metered stands
-		j.close(entry, name, body.JobCompleted)
+		j.close(atMs, name, body.JobCompleted)
 	case *v1.Fact_JobFailed:
-		j.close(entry, name, body.JobFailed)
+		j.close(atMs, name, body.JobFailed)
 	case *v1.Fact_JobCancelled:
-		j.close(entry, name, body.JobCancelled)
+		j.close(atMs, name, body.JobCancelled)
 	case *v1.Fact_JobExpired:
-		j.close(entry, name, body.JobExpired)
+		j.close(atMs, name, body.JobExpired)
 	case *v1.Fact_JobDisputed:
 		j.Dispute = "open"
 	case *v1.Fact_DisputeResolved:
 		d := body.DisputeResolved
-		j.Dispute, j.Refund, j.FromWorker, j.Slashed, j.Released = "resolved", d.RefundNano, d.FromWorkerNano, d.SlashedNano, d.ReleasedNano
+		j.Dispute, j.Refund, j.FromWorker, j.Slashed = "resolved", d.RefundNano, d.FromWorkerNano, d.SlashedNano
 	case *v1.Fact_PayRefused:
 		j.Refused, j.RefusedFromWorker = body.PayRefused.RefundNano, body.PayRefused.FromWorkerNano
 	}
 	return nil
 }
 
-func (j *Job) close(entry *v1.Entry, name string, fact *v1.JobClosed) {
-	j.State, j.ClosedMs, j.Hold = strings.TrimPrefix(name, "job_"), entry.AtMs, fact.Hold != nil
+func (j *Job) close(atMs int64, name string, fact *v1.JobClosed) {
+	j.State, j.ClosedMs, j.Hold = strings.TrimPrefix(name, "job_"), atMs, fact.Hold != nil
 	j.Adjusted, j.Charge, j.WorkerPart, j.Fee = fact.AdjustedTokens, fact.ChargeNano, fact.WorkerNano, fact.ChargeNano-fact.WorkerNano
 }

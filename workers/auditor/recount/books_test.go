@@ -71,10 +71,10 @@ func TestBooksHaveEveryJobAsTheTableHasIt(t *testing.T) {
 				t.Fatalf("job %s is not in the books", row.Job)
 			}
 			have := recount.Job{
-				Account: row.Account, Client: row.Client, Model: row.Model, Worker: row.Worker, Provider: row.Provider, Card: row.RateCard,
+				Client: row.Client, Model: row.Model, Worker: row.Worker, Provider: row.Provider,
 				State: row.State, Dispute: row.Dispute, Reserved: int64(row.Reserved), Adjusted: row.AdjustedTokens, Charge: int64(row.Charge),
 				WorkerPart: int64(row.WorkerPart), Fee: int64(row.Commission), ClosedMs: row.Closed.AtMs, Refund: int64(row.Refund),
-				FromWorker: int64(row.RefundFromWorker), Slashed: int64(row.Slashed), Released: int64(row.Released),
+				FromWorker: int64(row.RefundFromWorker), Slashed: int64(row.Slashed),
 				Usage: j.Usage, Hold: j.Hold, Refused: j.Refused, RefusedFromWorker: j.RefusedFromWorker, // of other tables
 			}
 			tokens := projections.Tokens{
