@@ -107,25 +107,23 @@ type schema struct {
 
 func refTo(schemaName string) schema { return schema{Ref: "#/components/schemas/" + schemaName} }
 
-// refusals are the answers that are none, by HTTP status: what Connect gives for the codes that the services use.
-var refusals = map[string]answer{
-	"400": {Description: "The question breaks a rule (`invalid_argument`, with the field), or what it asks for cannot be now (`failed_precondition`)."},
-	"401": {Description: "No key, or one that this server does not know (`unauthenticated`)."},
-	"403": {Description: "The key's role may not ask this, or the thing is somebody else's or not there (`permission_denied`)."},
-	"404": {Description: "There is no such thing (`not_found`)."},
-	"415": {Description: "The question is of another media type, or a link without `encoding=json` (`invalid_argument`)."},
-	"429": {Description: "The key asks too often, or the question is too large (`resource_exhausted`)."},
-	"503": {
-		Description: "The books have not been read as far as `reading.atLeast` says, or are just being rebuilt (`unavailable`). Ask again.",
-	},
-	"504":     {Description: "It took too long (`deadline_exceeded`)."},
-	"default": {Description: "The fault is not the asker's (`internal`), or this server does not do this (`unimplemented`)."},
+// refusals say what the answers mean that are none, by HTTP status: what Connect gives for the codes that the services use.
+var refusals = map[string]string{
+	"400":     "The question breaks a rule (`invalid_argument`, with the field), or what it asks for cannot be now (`failed_precondition`).",
+	"401":     "No key, or one that this server does not know (`unauthenticated`).",
+	"403":     "The key's role may not ask this, or the thing is somebody else's or not there (`permission_denied`).",
+	"404":     "There is no such thing (`not_found`).",
+	"415":     "The question is of another media type, or a link without `encoding=json` (`invalid_argument`).",
+	"429":     "The key asks too often, or the question is too large (`resource_exhausted`).",
+	"503":     "The books have not been read as far as `reading.atLeast` says, or are just being rebuilt (`unavailable`). Ask again.",
+	"504":     "It took too long (`deadline_exceeded`).",
+	"default": "The fault is not the asker's (`internal`), or this server does not do this (`unimplemented`).",
 }
 
 // refused adds the answers that are none.
 func refused(answers map[string]answer) map[string]answer {
 	for status, why := range refusals {
-		answers[status] = answer{why.Description, content{"application/json": {refTo("Error")}}}
+		answers[status] = answer{why, content{"application/json": {refTo("Error")}}}
 	}
 	return answers
 }

@@ -60,7 +60,6 @@ func TestWhatNobodyHasLookedAtIsNoVerdict(t *testing.T) {
 	}
 }
 
-// TestHowAnAuditEndedIsForAllAndWhatItFoundForWhoSeesTheBooks.
 func TestHowAnAuditEndedIsForAllAndWhatItFoundForWhoSeesTheBooks(t *testing.T) {
 	t.Parallel()
 	ctx := projectionstest.Context(t)

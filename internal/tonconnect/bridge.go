@@ -35,7 +35,7 @@ type Bridge struct {
 	queues map[string][]passed // by whom they are for
 	last   int
 	more   chan struct{} // closed when there is something new
-	log    []string      // who asked what
+	log    []string      // see Asked
 	down   bool
 }
 
@@ -69,7 +69,7 @@ func (b *Bridge) SetDown(down bool) {
 	b.wake()
 }
 
-// Asked is what the bridge was asked so far: methods and paths, with the names of their parameters' values left out.
+// Asked is what the bridge was asked so far: methods, paths and topics.
 func (b *Bridge) Asked() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

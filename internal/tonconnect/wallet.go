@@ -36,7 +36,6 @@ type Wallet struct {
 
 	t       *testing.T
 	ctx     context.Context //nolint:containedctx // of the test, which owns what runs in it
-	stop    context.CancelFunc
 	running sync.WaitGroup
 	public  *[32]byte
 	secret  *[32]byte
@@ -77,9 +76,10 @@ const (
 func (w *Wallet) Scan(t *testing.T, link string) {
 	t.Helper()
 	w.t = t
-	w.ctx, w.stop = context.WithCancel(context.WithoutCancel(t.Context()))
+	var stop context.CancelFunc
+	w.ctx, stop = context.WithCancel(context.WithoutCancel(t.Context()))
 	t.Cleanup(func() {
-		w.stop()
+		stop()
 		w.running.Wait()
 	})
 	var err error
@@ -145,7 +145,7 @@ func (w *Wallet) read(link string) (manifestURL string, err error) {
 	}
 	id, err := hex.DecodeString(query.Get("id"))
 	if err != nil || len(id) != len(w.app) {
-		return "", fmt.Errorf("id %q: want 32 bytes in hexadecimal: %w", query.Get("id"), err)
+		return "", fmt.Errorf("id %q: want 32 bytes in hexadecimal", query.Get("id"))
 	}
 	w.app = (*[32]byte)(id)
 	var request struct {
@@ -171,7 +171,7 @@ func (w *Wallet) know(at string) error {
 	}
 	var m manifest
 	if err := json.Unmarshal(raw, &m); err != nil || !strings.HasPrefix(kind, "application/json") {
-		return fmt.Errorf("%s is %.100q: %w", kind, raw, err)
+		return fmt.Errorf("it is %s, %.100q: %v", kind, raw, err) //nolint:errorlint // there may be none
 	}
 	if m.Name == "" || strings.HasSuffix(m.URL, "/") || !strings.HasPrefix(at, m.URL+"/") || !strings.HasPrefix(m.IconURL, m.URL+"/") {
 		return fmt.Errorf("it says %+v", m)
@@ -380,13 +380,13 @@ func (w *Wallet) check(asked appRequest) (request Request, err error) {
 	}
 	message := said.Messages[0]
 	if request.To, err = address.ParseAddr(message.Address); err != nil || strings.Contains(message.Address, ":") {
-		return request, fmt.Errorf("address %q: want the friendly form: %w", message.Address, err)
+		return request, fmt.Errorf("address %q: want the friendly form", message.Address)
 	}
 	if !request.To.IsBounceable() || request.To.Workchain() != 0 {
 		return request, fmt.Errorf("address %q: want one of a contract of the basechain, that bounces", message.Address)
 	}
 	if request.Nano, err = strconv.ParseUint(message.Amount, 10, 63); err != nil || request.Nano == 0 {
-		return request, fmt.Errorf("amount %q: want nanotons: %w", message.Amount, err)
+		return request, fmt.Errorf("amount %q: want nanotons, more than 0", message.Amount)
 	}
 	bag, err := base64.StdEncoding.DecodeString(message.Payload)
 	if err != nil {
