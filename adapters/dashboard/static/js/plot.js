@@ -6,9 +6,9 @@ import { compact } from './words.js';
 
 const height = 200;
 
-// plot draws series over the same times: {label, times (Unix milliseconds), series: [{name, values, exact, tone, bars, fill, dash}],
-// unit, format, whole, empty}. A value that is null is a gap. The label is its text for who can't see it; whole is for what has no
-// halves; empty stands where there is nothing to draw.
+// plot draws series over the same times: {label, times (Unix milliseconds), series: [{name, values, exact, tone, bars, stepped, fill,
+// dash}], unit, format, whole, empty}. Where a value is null nothing was known, and the line goes past it; what is stepped stands
+// until it changes. The label is its text for who can't see it; whole is for what has no halves; empty stands where there is nothing to draw.
 export function plot(spec) {
   return h('figure', { class: 'plot' },
     h('figcaption', {}, spec.series.filter((s) => s.name).map((s) => h('span', { key: s.name, class: `key ${s.tone ?? 'accent'}${s.dash ? ' dashed' : ''}` }, s.name)), spec.unit && h('span', { class: 'soft' }, spec.unit)),
@@ -76,11 +76,11 @@ function options(spec, width, element) {
       { ...axis, size: 56, values: (_, at) => at.map(format), ...(spec.whole && { incrs: whole }) },
     ],
     series: [{}, ...spec.series.map((s) => ({
-      label: s.name, stroke: colour(s.tone ?? 'accent'), width: 1.5, dash: s.dash, spanGaps: false,
+      label: s.name, stroke: colour(s.tone ?? 'accent'), width: 1.5, dash: s.dash, spanGaps: true,
       fill: s.bars ? colour(s.tone ?? 'accent') : s.fill ? colour(`${s.tone ?? 'accent'}-wash`) : undefined,
-      paths: s.bars ? uPlot.paths.bars({ size: [0.7, 40], radius: 0.08 }) : uPlot.paths.linear(),
+      paths: s.bars ? uPlot.paths.bars({ size: [0.7, 40], radius: 0.08 }) : s.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
       // Few points make no line: each is shown.
-      points: { show: !s.bars && s.values.filter((v) => v !== null).length <= 24, size: 5, fill: colour(s.tone ?? 'accent') },
+      points: { show: !s.bars && !s.stepped && s.values.filter((v) => v !== null).length <= 24, size: 5, fill: colour(s.tone ?? 'accent') },
     }))],
     plugins: [tip(spec, format)],
   };

@@ -42,7 +42,7 @@ export function compact(n) {
 }
 
 // rate is a number per second with what digits it deserves.
-export const rate = (n) => (n >= 100 ? grouped(Math.round(n)) : n >= 10 ? n.toFixed(1) : n.toFixed(2));
+export const rate = (n) => (n >= 100 ? grouped(Math.round(n)) : n >= 10 ? n.toFixed(1) : n >= 1 ? n.toFixed(2) : n > 0 ? n.toPrecision(2) : '0');
 
 // factor writes thousandths: 1150 is 1.150.
 export const factor = (thousandths) => (count(thousandths) / 1000).toFixed(3);

@@ -67,9 +67,9 @@ function prices(hours, now) {
         label: 'Coefficients offered and cleared, by hour', times, unit: 'coefficient', format: (n) => n.toFixed(2),
         series: [
           line('Cleared', (x) => (cleared(x) ? count(x.clearedCoefficient) / 1000 : null), 'accent'),
-          line('Median offer', (x) => count(x.median) / 1000, 'second'),
-          line('Quartiles of offers', (x) => count(x.lowerQuartile) / 1000, 'second', { dash: [3, 3] }),
-          line('', (x) => count(x.upperQuartile) / 1000, 'second', { dash: [3, 3] }),
+          line('Median offer', (x) => count(x.median) / 1000, 'second', { stepped: true }),
+          line('Quartiles of offers', (x) => count(x.lowerQuartile) / 1000, 'second', { stepped: true, dash: [3, 3] }),
+          line('', (x) => count(x.upperQuartile) / 1000, 'second', { stepped: true, dash: [3, 3] }),
         ],
       })),
     table({
