@@ -126,13 +126,16 @@ func parseFilter(r *http.Request) (filter, error) {
 }
 
 func (f *filter) parseWho(query url.Values) error {
-	for field, id := range map[string]*[32]byte{"client": (*[32]byte)(&f.Client), "provider": (*[32]byte)(&f.Provider)} {
-		if !query.Has(field) {
+	for _, of := range []struct {
+		field string
+		id    *[32]byte
+	}{{"client", (*[32]byte)(&f.Client)}, {"provider", (*[32]byte)(&f.Provider)}} {
+		if !query.Has(of.field) {
 			continue
 		}
 		var err error
-		if *id, err = domain.ParseID[[32]byte](query.Get(field)); err != nil || *id == ([32]byte{}) {
-			return &queryError{field, query.Get(field), "want 64 hexadecimal digits, not all of them 0"}
+		if *of.id, err = domain.ParseID[[32]byte](query.Get(of.field)); err != nil || *of.id == ([32]byte{}) {
+			return &queryError{of.field, query.Get(of.field), "want 64 hexadecimal digits, not all of them 0"}
 		}
 	}
 	accounts := query["account"]

@@ -130,11 +130,9 @@ func (c *config) checkWallets(p *problems) {
 	if len(c.HTTP.Wallets) > dashboard.MaxWallets {
 		p.say("http.wallets", len(c.HTTP.Wallets), "want at most %d", dashboard.MaxWallets)
 	}
-	if c.HTTP.WalletsFile != "" {
-		return // whether the names are in it, its reader says
-	}
-	if _, err := c.wallets(); err != nil {
-		p.found = append(p.found, err)
+	if c.HTTP.WalletsFile == "" { // whether the names are in a file, its reader says
+		_, err := c.wallets()
+		p.add(err)
 	}
 }
 

@@ -79,11 +79,11 @@ func (c *config) wallets() ([]dashboard.Wallet, error) {
 	if name := string(c.HTTP.WalletsFile); name != "" {
 		file, err := os.Open(name)
 		if err != nil {
-			return nil, usage("http.wallets_file: %w", err)
+			return nil, fmt.Errorf("http.wallets_file: %w", err)
 		}
 		known, err = dashboard.ReadWallets(file)
 		if err := errors.Join(err, file.Close()); err != nil {
-			return nil, usage("http.wallets_file: %s: %w", name, err)
+			return nil, fmt.Errorf("http.wallets_file: %s: %w", name, err)
 		}
 	}
 	var offered []dashboard.Wallet
@@ -94,7 +94,7 @@ func (c *config) wallets() ([]dashboard.Wallet, error) {
 			for _, w := range known {
 				names = append(names, w.AppName)
 			}
-			return nil, usage("http.wallets[%d] = %q: want one of %s, or a list that has it in http.wallets_file", i, name, strings.Join(names, ", "))
+			return nil, fmt.Errorf("http.wallets[%d] = %q: want one of %s, or a list that has it in http.wallets_file", i, name, strings.Join(names, ", "))
 		}
 		offered = append(offered, known[at])
 	}

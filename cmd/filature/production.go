@@ -63,7 +63,7 @@ func openProduction(ctx context.Context, c *config, r roles) (p parts, err error
 			return p, err
 		}
 		if p.pages.Wallets, err = c.wallets(); err != nil {
-			return p, err
+			return p, usage("%w", err)
 		}
 		p.pages.PublicURL = c.HTTP.PublicURL
 		if name := string(c.Documents.PricesFile); name != "" {
