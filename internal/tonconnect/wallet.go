@@ -379,7 +379,7 @@ func (w *Wallet) check(asked appRequest) (request Request, err error) {
 		return request, fmt.Errorf("%d messages, want 1", len(said.Messages))
 	}
 	message := said.Messages[0]
-	if request.To, err = address.ParseAddr(message.Address); err != nil || strings.Contains(message.Address, ":") {
+	if request.To, err = address.ParseAddr(message.Address); err != nil {
 		return request, fmt.Errorf("address %q: want the friendly form", message.Address)
 	}
 	if !request.To.IsBounceable() || request.To.Workchain() != 0 {
