@@ -54,13 +54,11 @@ func auditMessage(r *auditor.Report, span auditor.Span, every time.Duration, cha
 		Verdict: string(r.Verdict), BeganAtMs: span.Began.UnixMilli(), EndedAtMs: span.Ended.UnixMilli(), EveryMs: every.Milliseconds(),
 		Chain: chainNone, Program: programName(), Batches: int64(len(r.Batches)),
 	}
-	found := map[string]int64{}
 	for _, total := range r.Totals {
-		found[total.Kind.Step()] += total.Total
 		m.Offences = append(m.Offences, &queryv1.OffenceCount{Kind: string(total.Kind), Count: total.Total})
 	}
 	for _, step := range r.Steps {
-		told := &queryv1.AuditStep{Name: step.Name, State: string(step.State), Why: cutText(step.Why), Offences: found[step.Name]}
+		told := &queryv1.AuditStep{Name: step.Name, State: string(step.State), Why: cutText(step.Why), Offences: step.Offences}
 		for _, c := range step.Checked {
 			told.Checked = append(told.Checked, &queryv1.AuditCount{Number: c.Number, Of: c.Of})
 		}

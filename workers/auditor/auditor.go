@@ -103,7 +103,10 @@ func Audit(ctx context.Context, cfg Config) (Report, error) {
 		steps = slices.Insert(steps, behindEntries, a.compareHeads)
 	}
 	for _, step := range steps {
-		a.report.Steps = append(a.report.Steps, step(ctx))
+		before := a.offences.count()
+		made := step(ctx)
+		made.Offences = a.offences.count() - before
+		a.report.Steps = append(a.report.Steps, made)
 		if a.failed != nil {
 			return Report{}, fmt.Errorf("audit: %w", a.failed)
 		}

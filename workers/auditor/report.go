@@ -80,18 +80,6 @@ const (
 	CountedOtherwise Kind = "counted_otherwise"
 )
 
-// steps says which step finds offences of a kind.
-var steps = map[Kind]string{
-	DamagedFile: "files", UnreadableLog: "ledger", UnreadableEntry: "ledger", MissingEntry: "ledger", VoidEntry: "ledger",
-	ChangedEntry: "ledger", ChangedIntake: "ledger", MissingIntake: "ledger", ForgedSignature: "ledger", ReplayedReport: "ledger",
-	UnbalancedFact: "ledger", Overdrawn: "ledger", BadCheckpoint: "checkpoints", RewrittenLog: "checkpoints", ChangedBatch: "batches",
-	BatchOnChain: "chain", UnbookedEvent: "chain", ChangedEvent: "chain", InventedEvent: "chain", BookedTwice: "chain",
-	ChangedRow: "projections", LostRecords: "projections", Unbalanced: "money", VaultShort: "money", CountedOtherwise: "recount",
-}
-
-// Step is the name of the step that finds offences of this kind.
-func (k Kind) Step() string { return steps[k] }
-
 // LogName is where an offence stands.
 type LogName string
 
@@ -178,6 +166,14 @@ func (o *offences) add(offence Offence) {
 	}
 }
 
+// count is how many there are, listed or not.
+func (o *offences) count() (n int64) {
+	for _, of := range o.totals {
+		n += of.Total
+	}
+	return n
+}
+
 // join takes in what was found apart, in its order.
 func (o *offences) join(list []Offence, totals []KindTotal) {
 	for _, offence := range list {
@@ -228,6 +224,8 @@ type Step struct {
 	Checked []Count   `json:"checked,omitempty"`
 	// Why says why a step was skipped, or where it stopped.
 	Why string `json:"why,omitempty"`
+	// Offences is how many were found in it.
+	Offences int64 `json:"offences,omitempty"`
 }
 
 func (s Step) skip(why string) Step {
