@@ -158,34 +158,27 @@ func (s *site) edit(page []byte, names []string) []byte {
 	return []byte(strings.Replace(edited, "</head>", modules.String()+"</head>", 1))
 }
 
+// open makes the tag of a file, and its packed form.
 func open(name string, plain []byte) (f file, err error) {
 	f.plain = plain
 	if f.kind = mime.TypeByExtension(path.Ext(name)); path.Ext(name) == ".mjs" || path.Ext(name) == ".js" {
 		f.kind = "text/javascript; charset=utf-8" // a machine's own table of types may know better, and be wrong
 	}
-	if err := f.pack(); err != nil {
-		return f, fmt.Errorf("pack %s: %w", name, err)
-	}
-	return f, nil
-}
-
-// pack makes the tag and the packed form.
-func (f *file) pack() error {
 	digest := sha256.Sum256(f.plain)
 	f.tag = `W/"` + hex.EncodeToString(digest[:8]) + `"`
 	var packed bytes.Buffer
 	to, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err == nil {
+		_, err = to.Write(f.plain)
+	}
+	if err == nil {
+		err = to.Close()
+	}
 	if err != nil {
-		return err
-	}
-	if _, err := to.Write(f.plain); err != nil {
-		return err
-	}
-	if err := to.Close(); err != nil {
-		return err
+		return f, fmt.Errorf("pack %s: %w", name, err)
 	}
 	f.gzip = packed.Bytes()
-	return nil
+	return f, nil
 }
 
 // send answers with the file, or with nothing if whoever asks has it already.

@@ -123,15 +123,15 @@ func reachable(text string) error {
 }
 
 // listOf is the file that tells a page of its wallets.
-func listOf(wallets []Wallet) (f file, err error) {
-	f.kind = "application/json"
+func listOf(wallets []Wallet) (file, error) {
 	if wallets == nil {
 		wallets = []Wallet{}
 	}
-	if f.plain, err = json.Marshal(wallets); err == nil {
-		err = f.pack()
+	plain, err := json.Marshal(wallets)
+	if err != nil {
+		return file{}, err
 	}
-	return f, err
+	return open("wallets.json", plain)
 }
 
 // policyWith is the policy of pages that may speak to the bridges of some wallets besides: to these two addresses of each.
@@ -164,8 +164,9 @@ type manifest struct {
 	IconURL string `json:"iconUrl"` //nolint:tagliatelle // TON Connect's name
 }
 
-// manifestFor writes the manifest for who reached this server by an address. Without a public URL that is the one.
-func (c Config) manifestFor(r *http.Request) ([]byte, error) {
+// sendManifest answers wallets, which may be pages of other origins. Without a public URL the manifest names the address by which
+// whoever asks has reached this server.
+func (c Config) sendManifest(w http.ResponseWriter, r *http.Request) {
 	at := strings.TrimSuffix(c.PublicURL, "/")
 	if at == "" {
 		at = "http://" + r.Host
@@ -173,12 +174,7 @@ func (c Config) manifestFor(r *http.Request) ([]byte, error) {
 			at = "https://" + r.Host
 		}
 	}
-	return json.Marshal(manifest{URL: at, Name: "Filature", IconURL: at + iconPath})
-}
-
-// sendManifest answers wallets, which may be pages of other origins.
-func (c Config) sendManifest(w http.ResponseWriter, r *http.Request) {
-	body, err := c.manifestFor(r)
+	body, err := json.Marshal(manifest{URL: at, Name: "Filature", IconURL: at + iconPath})
 	if err != nil {
 		http.Error(w, "manifest", http.StatusInternalServerError)
 		return
@@ -187,7 +183,7 @@ func (c Config) sendManifest(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store") // it names who asked
 	forAnyOrigin(header)
-	_, _ = w.Write(body) //nolint:gosec // JSON of ours, in which Marshal escapes <, > and &. Who went away has nothing to be told.
+	_, _ = w.Write(body) // who went away has nothing to be told
 }
 
 // forAnyOrigin opens what wallets read.

@@ -13,20 +13,20 @@ export const paper = (href, name, { bare = false } = {}) => h('a', { href, targe
 // monthsShown is how many months have their documents listed.
 const monthsShown = 6;
 
-// months are the last ones of a network, the newest first: [[month, state], …].
+// months are the last ones of a network, the one under way first.
 function months(createdAtMs) {
   const now = new Date();
   return Array.from({ length: monthsShown }, (_, i) => new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - i, 1)))
     .filter((begin) => Date.UTC(begin.getUTCFullYear(), begin.getUTCMonth() + 1, 1) > createdAtMs)
-    .map((begin, i) => [begin.toISOString().slice(0, 7), i === 0 ? 'under way' : 'over']);
+    .map((begin) => begin.toISOString().slice(0, 7));
 }
 
 // papers lists the documents at a path: by month, as a page, for a sheet, and for a program.
 export const papers = (path, createdAtMs) => table({
   label: 'Documents', columns: [{ name: 'Month, UTC' }, { name: 'State', wide: true }, { name: 'To print' }, { name: 'For a sheet' }, { name: 'For a program' }],
-  rows: months(createdAtMs).map(([month, state]) => ({
+  rows: months(createdAtMs).map((month, i) => ({
     key: month,
-    cells: [month, h('span', { class: 'soft' }, state === 'over' ? 'final, once every shard is past it' : 'draft: the month is under way'), ...['html', 'csv', 'json'].map((kind) => paper(`${path}/${month}.${kind}`, kind.toUpperCase(), { bare: true }))],
+    cells: [month, h('span', { class: 'soft' }, i > 0 ? 'final, once every shard is past it' : 'draft: the month is under way'), ...['html', 'csv', 'json'].map((kind) => paper(`${path}/${month}.${kind}`, kind.toUpperCase(), { bare: true }))],
   })),
 });
 

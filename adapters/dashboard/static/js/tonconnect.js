@@ -43,7 +43,7 @@ const fromBase64 = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
 
 // seal and unseal are session.md's encryption: a nonce of 24 bytes, and NaCl's box. unseal is undefined for what is of
 // somebody else, or of nobody.
-export function seal(message, to, secret) {
+function seal(message, to, secret) {
   const nonce = nacl.randomBytes(nacl.box.nonceLength);
   const sealed = nacl.box(new TextEncoder().encode(JSON.stringify(message)), nonce, fromHex(to), fromHex(secret));
   const all = new Uint8Array(nonce.length + sealed.length);
@@ -52,7 +52,7 @@ export function seal(message, to, secret) {
   return toBase64(all);
 }
 
-export function unseal(text, from, secret) {
+function unseal(text, from, secret) {
   try {
     if (text.length > mostBytes || !/^[0-9a-f]{64}$/.test(from)) return undefined;
     const all = fromBase64(text);
@@ -72,7 +72,7 @@ export function newSession(wallet) {
 }
 
 // The links that open a wallet: one that asks it to connect, and one that only brings it to the front.
-export const connectLink = (wallet, id, manifestUrl) => walletLink(wallet, { v: version, id, r: JSON.stringify(connectRequest(manifestUrl)), ret: 'back' });
+const connectLink = (wallet, id, manifestUrl) => walletLink(wallet, { v: version, id, r: JSON.stringify(connectRequest(manifestUrl)), ret: 'back' });
 export const openLink = (wallet, id) => walletLink(wallet, { id, ret: 'back' });
 
 const connectRequest = (manifestUrl) => ({ manifestUrl, items: [{ name: 'ton_addr' }] });
@@ -104,7 +104,7 @@ function introduced({ payload }) {
 // OverBridge is the connection to a wallet that is elsewhere. save is called with the session when it has changed.
 export class OverBridge {
   constructor(wallet, session, { manifestUrl, told, save }) {
-    Object.assign(this, { wallet, session, told, save, restMs: firstRestMs, waiting: new Map(), source: null, timer: 0 });
+    Object.assign(this, { session, told, save, restMs: firstRestMs, waiting: new Map(), source: null, timer: 0 });
     this.url = wallet.bridge.find((b) => b.type === 'sse').url;
     this.link = connectLink(wallet, session.id, manifestUrl);
   }
@@ -224,7 +224,7 @@ export const injected = (wallet) => wallet.bridge.filter((b) => b.type === 'js')
 // InBrowser is the connection to a wallet that is in this browser.
 export class InBrowser {
   constructor(wallet, session, { manifestUrl, told, save }) {
-    Object.assign(this, { wallet, session, manifestUrl, told, save, bridge: injected(wallet), stop: null });
+    Object.assign(this, { session, manifestUrl, told, save, bridge: injected(wallet), stop: null });
   }
 
   async start() {
