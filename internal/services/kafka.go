@@ -203,7 +203,7 @@ func tryKafka(classpath string, brokers int) (*KafkaCluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	held, err := newLeash(folder)
+	held, err := newLeash(folder, thrownAway)
 	if err != nil {
 		return nil, err
 	}

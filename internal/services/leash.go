@@ -14,12 +14,13 @@ type leash struct {
 	let   func() error
 }
 
-func newLeash(folder string) (*leash, error) { return tie(folder, "throw away") }
+// What becomes of the folder.
+const (
+	thrownAway = "throw away"
+	kept       = "keep"
+)
 
-// newLeashKeeping leaves the folder where it is.
-func newLeashKeeping(folder string) (*leash, error) { return tie(folder, "keep") }
-
-func tie(folder, afterwards string) (*leash, error) {
+func newLeash(folder, afterwards string) (*leash, error) {
 	const script = `read -r _
 cat "$1"/*/pid 2>/dev/null | xargs -r kill -9 2>/dev/null
 [ "$2" = keep ] && exit

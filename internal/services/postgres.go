@@ -103,7 +103,7 @@ func StartPostgres(settings ...string) (*PostgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	held, err := newLeash(folder)
+	held, err := newLeash(folder, thrownAway)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func KeptPostgres(t testing.TB, folder string, settings ...string) (dsn string) 
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	held, err := newLeashKeeping(folder)
+	held, err := newLeash(folder, kept)
 	if err != nil {
 		t.Fatal(err)
 	}
