@@ -94,6 +94,10 @@ type PartyReader interface {
 	Account(ctx context.Context, account domain.AccountID) (Account, error)
 	// AccountsOf returns the accounts of a client after one, by id.
 	AccountsOf(ctx context.Context, client domain.ClientID, after domain.AccountID, limit int) ([]AccountTotal, error)
+	// NamesFrom returns what is of a kind that has names, by FoldName of the name and then by id, from a folded name on.
+	NamesFrom(ctx context.Context, kind NamedKind, name string, limit int) ([]Named, error)
+	// IDsFrom returns what is of a kind by id, from one on.
+	IDsFrom(ctx context.Context, kind NamedKind, id [32]byte, limit int) ([]Named, error)
 	// Parties counts who takes part and is not retired.
 	Parties(ctx context.Context) (Parties, error)
 }

@@ -113,7 +113,7 @@ func TestProgramsThatStartAtOnceMigrateOnce(t *testing.T) {
 	if err := starts.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if numbers := column[int32](t, dsn, "SELECT number FROM filature.migrations ORDER BY number"); fmt.Sprint(numbers) != "[1 2 3 4 5 6 7 8 9 10 11]" {
+	if numbers := column[int32](t, dsn, "SELECT number FROM filature.migrations ORDER BY number"); fmt.Sprint(numbers) != "[1 2 3 4 5 6 7 8 9 10 11 12 13]" {
 		t.Errorf("the migrations are %v", numbers)
 	}
 }

@@ -85,7 +85,7 @@ func TestAQuestionAboutOneThingNeverReadsAWholeTable(t *testing.T) { //nolint:tp
 			}
 			for _, q := range queries {
 				for _, table := range wholeTables(ctx, t, conn, q.SQL, q.Args...) {
-					if grows[table] {
+					if grows[table] || strings.HasPrefix(name, "NamesFrom") || strings.HasPrefix(name, "IDsFrom") {
 						t.Errorf("all of %s is read by\n%s", table, q.SQL)
 					}
 				}

@@ -50,6 +50,8 @@ func TestNoQuestionReadsAllOfATableThatGrows(t *testing.T) {
 		"MaturityOf": "maturities_v1_by_bucket", "RejectionsOfReport": "rejections_v1_by_signer", "HoldbacksOf": "holdbacks_v1_waiting",
 		"AttestationsLike of a word": "attestations_v1_by_word", "AttestationsLike of both": "PRIMARY KEY (worker=?",
 		"OfferChangesLike of a model": "offer_history_v1_of_model", "OffersUntil of a model": "offers_v1_of_model", "Cleared of all": "PRIMARY KEY (hour_ms",
+		"NamesFrom of models": "models_v1_by_folded_name", "NamesFrom of providers": "providers_v1_by_folded_name",
+		"NamesFrom of clients": "clients_v1_by_folded_name", "IDsFrom of workers": "PRIMARY KEY (worker>?", "IDsFrom of clients": "PRIMARY KEY (client>?",
 		"UsageTotals of a client by hour": "usage_totals_v1_of_client", "UsageTotals of a provider by day": "usage_totals_v1_of_provider",
 		"UsageTotals of a provider by client": "usage_v1_of_provider", "UsageTotals of days by model": "PRIMARY KEY (width=? AND told=? AND start_ms",
 		"JobsLike of a client and a state": "jobs_v1_of_client (client=? AND state=?", "JobsLike of a worker": "jobs_v1_of_worker (worker=? AND state=?",

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	neturl "net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/internal/browser"
 	"github.com/filature/filature/projections/projectionstest"
@@ -75,6 +77,7 @@ func TestTheDashboardShowsWhatTheAPISays(t *testing.T) {
 		}
 	}
 	walk(t, b, server.url)
+	search(t, b, server.url, api)
 	server.end(t)
 }
 
@@ -263,6 +266,37 @@ func answered[Q, A any](ctx context.Context, t *testing.T, method func(context.C
 }
 
 func inCoins(nano int64) string { return domain.Nano(nano).String() }
+
+// search looks for one of each kind, as people do: with an id, with how it begins, with a name, and with an address.
+func search(t *testing.T, b *browser.Browser, url string, api apiClients) {
+	t.Helper()
+	ctx := projectionstest.Context(t)
+	provider := answered(ctx, t, api.ListProviders, &queryv1.ListProvidersRequest{}).Providers[0]
+	worker := answered(ctx, t, api.ListWorkers, &queryv1.ListWorkersRequest{}).Workers[0].Worker
+	client := answered(ctx, t, api.ListClients, &queryv1.ListClientsRequest{}).Clients[0]
+	model := answered(ctx, t, api.ListModels, &queryv1.ListModelsRequest{}).Models[0]
+	job := answered(ctx, t, api.ListJobs, &queryv1.ListJobsRequest{}).Jobs[0].Job
+	payee, err := domain.ParseID[domain.ProviderID](provider.Provider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paidTo := ton.PayeeAddress(payee)
+	_, tail, _ := strings.Cut(model.Name, "/")
+	for text, path := range map[string]string{
+		job: "/jobs/" + job, provider.Provider: "/providers/" + provider.Provider, strings.ToUpper(worker): "/workers/" + worker,
+		client.Client: "/clients/" + client.Client, model.Model: "/market/" + model.Model,
+		worker[:8]: "/workers/" + worker, provider.Provider[:9]: "/providers/" + provider.Provider,
+		strings.ToUpper(client.Name): "/clients/" + client.Client, model.Name: "/market/" + model.Model, tail: "/market/" + model.Model,
+		paidTo.String(): "/providers/" + provider.Provider,
+	} {
+		b.Show(url+"/find?q="+neturl.QueryEscape(text), browser.Screen{Width: 1280, Scheme: "light"})
+		b.Until(`document.querySelector("main h1") && !document.querySelector(".waiting")`)
+		var at string
+		if b.Ask(`location.pathname`, &at); at != path {
+			t.Errorf("who looks for %q comes to %s, want %s", text, at, path)
+		}
+	}
+}
 
 // walk goes through the pages with the keyboard alone.
 func walk(t *testing.T, b *browser.Browser, url string) {

@@ -248,6 +248,12 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		"ListAttestations of a worker": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.ListAttestations(ctx, &queryv1.ListAttestationsRequest{Worker: id(of.Worker), What: "attestation_passed"})
 		},
+		"Find by name": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.Find(ctx, &queryv1.FindRequest{Text: "client-00"})
+		},
+		"Find by id": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.Find(ctx, &queryv1.FindRequest{Text: id(of.Worker)[:6]})
+		},
 		"ListModels": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
 			return c.ListModels(ctx, &queryv1.ListModelsRequest{})
 		},

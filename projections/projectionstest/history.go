@@ -93,6 +93,13 @@ func (h *history) control() {
 		h.Void(domain.Control, Paid("prov-a", 5, 1))
 	case 4:
 		h.Refuse(domain.Control, "mallory", h.sequence, &v1.Rejection{Reason: v1.Reason_REASON_UNKNOWN_SIGNER, Field: "signer"})
+	case 6:
+		who := h.pick("who retires", "w1", "w2", "prov-a")
+		kind := v1.SubjectKind_SUBJECT_KIND_WORKER
+		if who == "prov-a" {
+			kind = v1.SubjectKind_SUBJECT_KIND_PROVIDER
+		}
+		h.say(domain.Control, &v1.Fact{Claim: 1, Body: &v1.Fact_Retired{Retired: &v1.Retire{Kind: kind, Subject: Bytes(who)}}})
 	default:
 		h.settle()
 	}

@@ -2,6 +2,7 @@ package projectionstest
 
 import (
 	"context"
+	"fmt"
 	"math"
 
 	"github.com/filature/filature/domain"
@@ -133,6 +134,12 @@ func NarrowQuestions(ctx context.Context, of Owned) map[string]func(projections.
 	for name, whose := range map[string]projections.Holder{"a provider": {Provider: provider}, "a client": {Client: client}} {
 		questions["FlowsOf "+name] = func(r projections.Reader) (any, error) { return r.FlowsOf(ctx, whose, month[0], month[1]) }
 		questions["HeldBefore of "+name] = func(r projections.Reader) (any, error) { return r.HeldBefore(ctx, whose, month[0]) }
+	}
+	for _, kind := range []projections.NamedKind{projections.NamedModel, projections.NamedProvider, projections.NamedClient, projections.NamedWorker} {
+		questions[fmt.Sprintf("IDsFrom of %ss", kind)] = func(r projections.Reader) (any, error) { return r.IDsFrom(ctx, kind, provider, rows) }
+		if kind != projections.NamedWorker {
+			questions[fmt.Sprintf("NamesFrom of %ss", kind)] = func(r projections.Reader) (any, error) { return r.NamesFrom(ctx, kind, "a", rows) }
+		}
 	}
 	questions["Client"] = func(r projections.Reader) (any, error) { return r.Client(ctx, client) }
 	questions["MonthsBegun"] = func(r projections.Reader) (any, error) { return r.MonthsBegun(ctx, month[0]) }

@@ -64,6 +64,7 @@ func ExerciseReader(t *testing.T, open func(t *testing.T) Readable) {
 		})
 	}
 	// What the Story does not tell apart has rows of its own.
+	t.Run("NamesAndIDsAreFoundByHowTheyBegin", func(t *testing.T) { namesAreFoundByHowTheyBegin(ctx, t, open(t)) })
 	t.Run("AnOfferOfWhoIsOutOfServiceIsInForceNowhere", func(t *testing.T) {
 		anOfferOfWhoIsOutOfServiceIsInForceNowhere(ctx, t, open(t))
 	})

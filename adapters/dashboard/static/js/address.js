@@ -10,6 +10,15 @@ export function friendly(id, { bounceable = false } = {}) {
   return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_');
 }
 
+// accountOf returns the id, in hexadecimal, of whose address a text is, or undefined where it is no address of the basechain.
+export function accountOf(text) {
+  if (!/^[\w+/-]{48}$/.test(text)) return undefined;
+  const bytes = [...atob(text.replaceAll('-', '+').replaceAll('_', '/'))].map((c) => c.charCodeAt(0));
+  const id = bytes.slice(2, 34).map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const written = text.replaceAll('+', '-').replaceAll('/', '_');
+  return [friendly(id), friendly(id, { bounceable: true })].includes(written) ? id : undefined;
+}
+
 // crc16 is CRC-16/XMODEM.
 function crc16(bytes) {
   let crc = 0;

@@ -60,6 +60,8 @@ const (
 	// NetworkServiceListAttestationsProcedure is the fully-qualified name of the NetworkService's
 	// ListAttestations RPC.
 	NetworkServiceListAttestationsProcedure = "/filature.query.v1.NetworkService/ListAttestations"
+	// NetworkServiceFindProcedure is the fully-qualified name of the NetworkService's Find RPC.
+	NetworkServiceFindProcedure = "/filature.query.v1.NetworkService/Find"
 	// NetworkServiceListModelsProcedure is the fully-qualified name of the NetworkService's ListModels
 	// RPC.
 	NetworkServiceListModelsProcedure = "/filature.query.v1.NetworkService/ListModels"
@@ -100,6 +102,9 @@ type NetworkServiceClient interface {
 	ListStandings(context.Context, *ListStandingsRequest) (*ListStandingsResponse, error)
 	// ListAttestations returns what control said of workers' attestations, the newest first.
 	ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error)
+	// Find returns the models, workers, providers and clients whose name or id begins with a text. Providers and clients are found by finance
+	// and auditors only.
+	Find(context.Context, *FindRequest) (*FindResponse, error)
 	// ListModels returns the models that jobs may ask for, with their price lists, by id.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
 	// ListOffers returns the offers in force: at what coefficients workers serve models now. An offer ends when it is withdrawn, and when
@@ -189,6 +194,13 @@ func NewNetworkServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		find: connect.NewClient[FindRequest, FindResponse](
+			httpClient,
+			baseURL+NetworkServiceFindProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("Find")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		listModels: connect.NewClient[ListModelsRequest, ListModelsResponse](
 			httpClient,
 			baseURL+NetworkServiceListModelsProcedure,
@@ -245,6 +257,7 @@ type networkServiceClient struct {
 	listAccounts     *connect.Client[ListAccountsRequest, ListAccountsResponse]
 	listStandings    *connect.Client[ListStandingsRequest, ListStandingsResponse]
 	listAttestations *connect.Client[ListAttestationsRequest, ListAttestationsResponse]
+	find             *connect.Client[FindRequest, FindResponse]
 	listModels       *connect.Client[ListModelsRequest, ListModelsResponse]
 	listOffers       *connect.Client[ListOffersRequest, ListOffersResponse]
 	listOfferChanges *connect.Client[ListOfferChangesRequest, ListOfferChangesResponse]
@@ -334,6 +347,15 @@ func (c *networkServiceClient) ListAttestations(ctx context.Context, req *ListAt
 	return nil, err
 }
 
+// Find calls filature.query.v1.NetworkService.Find.
+func (c *networkServiceClient) Find(ctx context.Context, req *FindRequest) (*FindResponse, error) {
+	response, err := c.find.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListModels calls filature.query.v1.NetworkService.ListModels.
 func (c *networkServiceClient) ListModels(ctx context.Context, req *ListModelsRequest) (*ListModelsResponse, error) {
 	response, err := c.listModels.CallUnary(ctx, connect.NewRequest(req))
@@ -408,6 +430,9 @@ type NetworkServiceHandler interface {
 	ListStandings(context.Context, *ListStandingsRequest) (*ListStandingsResponse, error)
 	// ListAttestations returns what control said of workers' attestations, the newest first.
 	ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error)
+	// Find returns the models, workers, providers and clients whose name or id begins with a text. Providers and clients are found by finance
+	// and auditors only.
+	Find(context.Context, *FindRequest) (*FindResponse, error)
 	// ListModels returns the models that jobs may ask for, with their price lists, by id.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
 	// ListOffers returns the offers in force: at what coefficients workers serve models now. An offer ends when it is withdrawn, and when
@@ -493,6 +518,13 @@ func NewNetworkServiceHandler(svc NetworkServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	networkServiceFindHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceFindProcedure,
+		svc.Find,
+		connect.WithSchema(networkServiceMethods.ByName("Find")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	networkServiceListModelsHandler := connect.NewUnaryHandlerSimple(
 		NetworkServiceListModelsProcedure,
 		svc.ListModels,
@@ -555,6 +587,8 @@ func NewNetworkServiceHandler(svc NetworkServiceHandler, opts ...connect.Handler
 			networkServiceListStandingsHandler.ServeHTTP(w, r)
 		case NetworkServiceListAttestationsProcedure:
 			networkServiceListAttestationsHandler.ServeHTTP(w, r)
+		case NetworkServiceFindProcedure:
+			networkServiceFindHandler.ServeHTTP(w, r)
 		case NetworkServiceListModelsProcedure:
 			networkServiceListModelsHandler.ServeHTTP(w, r)
 		case NetworkServiceListOffersProcedure:
@@ -610,6 +644,10 @@ func (UnimplementedNetworkServiceHandler) ListStandings(context.Context, *ListSt
 
 func (UnimplementedNetworkServiceHandler) ListAttestations(context.Context, *ListAttestationsRequest) (*ListAttestationsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListAttestations is not implemented"))
+}
+
+func (UnimplementedNetworkServiceHandler) Find(context.Context, *FindRequest) (*FindResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.Find is not implemented"))
 }
 
 func (UnimplementedNetworkServiceHandler) ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error) {

@@ -1269,6 +1269,185 @@ func (x *Worker) GetOffers() int64 {
 	return 0
 }
 
+type FindRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Reading *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
+	// text begins a name, A to Z being as good as a to z, or an id: at least 4 of its hexadecimal digits. It has 1 to 128 bytes.
+	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindRequest) Reset() {
+	*x = FindRequest{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindRequest) ProtoMessage() {}
+
+func (x *FindRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindRequest.ProtoReflect.Descriptor instead.
+func (*FindRequest) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *FindRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+func (x *FindRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type FindResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// found is by kind: models, workers, providers, clients. Of each it has up to 20 by name, in the order of their names, then up
+	// to 20 by id.
+	Found []*Found `protobuf:"bytes,2,rep,name=found,proto3" json:"found,omitempty"`
+	// more says that there are others, for a longer text to find.
+	More          bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindResponse) Reset() {
+	*x = FindResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindResponse) ProtoMessage() {}
+
+func (x *FindResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindResponse.ProtoReflect.Descriptor instead.
+func (*FindResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *FindResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *FindResponse) GetFound() []*Found {
+	if x != nil {
+		return x.Found
+	}
+	return nil
+}
+
+func (x *FindResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// Found is what has a name or an id that was looked for.
+type Found struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kind is model, worker, provider or client.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Id   string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// name is "" where it has none, as workers.
+	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Found) Reset() {
+	*x = Found{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Found) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Found) ProtoMessage() {}
+
+func (x *Found) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Found.ProtoReflect.Descriptor instead.
+func (*Found) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Found) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Found) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Found) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 type ListClientsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
@@ -1279,7 +1458,7 @@ type ListClientsRequest struct {
 
 func (x *ListClientsRequest) Reset() {
 	*x = ListClientsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[15]
+	mi := &file_filature_query_v1_network_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1470,7 @@ func (x *ListClientsRequest) String() string {
 func (*ListClientsRequest) ProtoMessage() {}
 
 func (x *ListClientsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[15]
+	mi := &file_filature_query_v1_network_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1483,7 @@ func (x *ListClientsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientsRequest.ProtoReflect.Descriptor instead.
 func (*ListClientsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{15}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListClientsRequest) GetReading() *Reading {
@@ -1332,7 +1511,7 @@ type ListClientsResponse struct {
 
 func (x *ListClientsResponse) Reset() {
 	*x = ListClientsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[16]
+	mi := &file_filature_query_v1_network_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1523,7 @@ func (x *ListClientsResponse) String() string {
 func (*ListClientsResponse) ProtoMessage() {}
 
 func (x *ListClientsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[16]
+	mi := &file_filature_query_v1_network_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1536,7 @@ func (x *ListClientsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientsResponse.ProtoReflect.Descriptor instead.
 func (*ListClientsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{16}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListClientsResponse) GetPosition() *Position {
@@ -1398,7 +1577,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[17]
+	mi := &file_filature_query_v1_network_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1589,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[17]
+	mi := &file_filature_query_v1_network_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1602,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{17}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Client) GetClient() string {
@@ -1486,7 +1665,7 @@ type ListAccountsRequest struct {
 
 func (x *ListAccountsRequest) Reset() {
 	*x = ListAccountsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[18]
+	mi := &file_filature_query_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1677,7 @@ func (x *ListAccountsRequest) String() string {
 func (*ListAccountsRequest) ProtoMessage() {}
 
 func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[18]
+	mi := &file_filature_query_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +1690,7 @@ func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{18}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListAccountsRequest) GetReading() *Reading {
@@ -1547,7 +1726,7 @@ type ListAccountsResponse struct {
 
 func (x *ListAccountsResponse) Reset() {
 	*x = ListAccountsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[19]
+	mi := &file_filature_query_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1738,7 @@ func (x *ListAccountsResponse) String() string {
 func (*ListAccountsResponse) ProtoMessage() {}
 
 func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[19]
+	mi := &file_filature_query_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1751,7 @@ func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{19}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListAccountsResponse) GetPosition() *Position {
@@ -1612,7 +1791,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[20]
+	mi := &file_filature_query_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1803,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[20]
+	mi := &file_filature_query_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1816,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{20}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Account) GetAccount() string {
@@ -1694,7 +1873,7 @@ type ListStandingsRequest struct {
 
 func (x *ListStandingsRequest) Reset() {
 	*x = ListStandingsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[21]
+	mi := &file_filature_query_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1885,7 @@ func (x *ListStandingsRequest) String() string {
 func (*ListStandingsRequest) ProtoMessage() {}
 
 func (x *ListStandingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[21]
+	mi := &file_filature_query_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1898,7 @@ func (x *ListStandingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStandingsRequest.ProtoReflect.Descriptor instead.
 func (*ListStandingsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{21}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListStandingsRequest) GetReading() *Reading {
@@ -1753,7 +1932,7 @@ type ListStandingsResponse struct {
 
 func (x *ListStandingsResponse) Reset() {
 	*x = ListStandingsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[22]
+	mi := &file_filature_query_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1944,7 @@ func (x *ListStandingsResponse) String() string {
 func (*ListStandingsResponse) ProtoMessage() {}
 
 func (x *ListStandingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[22]
+	mi := &file_filature_query_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1957,7 @@ func (x *ListStandingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStandingsResponse.ProtoReflect.Descriptor instead.
 func (*ListStandingsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{22}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListStandingsResponse) GetPosition() *Position {
@@ -1817,7 +1996,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[23]
+	mi := &file_filature_query_v1_network_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +2008,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[23]
+	mi := &file_filature_query_v1_network_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +2021,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{23}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Standing) GetShard() uint32 {
@@ -1923,7 +2102,7 @@ type ScoreInput struct {
 
 func (x *ScoreInput) Reset() {
 	*x = ScoreInput{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[24]
+	mi := &file_filature_query_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +2114,7 @@ func (x *ScoreInput) String() string {
 func (*ScoreInput) ProtoMessage() {}
 
 func (x *ScoreInput) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[24]
+	mi := &file_filature_query_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +2127,7 @@ func (x *ScoreInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreInput.ProtoReflect.Descriptor instead.
 func (*ScoreInput) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{24}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ScoreInput) GetDimension() string {
@@ -1991,7 +2170,7 @@ type EvidenceCount struct {
 
 func (x *EvidenceCount) Reset() {
 	*x = EvidenceCount{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[25]
+	mi := &file_filature_query_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2182,7 @@ func (x *EvidenceCount) String() string {
 func (*EvidenceCount) ProtoMessage() {}
 
 func (x *EvidenceCount) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[25]
+	mi := &file_filature_query_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2195,7 @@ func (x *EvidenceCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvidenceCount.ProtoReflect.Descriptor instead.
 func (*EvidenceCount) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *EvidenceCount) GetKind() string {
@@ -2047,7 +2226,7 @@ type ListAttestationsRequest struct {
 
 func (x *ListAttestationsRequest) Reset() {
 	*x = ListAttestationsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[26]
+	mi := &file_filature_query_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2238,7 @@ func (x *ListAttestationsRequest) String() string {
 func (*ListAttestationsRequest) ProtoMessage() {}
 
 func (x *ListAttestationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[26]
+	mi := &file_filature_query_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2251,7 @@ func (x *ListAttestationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttestationsRequest.ProtoReflect.Descriptor instead.
 func (*ListAttestationsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListAttestationsRequest) GetReading() *Reading {
@@ -2114,7 +2293,7 @@ type ListAttestationsResponse struct {
 
 func (x *ListAttestationsResponse) Reset() {
 	*x = ListAttestationsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[27]
+	mi := &file_filature_query_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2305,7 @@ func (x *ListAttestationsResponse) String() string {
 func (*ListAttestationsResponse) ProtoMessage() {}
 
 func (x *ListAttestationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[27]
+	mi := &file_filature_query_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2318,7 @@ func (x *ListAttestationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttestationsResponse.ProtoReflect.Descriptor instead.
 func (*ListAttestationsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListAttestationsResponse) GetPosition() *Position {
@@ -2192,7 +2371,7 @@ type Attestation struct {
 
 func (x *Attestation) Reset() {
 	*x = Attestation{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[28]
+	mi := &file_filature_query_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2204,7 +2383,7 @@ func (x *Attestation) String() string {
 func (*Attestation) ProtoMessage() {}
 
 func (x *Attestation) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[28]
+	mi := &file_filature_query_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2217,7 +2396,7 @@ func (x *Attestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attestation.ProtoReflect.Descriptor instead.
 func (*Attestation) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Attestation) GetWorker() string {
@@ -2314,7 +2493,7 @@ type ListModelsRequest struct {
 
 func (x *ListModelsRequest) Reset() {
 	*x = ListModelsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[29]
+	mi := &file_filature_query_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2505,7 @@ func (x *ListModelsRequest) String() string {
 func (*ListModelsRequest) ProtoMessage() {}
 
 func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[29]
+	mi := &file_filature_query_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2518,7 @@ func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
 func (*ListModelsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListModelsRequest) GetReading() *Reading {
@@ -2367,7 +2546,7 @@ type ListModelsResponse struct {
 
 func (x *ListModelsResponse) Reset() {
 	*x = ListModelsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[30]
+	mi := &file_filature_query_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2558,7 @@ func (x *ListModelsResponse) String() string {
 func (*ListModelsResponse) ProtoMessage() {}
 
 func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[30]
+	mi := &file_filature_query_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2571,7 @@ func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
 func (*ListModelsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListModelsResponse) GetPosition() *Position {
@@ -2434,7 +2613,7 @@ type Model struct {
 
 func (x *Model) Reset() {
 	*x = Model{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[31]
+	mi := &file_filature_query_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +2625,7 @@ func (x *Model) String() string {
 func (*Model) ProtoMessage() {}
 
 func (x *Model) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[31]
+	mi := &file_filature_query_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +2638,7 @@ func (x *Model) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Model.ProtoReflect.Descriptor instead.
 func (*Model) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Model) GetModel() string {
@@ -2530,7 +2709,7 @@ type RateCard struct {
 
 func (x *RateCard) Reset() {
 	*x = RateCard{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[32]
+	mi := &file_filature_query_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2721,7 @@ func (x *RateCard) String() string {
 func (*RateCard) ProtoMessage() {}
 
 func (x *RateCard) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[32]
+	mi := &file_filature_query_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2734,7 @@ func (x *RateCard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateCard.ProtoReflect.Descriptor instead.
 func (*RateCard) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RateCard) GetRateCard() string {
@@ -2634,7 +2813,7 @@ type ListOffersRequest struct {
 
 func (x *ListOffersRequest) Reset() {
 	*x = ListOffersRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[33]
+	mi := &file_filature_query_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2646,7 +2825,7 @@ func (x *ListOffersRequest) String() string {
 func (*ListOffersRequest) ProtoMessage() {}
 
 func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[33]
+	mi := &file_filature_query_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2659,7 +2838,7 @@ func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersRequest.ProtoReflect.Descriptor instead.
 func (*ListOffersRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListOffersRequest) GetReading() *Reading {
@@ -2702,7 +2881,7 @@ type ListOffersResponse struct {
 
 func (x *ListOffersResponse) Reset() {
 	*x = ListOffersResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[34]
+	mi := &file_filature_query_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2714,7 +2893,7 @@ func (x *ListOffersResponse) String() string {
 func (*ListOffersResponse) ProtoMessage() {}
 
 func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[34]
+	mi := &file_filature_query_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +2906,7 @@ func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersResponse.ProtoReflect.Descriptor instead.
 func (*ListOffersResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListOffersResponse) GetPosition() *Position {
@@ -2765,7 +2944,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[35]
+	mi := &file_filature_query_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +2956,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[35]
+	mi := &file_filature_query_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +2969,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Offer) GetWorker() string {
@@ -2841,7 +3020,7 @@ type ListOfferChangesRequest struct {
 
 func (x *ListOfferChangesRequest) Reset() {
 	*x = ListOfferChangesRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[36]
+	mi := &file_filature_query_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2853,7 +3032,7 @@ func (x *ListOfferChangesRequest) String() string {
 func (*ListOfferChangesRequest) ProtoMessage() {}
 
 func (x *ListOfferChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[36]
+	mi := &file_filature_query_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2866,7 +3045,7 @@ func (x *ListOfferChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListOfferChangesRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListOfferChangesRequest) GetReading() *Reading {
@@ -2908,7 +3087,7 @@ type ListOfferChangesResponse struct {
 
 func (x *ListOfferChangesResponse) Reset() {
 	*x = ListOfferChangesResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[37]
+	mi := &file_filature_query_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2920,7 +3099,7 @@ func (x *ListOfferChangesResponse) String() string {
 func (*ListOfferChangesResponse) ProtoMessage() {}
 
 func (x *ListOfferChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[37]
+	mi := &file_filature_query_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2933,7 +3112,7 @@ func (x *ListOfferChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListOfferChangesResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListOfferChangesResponse) GetPosition() *Position {
@@ -2975,7 +3154,7 @@ type OfferChange struct {
 
 func (x *OfferChange) Reset() {
 	*x = OfferChange{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[38]
+	mi := &file_filature_query_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2987,7 +3166,7 @@ func (x *OfferChange) String() string {
 func (*OfferChange) ProtoMessage() {}
 
 func (x *OfferChange) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[38]
+	mi := &file_filature_query_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3000,7 +3179,7 @@ func (x *OfferChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferChange.ProtoReflect.Descriptor instead.
 func (*OfferChange) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *OfferChange) GetWorker() string {
@@ -3066,7 +3245,7 @@ type ListMarketHoursRequest struct {
 
 func (x *ListMarketHoursRequest) Reset() {
 	*x = ListMarketHoursRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[39]
+	mi := &file_filature_query_v1_network_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3257,7 @@ func (x *ListMarketHoursRequest) String() string {
 func (*ListMarketHoursRequest) ProtoMessage() {}
 
 func (x *ListMarketHoursRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[39]
+	mi := &file_filature_query_v1_network_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3270,7 @@ func (x *ListMarketHoursRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMarketHoursRequest.ProtoReflect.Descriptor instead.
 func (*ListMarketHoursRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListMarketHoursRequest) GetReading() *Reading {
@@ -3132,7 +3311,7 @@ type ListMarketHoursResponse struct {
 
 func (x *ListMarketHoursResponse) Reset() {
 	*x = ListMarketHoursResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[40]
+	mi := &file_filature_query_v1_network_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3144,7 +3323,7 @@ func (x *ListMarketHoursResponse) String() string {
 func (*ListMarketHoursResponse) ProtoMessage() {}
 
 func (x *ListMarketHoursResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[40]
+	mi := &file_filature_query_v1_network_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3157,7 +3336,7 @@ func (x *ListMarketHoursResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMarketHoursResponse.ProtoReflect.Descriptor instead.
 func (*ListMarketHoursResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{40}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListMarketHoursResponse) GetPosition() *Position {
@@ -3202,7 +3381,7 @@ type MarketHour struct {
 
 func (x *MarketHour) Reset() {
 	*x = MarketHour{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[41]
+	mi := &file_filature_query_v1_network_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3214,7 +3393,7 @@ func (x *MarketHour) String() string {
 func (*MarketHour) ProtoMessage() {}
 
 func (x *MarketHour) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[41]
+	mi := &file_filature_query_v1_network_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3227,7 +3406,7 @@ func (x *MarketHour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarketHour.ProtoReflect.Descriptor instead.
 func (*MarketHour) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{41}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *MarketHour) GetHourMs() int64 {
@@ -3340,7 +3519,7 @@ type ListHoldsRequest struct {
 
 func (x *ListHoldsRequest) Reset() {
 	*x = ListHoldsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[42]
+	mi := &file_filature_query_v1_network_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3352,7 +3531,7 @@ func (x *ListHoldsRequest) String() string {
 func (*ListHoldsRequest) ProtoMessage() {}
 
 func (x *ListHoldsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[42]
+	mi := &file_filature_query_v1_network_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3365,7 +3544,7 @@ func (x *ListHoldsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldsRequest.ProtoReflect.Descriptor instead.
 func (*ListHoldsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{42}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListHoldsRequest) GetReading() *Reading {
@@ -3400,7 +3579,7 @@ type ListHoldsResponse struct {
 
 func (x *ListHoldsResponse) Reset() {
 	*x = ListHoldsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[43]
+	mi := &file_filature_query_v1_network_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3412,7 +3591,7 @@ func (x *ListHoldsResponse) String() string {
 func (*ListHoldsResponse) ProtoMessage() {}
 
 func (x *ListHoldsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[43]
+	mi := &file_filature_query_v1_network_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3425,7 +3604,7 @@ func (x *ListHoldsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldsResponse.ProtoReflect.Descriptor instead.
 func (*ListHoldsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{43}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListHoldsResponse) GetPosition() *Position {
@@ -3468,7 +3647,7 @@ type HoldTotal struct {
 
 func (x *HoldTotal) Reset() {
 	*x = HoldTotal{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[44]
+	mi := &file_filature_query_v1_network_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3480,7 +3659,7 @@ func (x *HoldTotal) String() string {
 func (*HoldTotal) ProtoMessage() {}
 
 func (x *HoldTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[44]
+	mi := &file_filature_query_v1_network_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3493,7 +3672,7 @@ func (x *HoldTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldTotal.ProtoReflect.Descriptor instead.
 func (*HoldTotal) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{44}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *HoldTotal) GetWorker() string {
@@ -3556,7 +3735,7 @@ type ListHoldbacksRequest struct {
 
 func (x *ListHoldbacksRequest) Reset() {
 	*x = ListHoldbacksRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[45]
+	mi := &file_filature_query_v1_network_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3568,7 +3747,7 @@ func (x *ListHoldbacksRequest) String() string {
 func (*ListHoldbacksRequest) ProtoMessage() {}
 
 func (x *ListHoldbacksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[45]
+	mi := &file_filature_query_v1_network_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3581,7 +3760,7 @@ func (x *ListHoldbacksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldbacksRequest.ProtoReflect.Descriptor instead.
 func (*ListHoldbacksRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{45}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListHoldbacksRequest) GetReading() *Reading {
@@ -3616,7 +3795,7 @@ type ListHoldbacksResponse struct {
 
 func (x *ListHoldbacksResponse) Reset() {
 	*x = ListHoldbacksResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[46]
+	mi := &file_filature_query_v1_network_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3628,7 +3807,7 @@ func (x *ListHoldbacksResponse) String() string {
 func (*ListHoldbacksResponse) ProtoMessage() {}
 
 func (x *ListHoldbacksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[46]
+	mi := &file_filature_query_v1_network_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3641,7 +3820,7 @@ func (x *ListHoldbacksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldbacksResponse.ProtoReflect.Descriptor instead.
 func (*ListHoldbacksResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{46}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListHoldbacksResponse) GetPosition() *Position {
@@ -3684,7 +3863,7 @@ type Holdback struct {
 
 func (x *Holdback) Reset() {
 	*x = Holdback{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[47]
+	mi := &file_filature_query_v1_network_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3696,7 +3875,7 @@ func (x *Holdback) String() string {
 func (*Holdback) ProtoMessage() {}
 
 func (x *Holdback) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[47]
+	mi := &file_filature_query_v1_network_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3709,7 +3888,7 @@ func (x *Holdback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holdback.ProtoReflect.Descriptor instead.
 func (*Holdback) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{47}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Holdback) GetShard() uint32 {
@@ -3881,7 +4060,18 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\tjudged_by\x18\b \x01(\x03R\bjudgedBy\x12,\n" +
 	"\x12suspended_until_ms\x18\t \x01(\x03R\x10suspendedUntilMs\x12\x16\n" +
 	"\x06offers\x18\n" +
-	" \x01(\x03R\x06offers\"w\n" +
+	" \x01(\x03R\x06offers\"W\n" +
+	"\vFindRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\x8b\x01\n" +
+	"\fFindResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x12.\n" +
+	"\x05found\x18\x02 \x03(\v2\x18.filature.query.v1.FoundR\x05found\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"?\n" +
+	"\x05Found\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"w\n" +
 	"\x12ListClientsRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12+\n" +
 	"\x04page\x18\x02 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa4\x01\n" +
@@ -4089,7 +4279,7 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"amountNano\x12#\n" +
 	"\rreleased_nano\x18\x05 \x01(\x03R\freleasedNano\x12%\n" +
 	"\x0eforfeited_nano\x18\x06 \x01(\x03R\rforfeitedNano\x12-\n" +
-	"\x04held\x18\a \x01(\v2\x19.filature.query.v1.MomentR\x04held2\x8d\f\n" +
+	"\x04held\x18\a \x01(\v2\x19.filature.query.v1.MomentR\x04held2\xdb\f\n" +
 	"\x0eNetworkService\x12^\n" +
 	"\n" +
 	"GetNetwork\x12$.filature.query.v1.GetNetworkRequest\x1a%.filature.query.v1.GetNetworkResponse\"\x03\x90\x02\x01\x12a\n" +
@@ -4100,7 +4290,8 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\vListClients\x12%.filature.query.v1.ListClientsRequest\x1a&.filature.query.v1.ListClientsResponse\"\x03\x90\x02\x01\x12d\n" +
 	"\fListAccounts\x12&.filature.query.v1.ListAccountsRequest\x1a'.filature.query.v1.ListAccountsResponse\"\x03\x90\x02\x01\x12g\n" +
 	"\rListStandings\x12'.filature.query.v1.ListStandingsRequest\x1a(.filature.query.v1.ListStandingsResponse\"\x03\x90\x02\x01\x12p\n" +
-	"\x10ListAttestations\x12*.filature.query.v1.ListAttestationsRequest\x1a+.filature.query.v1.ListAttestationsResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\x10ListAttestations\x12*.filature.query.v1.ListAttestationsRequest\x1a+.filature.query.v1.ListAttestationsResponse\"\x03\x90\x02\x01\x12L\n" +
+	"\x04Find\x12\x1e.filature.query.v1.FindRequest\x1a\x1f.filature.query.v1.FindResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\n" +
 	"ListModels\x12$.filature.query.v1.ListModelsRequest\x1a%.filature.query.v1.ListModelsResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\n" +
@@ -4122,7 +4313,7 @@ func file_filature_query_v1_network_proto_rawDescGZIP() []byte {
 	return file_filature_query_v1_network_proto_rawDescData
 }
 
-var file_filature_query_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_filature_query_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_filature_query_v1_network_proto_goTypes = []any{
 	(*GetNetworkRequest)(nil),        // 0: filature.query.v1.GetNetworkRequest
 	(*GetNetworkResponse)(nil),       // 1: filature.query.v1.GetNetworkResponse
@@ -4139,158 +4330,166 @@ var file_filature_query_v1_network_proto_goTypes = []any{
 	(*ListWorkersRequest)(nil),       // 12: filature.query.v1.ListWorkersRequest
 	(*ListWorkersResponse)(nil),      // 13: filature.query.v1.ListWorkersResponse
 	(*Worker)(nil),                   // 14: filature.query.v1.Worker
-	(*ListClientsRequest)(nil),       // 15: filature.query.v1.ListClientsRequest
-	(*ListClientsResponse)(nil),      // 16: filature.query.v1.ListClientsResponse
-	(*Client)(nil),                   // 17: filature.query.v1.Client
-	(*ListAccountsRequest)(nil),      // 18: filature.query.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),     // 19: filature.query.v1.ListAccountsResponse
-	(*Account)(nil),                  // 20: filature.query.v1.Account
-	(*ListStandingsRequest)(nil),     // 21: filature.query.v1.ListStandingsRequest
-	(*ListStandingsResponse)(nil),    // 22: filature.query.v1.ListStandingsResponse
-	(*Standing)(nil),                 // 23: filature.query.v1.Standing
-	(*ScoreInput)(nil),               // 24: filature.query.v1.ScoreInput
-	(*EvidenceCount)(nil),            // 25: filature.query.v1.EvidenceCount
-	(*ListAttestationsRequest)(nil),  // 26: filature.query.v1.ListAttestationsRequest
-	(*ListAttestationsResponse)(nil), // 27: filature.query.v1.ListAttestationsResponse
-	(*Attestation)(nil),              // 28: filature.query.v1.Attestation
-	(*ListModelsRequest)(nil),        // 29: filature.query.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),       // 30: filature.query.v1.ListModelsResponse
-	(*Model)(nil),                    // 31: filature.query.v1.Model
-	(*RateCard)(nil),                 // 32: filature.query.v1.RateCard
-	(*ListOffersRequest)(nil),        // 33: filature.query.v1.ListOffersRequest
-	(*ListOffersResponse)(nil),       // 34: filature.query.v1.ListOffersResponse
-	(*Offer)(nil),                    // 35: filature.query.v1.Offer
-	(*ListOfferChangesRequest)(nil),  // 36: filature.query.v1.ListOfferChangesRequest
-	(*ListOfferChangesResponse)(nil), // 37: filature.query.v1.ListOfferChangesResponse
-	(*OfferChange)(nil),              // 38: filature.query.v1.OfferChange
-	(*ListMarketHoursRequest)(nil),   // 39: filature.query.v1.ListMarketHoursRequest
-	(*ListMarketHoursResponse)(nil),  // 40: filature.query.v1.ListMarketHoursResponse
-	(*MarketHour)(nil),               // 41: filature.query.v1.MarketHour
-	(*ListHoldsRequest)(nil),         // 42: filature.query.v1.ListHoldsRequest
-	(*ListHoldsResponse)(nil),        // 43: filature.query.v1.ListHoldsResponse
-	(*HoldTotal)(nil),                // 44: filature.query.v1.HoldTotal
-	(*ListHoldbacksRequest)(nil),     // 45: filature.query.v1.ListHoldbacksRequest
-	(*ListHoldbacksResponse)(nil),    // 46: filature.query.v1.ListHoldbacksResponse
-	(*Holdback)(nil),                 // 47: filature.query.v1.Holdback
-	(*Reading)(nil),                  // 48: filature.query.v1.Reading
-	(*Position)(nil),                 // 49: filature.query.v1.Position
-	(*Usage)(nil),                    // 50: filature.query.v1.Usage
-	(*KindTotal)(nil),                // 51: filature.query.v1.KindTotal
-	(*Reconciliation)(nil),           // 52: filature.query.v1.Reconciliation
-	(*Tokens)(nil),                   // 53: filature.query.v1.Tokens
-	(*Page)(nil),                     // 54: filature.query.v1.Page
-	(*Moment)(nil),                   // 55: filature.query.v1.Moment
+	(*FindRequest)(nil),              // 15: filature.query.v1.FindRequest
+	(*FindResponse)(nil),             // 16: filature.query.v1.FindResponse
+	(*Found)(nil),                    // 17: filature.query.v1.Found
+	(*ListClientsRequest)(nil),       // 18: filature.query.v1.ListClientsRequest
+	(*ListClientsResponse)(nil),      // 19: filature.query.v1.ListClientsResponse
+	(*Client)(nil),                   // 20: filature.query.v1.Client
+	(*ListAccountsRequest)(nil),      // 21: filature.query.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),     // 22: filature.query.v1.ListAccountsResponse
+	(*Account)(nil),                  // 23: filature.query.v1.Account
+	(*ListStandingsRequest)(nil),     // 24: filature.query.v1.ListStandingsRequest
+	(*ListStandingsResponse)(nil),    // 25: filature.query.v1.ListStandingsResponse
+	(*Standing)(nil),                 // 26: filature.query.v1.Standing
+	(*ScoreInput)(nil),               // 27: filature.query.v1.ScoreInput
+	(*EvidenceCount)(nil),            // 28: filature.query.v1.EvidenceCount
+	(*ListAttestationsRequest)(nil),  // 29: filature.query.v1.ListAttestationsRequest
+	(*ListAttestationsResponse)(nil), // 30: filature.query.v1.ListAttestationsResponse
+	(*Attestation)(nil),              // 31: filature.query.v1.Attestation
+	(*ListModelsRequest)(nil),        // 32: filature.query.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),       // 33: filature.query.v1.ListModelsResponse
+	(*Model)(nil),                    // 34: filature.query.v1.Model
+	(*RateCard)(nil),                 // 35: filature.query.v1.RateCard
+	(*ListOffersRequest)(nil),        // 36: filature.query.v1.ListOffersRequest
+	(*ListOffersResponse)(nil),       // 37: filature.query.v1.ListOffersResponse
+	(*Offer)(nil),                    // 38: filature.query.v1.Offer
+	(*ListOfferChangesRequest)(nil),  // 39: filature.query.v1.ListOfferChangesRequest
+	(*ListOfferChangesResponse)(nil), // 40: filature.query.v1.ListOfferChangesResponse
+	(*OfferChange)(nil),              // 41: filature.query.v1.OfferChange
+	(*ListMarketHoursRequest)(nil),   // 42: filature.query.v1.ListMarketHoursRequest
+	(*ListMarketHoursResponse)(nil),  // 43: filature.query.v1.ListMarketHoursResponse
+	(*MarketHour)(nil),               // 44: filature.query.v1.MarketHour
+	(*ListHoldsRequest)(nil),         // 45: filature.query.v1.ListHoldsRequest
+	(*ListHoldsResponse)(nil),        // 46: filature.query.v1.ListHoldsResponse
+	(*HoldTotal)(nil),                // 47: filature.query.v1.HoldTotal
+	(*ListHoldbacksRequest)(nil),     // 48: filature.query.v1.ListHoldbacksRequest
+	(*ListHoldbacksResponse)(nil),    // 49: filature.query.v1.ListHoldbacksResponse
+	(*Holdback)(nil),                 // 50: filature.query.v1.Holdback
+	(*Reading)(nil),                  // 51: filature.query.v1.Reading
+	(*Position)(nil),                 // 52: filature.query.v1.Position
+	(*Usage)(nil),                    // 53: filature.query.v1.Usage
+	(*KindTotal)(nil),                // 54: filature.query.v1.KindTotal
+	(*Reconciliation)(nil),           // 55: filature.query.v1.Reconciliation
+	(*Tokens)(nil),                   // 56: filature.query.v1.Tokens
+	(*Page)(nil),                     // 57: filature.query.v1.Page
+	(*Moment)(nil),                   // 58: filature.query.v1.Moment
 }
 var file_filature_query_v1_network_proto_depIdxs = []int32{
-	48, // 0: filature.query.v1.GetNetworkRequest.reading:type_name -> filature.query.v1.Reading
-	49, // 1: filature.query.v1.GetNetworkResponse.position:type_name -> filature.query.v1.Position
+	51, // 0: filature.query.v1.GetNetworkRequest.reading:type_name -> filature.query.v1.Reading
+	52, // 1: filature.query.v1.GetNetworkResponse.position:type_name -> filature.query.v1.Position
 	2,  // 2: filature.query.v1.GetNetworkResponse.network:type_name -> filature.query.v1.Network
-	48, // 3: filature.query.v1.GetOverviewRequest.reading:type_name -> filature.query.v1.Reading
-	49, // 4: filature.query.v1.GetOverviewResponse.position:type_name -> filature.query.v1.Position
+	51, // 3: filature.query.v1.GetOverviewRequest.reading:type_name -> filature.query.v1.Reading
+	52, // 4: filature.query.v1.GetOverviewResponse.position:type_name -> filature.query.v1.Position
 	5,  // 5: filature.query.v1.GetOverviewResponse.overview:type_name -> filature.query.v1.Overview
 	6,  // 6: filature.query.v1.Overview.rates:type_name -> filature.query.v1.Rate
-	50, // 7: filature.query.v1.Overview.total:type_name -> filature.query.v1.Usage
-	51, // 8: filature.query.v1.Overview.books:type_name -> filature.query.v1.KindTotal
-	52, // 9: filature.query.v1.Overview.vault:type_name -> filature.query.v1.Reconciliation
-	53, // 10: filature.query.v1.Rate.tokens:type_name -> filature.query.v1.Tokens
-	48, // 11: filature.query.v1.GetProviderRequest.reading:type_name -> filature.query.v1.Reading
-	49, // 12: filature.query.v1.GetProviderResponse.position:type_name -> filature.query.v1.Position
+	53, // 7: filature.query.v1.Overview.total:type_name -> filature.query.v1.Usage
+	54, // 8: filature.query.v1.Overview.books:type_name -> filature.query.v1.KindTotal
+	55, // 9: filature.query.v1.Overview.vault:type_name -> filature.query.v1.Reconciliation
+	56, // 10: filature.query.v1.Rate.tokens:type_name -> filature.query.v1.Tokens
+	51, // 11: filature.query.v1.GetProviderRequest.reading:type_name -> filature.query.v1.Reading
+	52, // 12: filature.query.v1.GetProviderResponse.position:type_name -> filature.query.v1.Position
 	11, // 13: filature.query.v1.GetProviderResponse.provider:type_name -> filature.query.v1.ProviderTotal
-	48, // 14: filature.query.v1.ListProvidersRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 15: filature.query.v1.ListProvidersRequest.page:type_name -> filature.query.v1.Page
-	49, // 16: filature.query.v1.ListProvidersResponse.position:type_name -> filature.query.v1.Position
+	51, // 14: filature.query.v1.ListProvidersRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 15: filature.query.v1.ListProvidersRequest.page:type_name -> filature.query.v1.Page
+	52, // 16: filature.query.v1.ListProvidersResponse.position:type_name -> filature.query.v1.Position
 	11, // 17: filature.query.v1.ListProvidersResponse.providers:type_name -> filature.query.v1.ProviderTotal
-	53, // 18: filature.query.v1.ProviderTotal.tokens:type_name -> filature.query.v1.Tokens
-	48, // 19: filature.query.v1.ListWorkersRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 20: filature.query.v1.ListWorkersRequest.page:type_name -> filature.query.v1.Page
-	49, // 21: filature.query.v1.ListWorkersResponse.position:type_name -> filature.query.v1.Position
+	56, // 18: filature.query.v1.ProviderTotal.tokens:type_name -> filature.query.v1.Tokens
+	51, // 19: filature.query.v1.ListWorkersRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 20: filature.query.v1.ListWorkersRequest.page:type_name -> filature.query.v1.Page
+	52, // 21: filature.query.v1.ListWorkersResponse.position:type_name -> filature.query.v1.Position
 	14, // 22: filature.query.v1.ListWorkersResponse.workers:type_name -> filature.query.v1.Worker
-	55, // 23: filature.query.v1.Worker.registered:type_name -> filature.query.v1.Moment
-	48, // 24: filature.query.v1.ListClientsRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 25: filature.query.v1.ListClientsRequest.page:type_name -> filature.query.v1.Page
-	49, // 26: filature.query.v1.ListClientsResponse.position:type_name -> filature.query.v1.Position
-	17, // 27: filature.query.v1.ListClientsResponse.clients:type_name -> filature.query.v1.Client
-	55, // 28: filature.query.v1.Client.registered:type_name -> filature.query.v1.Moment
-	48, // 29: filature.query.v1.ListAccountsRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 30: filature.query.v1.ListAccountsRequest.page:type_name -> filature.query.v1.Page
-	49, // 31: filature.query.v1.ListAccountsResponse.position:type_name -> filature.query.v1.Position
-	20, // 32: filature.query.v1.ListAccountsResponse.accounts:type_name -> filature.query.v1.Account
-	55, // 33: filature.query.v1.Account.opened:type_name -> filature.query.v1.Moment
-	48, // 34: filature.query.v1.ListStandingsRequest.reading:type_name -> filature.query.v1.Reading
-	49, // 35: filature.query.v1.ListStandingsResponse.position:type_name -> filature.query.v1.Position
-	23, // 36: filature.query.v1.ListStandingsResponse.standings:type_name -> filature.query.v1.Standing
-	24, // 37: filature.query.v1.Standing.inputs:type_name -> filature.query.v1.ScoreInput
-	25, // 38: filature.query.v1.Standing.evidence:type_name -> filature.query.v1.EvidenceCount
-	55, // 39: filature.query.v1.Standing.set:type_name -> filature.query.v1.Moment
-	48, // 40: filature.query.v1.ListAttestationsRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 41: filature.query.v1.ListAttestationsRequest.page:type_name -> filature.query.v1.Page
-	49, // 42: filature.query.v1.ListAttestationsResponse.position:type_name -> filature.query.v1.Position
-	28, // 43: filature.query.v1.ListAttestationsResponse.attestations:type_name -> filature.query.v1.Attestation
-	55, // 44: filature.query.v1.Attestation.said:type_name -> filature.query.v1.Moment
-	48, // 45: filature.query.v1.ListModelsRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 46: filature.query.v1.ListModelsRequest.page:type_name -> filature.query.v1.Page
-	49, // 47: filature.query.v1.ListModelsResponse.position:type_name -> filature.query.v1.Position
-	31, // 48: filature.query.v1.ListModelsResponse.models:type_name -> filature.query.v1.Model
-	55, // 49: filature.query.v1.Model.listed:type_name -> filature.query.v1.Moment
-	32, // 50: filature.query.v1.Model.rate_card:type_name -> filature.query.v1.RateCard
-	55, // 51: filature.query.v1.RateCard.set:type_name -> filature.query.v1.Moment
-	48, // 52: filature.query.v1.ListOffersRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 53: filature.query.v1.ListOffersRequest.page:type_name -> filature.query.v1.Page
-	49, // 54: filature.query.v1.ListOffersResponse.position:type_name -> filature.query.v1.Position
-	35, // 55: filature.query.v1.ListOffersResponse.offers:type_name -> filature.query.v1.Offer
-	55, // 56: filature.query.v1.Offer.set:type_name -> filature.query.v1.Moment
-	48, // 57: filature.query.v1.ListOfferChangesRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 58: filature.query.v1.ListOfferChangesRequest.page:type_name -> filature.query.v1.Page
-	49, // 59: filature.query.v1.ListOfferChangesResponse.position:type_name -> filature.query.v1.Position
-	38, // 60: filature.query.v1.ListOfferChangesResponse.changes:type_name -> filature.query.v1.OfferChange
-	55, // 61: filature.query.v1.OfferChange.set:type_name -> filature.query.v1.Moment
-	48, // 62: filature.query.v1.ListMarketHoursRequest.reading:type_name -> filature.query.v1.Reading
-	49, // 63: filature.query.v1.ListMarketHoursResponse.position:type_name -> filature.query.v1.Position
-	41, // 64: filature.query.v1.ListMarketHoursResponse.hours:type_name -> filature.query.v1.MarketHour
-	48, // 65: filature.query.v1.ListHoldsRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 66: filature.query.v1.ListHoldsRequest.page:type_name -> filature.query.v1.Page
-	49, // 67: filature.query.v1.ListHoldsResponse.position:type_name -> filature.query.v1.Position
-	44, // 68: filature.query.v1.ListHoldsResponse.holds:type_name -> filature.query.v1.HoldTotal
-	48, // 69: filature.query.v1.ListHoldbacksRequest.reading:type_name -> filature.query.v1.Reading
-	54, // 70: filature.query.v1.ListHoldbacksRequest.page:type_name -> filature.query.v1.Page
-	49, // 71: filature.query.v1.ListHoldbacksResponse.position:type_name -> filature.query.v1.Position
-	47, // 72: filature.query.v1.ListHoldbacksResponse.holdbacks:type_name -> filature.query.v1.Holdback
-	55, // 73: filature.query.v1.Holdback.held:type_name -> filature.query.v1.Moment
-	0,  // 74: filature.query.v1.NetworkService.GetNetwork:input_type -> filature.query.v1.GetNetworkRequest
-	3,  // 75: filature.query.v1.NetworkService.GetOverview:input_type -> filature.query.v1.GetOverviewRequest
-	7,  // 76: filature.query.v1.NetworkService.GetProvider:input_type -> filature.query.v1.GetProviderRequest
-	9,  // 77: filature.query.v1.NetworkService.ListProviders:input_type -> filature.query.v1.ListProvidersRequest
-	12, // 78: filature.query.v1.NetworkService.ListWorkers:input_type -> filature.query.v1.ListWorkersRequest
-	15, // 79: filature.query.v1.NetworkService.ListClients:input_type -> filature.query.v1.ListClientsRequest
-	18, // 80: filature.query.v1.NetworkService.ListAccounts:input_type -> filature.query.v1.ListAccountsRequest
-	21, // 81: filature.query.v1.NetworkService.ListStandings:input_type -> filature.query.v1.ListStandingsRequest
-	26, // 82: filature.query.v1.NetworkService.ListAttestations:input_type -> filature.query.v1.ListAttestationsRequest
-	29, // 83: filature.query.v1.NetworkService.ListModels:input_type -> filature.query.v1.ListModelsRequest
-	33, // 84: filature.query.v1.NetworkService.ListOffers:input_type -> filature.query.v1.ListOffersRequest
-	36, // 85: filature.query.v1.NetworkService.ListOfferChanges:input_type -> filature.query.v1.ListOfferChangesRequest
-	39, // 86: filature.query.v1.NetworkService.ListMarketHours:input_type -> filature.query.v1.ListMarketHoursRequest
-	42, // 87: filature.query.v1.NetworkService.ListHolds:input_type -> filature.query.v1.ListHoldsRequest
-	45, // 88: filature.query.v1.NetworkService.ListHoldbacks:input_type -> filature.query.v1.ListHoldbacksRequest
-	1,  // 89: filature.query.v1.NetworkService.GetNetwork:output_type -> filature.query.v1.GetNetworkResponse
-	4,  // 90: filature.query.v1.NetworkService.GetOverview:output_type -> filature.query.v1.GetOverviewResponse
-	8,  // 91: filature.query.v1.NetworkService.GetProvider:output_type -> filature.query.v1.GetProviderResponse
-	10, // 92: filature.query.v1.NetworkService.ListProviders:output_type -> filature.query.v1.ListProvidersResponse
-	13, // 93: filature.query.v1.NetworkService.ListWorkers:output_type -> filature.query.v1.ListWorkersResponse
-	16, // 94: filature.query.v1.NetworkService.ListClients:output_type -> filature.query.v1.ListClientsResponse
-	19, // 95: filature.query.v1.NetworkService.ListAccounts:output_type -> filature.query.v1.ListAccountsResponse
-	22, // 96: filature.query.v1.NetworkService.ListStandings:output_type -> filature.query.v1.ListStandingsResponse
-	27, // 97: filature.query.v1.NetworkService.ListAttestations:output_type -> filature.query.v1.ListAttestationsResponse
-	30, // 98: filature.query.v1.NetworkService.ListModels:output_type -> filature.query.v1.ListModelsResponse
-	34, // 99: filature.query.v1.NetworkService.ListOffers:output_type -> filature.query.v1.ListOffersResponse
-	37, // 100: filature.query.v1.NetworkService.ListOfferChanges:output_type -> filature.query.v1.ListOfferChangesResponse
-	40, // 101: filature.query.v1.NetworkService.ListMarketHours:output_type -> filature.query.v1.ListMarketHoursResponse
-	43, // 102: filature.query.v1.NetworkService.ListHolds:output_type -> filature.query.v1.ListHoldsResponse
-	46, // 103: filature.query.v1.NetworkService.ListHoldbacks:output_type -> filature.query.v1.ListHoldbacksResponse
-	89, // [89:104] is the sub-list for method output_type
-	74, // [74:89] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	58, // 23: filature.query.v1.Worker.registered:type_name -> filature.query.v1.Moment
+	51, // 24: filature.query.v1.FindRequest.reading:type_name -> filature.query.v1.Reading
+	52, // 25: filature.query.v1.FindResponse.position:type_name -> filature.query.v1.Position
+	17, // 26: filature.query.v1.FindResponse.found:type_name -> filature.query.v1.Found
+	51, // 27: filature.query.v1.ListClientsRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 28: filature.query.v1.ListClientsRequest.page:type_name -> filature.query.v1.Page
+	52, // 29: filature.query.v1.ListClientsResponse.position:type_name -> filature.query.v1.Position
+	20, // 30: filature.query.v1.ListClientsResponse.clients:type_name -> filature.query.v1.Client
+	58, // 31: filature.query.v1.Client.registered:type_name -> filature.query.v1.Moment
+	51, // 32: filature.query.v1.ListAccountsRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 33: filature.query.v1.ListAccountsRequest.page:type_name -> filature.query.v1.Page
+	52, // 34: filature.query.v1.ListAccountsResponse.position:type_name -> filature.query.v1.Position
+	23, // 35: filature.query.v1.ListAccountsResponse.accounts:type_name -> filature.query.v1.Account
+	58, // 36: filature.query.v1.Account.opened:type_name -> filature.query.v1.Moment
+	51, // 37: filature.query.v1.ListStandingsRequest.reading:type_name -> filature.query.v1.Reading
+	52, // 38: filature.query.v1.ListStandingsResponse.position:type_name -> filature.query.v1.Position
+	26, // 39: filature.query.v1.ListStandingsResponse.standings:type_name -> filature.query.v1.Standing
+	27, // 40: filature.query.v1.Standing.inputs:type_name -> filature.query.v1.ScoreInput
+	28, // 41: filature.query.v1.Standing.evidence:type_name -> filature.query.v1.EvidenceCount
+	58, // 42: filature.query.v1.Standing.set:type_name -> filature.query.v1.Moment
+	51, // 43: filature.query.v1.ListAttestationsRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 44: filature.query.v1.ListAttestationsRequest.page:type_name -> filature.query.v1.Page
+	52, // 45: filature.query.v1.ListAttestationsResponse.position:type_name -> filature.query.v1.Position
+	31, // 46: filature.query.v1.ListAttestationsResponse.attestations:type_name -> filature.query.v1.Attestation
+	58, // 47: filature.query.v1.Attestation.said:type_name -> filature.query.v1.Moment
+	51, // 48: filature.query.v1.ListModelsRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 49: filature.query.v1.ListModelsRequest.page:type_name -> filature.query.v1.Page
+	52, // 50: filature.query.v1.ListModelsResponse.position:type_name -> filature.query.v1.Position
+	34, // 51: filature.query.v1.ListModelsResponse.models:type_name -> filature.query.v1.Model
+	58, // 52: filature.query.v1.Model.listed:type_name -> filature.query.v1.Moment
+	35, // 53: filature.query.v1.Model.rate_card:type_name -> filature.query.v1.RateCard
+	58, // 54: filature.query.v1.RateCard.set:type_name -> filature.query.v1.Moment
+	51, // 55: filature.query.v1.ListOffersRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 56: filature.query.v1.ListOffersRequest.page:type_name -> filature.query.v1.Page
+	52, // 57: filature.query.v1.ListOffersResponse.position:type_name -> filature.query.v1.Position
+	38, // 58: filature.query.v1.ListOffersResponse.offers:type_name -> filature.query.v1.Offer
+	58, // 59: filature.query.v1.Offer.set:type_name -> filature.query.v1.Moment
+	51, // 60: filature.query.v1.ListOfferChangesRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 61: filature.query.v1.ListOfferChangesRequest.page:type_name -> filature.query.v1.Page
+	52, // 62: filature.query.v1.ListOfferChangesResponse.position:type_name -> filature.query.v1.Position
+	41, // 63: filature.query.v1.ListOfferChangesResponse.changes:type_name -> filature.query.v1.OfferChange
+	58, // 64: filature.query.v1.OfferChange.set:type_name -> filature.query.v1.Moment
+	51, // 65: filature.query.v1.ListMarketHoursRequest.reading:type_name -> filature.query.v1.Reading
+	52, // 66: filature.query.v1.ListMarketHoursResponse.position:type_name -> filature.query.v1.Position
+	44, // 67: filature.query.v1.ListMarketHoursResponse.hours:type_name -> filature.query.v1.MarketHour
+	51, // 68: filature.query.v1.ListHoldsRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 69: filature.query.v1.ListHoldsRequest.page:type_name -> filature.query.v1.Page
+	52, // 70: filature.query.v1.ListHoldsResponse.position:type_name -> filature.query.v1.Position
+	47, // 71: filature.query.v1.ListHoldsResponse.holds:type_name -> filature.query.v1.HoldTotal
+	51, // 72: filature.query.v1.ListHoldbacksRequest.reading:type_name -> filature.query.v1.Reading
+	57, // 73: filature.query.v1.ListHoldbacksRequest.page:type_name -> filature.query.v1.Page
+	52, // 74: filature.query.v1.ListHoldbacksResponse.position:type_name -> filature.query.v1.Position
+	50, // 75: filature.query.v1.ListHoldbacksResponse.holdbacks:type_name -> filature.query.v1.Holdback
+	58, // 76: filature.query.v1.Holdback.held:type_name -> filature.query.v1.Moment
+	0,  // 77: filature.query.v1.NetworkService.GetNetwork:input_type -> filature.query.v1.GetNetworkRequest
+	3,  // 78: filature.query.v1.NetworkService.GetOverview:input_type -> filature.query.v1.GetOverviewRequest
+	7,  // 79: filature.query.v1.NetworkService.GetProvider:input_type -> filature.query.v1.GetProviderRequest
+	9,  // 80: filature.query.v1.NetworkService.ListProviders:input_type -> filature.query.v1.ListProvidersRequest
+	12, // 81: filature.query.v1.NetworkService.ListWorkers:input_type -> filature.query.v1.ListWorkersRequest
+	18, // 82: filature.query.v1.NetworkService.ListClients:input_type -> filature.query.v1.ListClientsRequest
+	21, // 83: filature.query.v1.NetworkService.ListAccounts:input_type -> filature.query.v1.ListAccountsRequest
+	24, // 84: filature.query.v1.NetworkService.ListStandings:input_type -> filature.query.v1.ListStandingsRequest
+	29, // 85: filature.query.v1.NetworkService.ListAttestations:input_type -> filature.query.v1.ListAttestationsRequest
+	15, // 86: filature.query.v1.NetworkService.Find:input_type -> filature.query.v1.FindRequest
+	32, // 87: filature.query.v1.NetworkService.ListModels:input_type -> filature.query.v1.ListModelsRequest
+	36, // 88: filature.query.v1.NetworkService.ListOffers:input_type -> filature.query.v1.ListOffersRequest
+	39, // 89: filature.query.v1.NetworkService.ListOfferChanges:input_type -> filature.query.v1.ListOfferChangesRequest
+	42, // 90: filature.query.v1.NetworkService.ListMarketHours:input_type -> filature.query.v1.ListMarketHoursRequest
+	45, // 91: filature.query.v1.NetworkService.ListHolds:input_type -> filature.query.v1.ListHoldsRequest
+	48, // 92: filature.query.v1.NetworkService.ListHoldbacks:input_type -> filature.query.v1.ListHoldbacksRequest
+	1,  // 93: filature.query.v1.NetworkService.GetNetwork:output_type -> filature.query.v1.GetNetworkResponse
+	4,  // 94: filature.query.v1.NetworkService.GetOverview:output_type -> filature.query.v1.GetOverviewResponse
+	8,  // 95: filature.query.v1.NetworkService.GetProvider:output_type -> filature.query.v1.GetProviderResponse
+	10, // 96: filature.query.v1.NetworkService.ListProviders:output_type -> filature.query.v1.ListProvidersResponse
+	13, // 97: filature.query.v1.NetworkService.ListWorkers:output_type -> filature.query.v1.ListWorkersResponse
+	19, // 98: filature.query.v1.NetworkService.ListClients:output_type -> filature.query.v1.ListClientsResponse
+	22, // 99: filature.query.v1.NetworkService.ListAccounts:output_type -> filature.query.v1.ListAccountsResponse
+	25, // 100: filature.query.v1.NetworkService.ListStandings:output_type -> filature.query.v1.ListStandingsResponse
+	30, // 101: filature.query.v1.NetworkService.ListAttestations:output_type -> filature.query.v1.ListAttestationsResponse
+	16, // 102: filature.query.v1.NetworkService.Find:output_type -> filature.query.v1.FindResponse
+	33, // 103: filature.query.v1.NetworkService.ListModels:output_type -> filature.query.v1.ListModelsResponse
+	37, // 104: filature.query.v1.NetworkService.ListOffers:output_type -> filature.query.v1.ListOffersResponse
+	40, // 105: filature.query.v1.NetworkService.ListOfferChanges:output_type -> filature.query.v1.ListOfferChangesResponse
+	43, // 106: filature.query.v1.NetworkService.ListMarketHours:output_type -> filature.query.v1.ListMarketHoursResponse
+	46, // 107: filature.query.v1.NetworkService.ListHolds:output_type -> filature.query.v1.ListHoldsResponse
+	49, // 108: filature.query.v1.NetworkService.ListHoldbacks:output_type -> filature.query.v1.ListHoldbacksResponse
+	93, // [93:109] is the sub-list for method output_type
+	77, // [77:93] is the sub-list for method input_type
+	77, // [77:77] is the sub-list for extension type_name
+	77, // [77:77] is the sub-list for extension extendee
+	0,  // [0:77] is the sub-list for field type_name
 }
 
 func init() { file_filature_query_v1_network_proto_init() }
@@ -4308,7 +4507,7 @@ func file_filature_query_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filature_query_v1_network_proto_rawDesc), len(file_filature_query_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
