@@ -113,6 +113,8 @@ func newPool(ctx context.Context, base *pgxpool.Config, size int32, settings map
 	all := map[string]string{
 		"application_name": "filature",
 		"jit":              "off", // compiling takes longer than any of our queries
+		// A question reads some thousand rows: to start workers takes longer than they save, and others wait for the processors.
+		"max_parallel_workers_per_gather": "0",
 	}
 	maps.Copy(all, settings)
 	maps.Copy(all, config.ConnConfig.RuntimeParams)

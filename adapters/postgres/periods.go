@@ -67,8 +67,8 @@ func (q reader) PaymentsBefore(ctx context.Context, payee domain.ProviderID, toM
 	return many(ctx, q, projections.Payments, "WHERE payee = $1 AND seen_at_ms < $2 ORDER BY lt", blob(payee), toMs)
 }
 
-// TrialBalanceAt adds up months, days, hours and minutes, and the postings of the minute that had begun, which it looks for account
-// by account: the journal is kept by account.
+// TrialBalanceAt adds up months, days, hours and minutes, and the postings of the minute that had begun, which the index by time
+// finds: that is why they are compared as timestamps.
 func (q reader) TrialBalanceAt(ctx context.Context, atMs int64) ([]projections.TrialLine, error) {
 	before, since := projections.Until(atMs)
 	args := []any{since.MonthMs, since.DayMs, since.HourMs, since.MinuteMs}
@@ -79,9 +79,8 @@ func (q reader) TrialBalanceAt(ctx context.Context, atMs int64) ([]projections.T
 	if since.MinuteMs < before {
 		args = append(args, before)
 		parts += `
-		UNION ALL SELECT b.kind, j.moved FROM filature.balances AS b CROSS JOIN LATERAL (
-			SELECT sum(amount_nano) AS moved FROM filature.journal AS j
-			WHERE j.kind = b.kind AND j.owner = b.owner AND j.at_ms >= $4 AND j.at_ms < $5) AS j WHERE j.moved IS NOT NULL`
+		UNION ALL SELECT kind, amount_nano FROM filature.journal
+			WHERE to_timestamp(at_ms / 1000.0) >= to_timestamp($4 / 1000.0) AND to_timestamp(at_ms / 1000.0) < to_timestamp($5 / 1000.0)`
 	}
 	return scanAll(ctx, q, "trial balance", func(t *projections.TrialLine) []any { return []any{&t.Kind, &t.Amount} },
 		"SELECT kind, sum(moved)::bigint FROM ("+parts+") AS parts GROUP BY kind ORDER BY kind", args...)

@@ -56,8 +56,8 @@ func (s *server) GetInvoice(ctx context.Context, asked *queryv1.GetInvoiceReques
 
 // GetTrialBalanceAt implements queryv1.DocumentServiceHandler.
 func (s *server) GetTrialBalanceAt(ctx context.Context, asked *queryv1.GetTrialBalanceAtRequest) (*queryv1.GetTrialBalanceAtResponse, error) {
-	if asked.AtMs < 0 {
-		return nil, wrong("at_ms", "want Unix milliseconds, or 0 for now")
+	if err := isMoment("at_ms", asked.AtMs); err != nil {
+		return nil, err
 	}
 	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.GetTrialBalanceAtResponse, error) {
 		balance, err := documents.TrialBalance(ctx, r, asked.AtMs, s.in(asked.Currency))

@@ -97,13 +97,18 @@ func jobsAsked(asked *queryv1.ListJobsRequest) (which projections.JobFilter, err
 
 // timeAsked checks a span of time.
 func timeAsked(fromMs, toMs int64) (from, to int64, err error) {
-	switch {
-	case fromMs < 0:
-		return 0, 0, wrong("from_ms", "want Unix milliseconds, or 0")
-	case toMs < 0:
-		return 0, 0, wrong("to_ms", "want Unix milliseconds, or 0")
+	return fromMs, toMs, cmp.Or(isMoment("from_ms", fromMs), isMoment("to_ms", toMs))
+}
+
+// lastMs ends the year 9999: what is later can't be written as a date, nor asked of every store.
+const lastMs = 253_402_300_799_999
+
+// isMoment wants of a field that it is a moment of log time; 0 is what each field says it is.
+func isMoment(field string, ms int64) error {
+	if ms < 0 || ms > lastMs {
+		return wrong(field, "want Unix milliseconds before the year 10000, or 0")
 	}
-	return fromMs, toMs, nil
+	return nil
 }
 
 // mayJobs refuses jobs that are not all the asker's own. A worker's are its provider's.

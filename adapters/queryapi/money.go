@@ -19,8 +19,8 @@ func (s *server) GetBalance(ctx context.Context, asked *queryv1.GetBalanceReques
 	if err != nil {
 		return nil, err
 	}
-	if asked.AtMs < 0 {
-		return nil, wrong("at_ms", "want Unix milliseconds, or 0 for now")
+	if err := isMoment("at_ms", asked.AtMs); err != nil {
+		return nil, err
 	}
 	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.GetBalanceResponse, error) {
 		if err := mayOwner(ctx, r, asked.Kind, owner); err != nil {
@@ -43,8 +43,8 @@ func (s *server) ListBalances(ctx context.Context, asked *queryv1.ListBalancesRe
 	if err != nil {
 		return nil, err
 	}
-	if asked.AtMs < 0 {
-		return nil, wrong("at_ms", "want Unix milliseconds, or 0 for now")
+	if err := isMoment("at_ms", asked.AtMs); err != nil {
+		return nil, err
 	}
 	kind := kindNamed(asked.Kind)
 	if kind == 0 && asked.Kind != "" {

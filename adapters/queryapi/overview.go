@@ -1,6 +1,7 @@
 package queryapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -14,13 +15,10 @@ var rateMinutes = []int64{1, 5, 60, 24 * 60}
 
 // GetOverview implements queryv1.NetworkServiceHandler.
 func (s *server) GetOverview(ctx context.Context, asked *queryv1.GetOverviewRequest) (*queryv1.GetOverviewResponse, error) {
-	atMs := asked.AtMs
-	switch {
-	case atMs < 0:
-		return nil, wrong("at_ms", "want Unix milliseconds, or 0 for now")
-	case atMs == 0:
-		atMs = s.Now().UnixMilli()
+	if err := isMoment("at_ms", asked.AtMs); err != nil {
+		return nil, err
 	}
+	atMs := cmp.Or(asked.AtMs, s.Now().UnixMilli())
 	return answer(ctx, s, asked.Reading, func(r projections.Reader, at *queryv1.Position) (*queryv1.GetOverviewResponse, error) {
 		o := &queryv1.Overview{}
 		for _, part := range []func(context.Context, projections.Reader, *queryv1.Overview) error{worked, tookPart, settled, balanced} {

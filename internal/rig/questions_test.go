@@ -457,6 +457,7 @@ func TestARefusedQuestionNamesTheFieldAndTheRule(t *testing.T) {
 	for name, ask := range map[string]refused{
 		"a kind that is none":     {balanceOf(&queryv1.GetBalanceRequest{Kind: "client", Owner: id}), connect.CodeInvalidArgument, "kind"},
 		"a time before time":      {balanceOf(&queryv1.GetBalanceRequest{Kind: "vault/cash", AtMs: -1}), connect.CodeInvalidArgument, "at_ms"},
+		"a time without a date":   {balanceOf(&queryv1.GetBalanceRequest{Kind: "vault/cash", AtMs: 253_402_300_800_000}), connect.CodeInvalidArgument, "at_ms"},
 		"an id that is none":      {job("12"), connect.CodeInvalidArgument, "job"},
 		"a job that is not":       {job(id), connect.CodeNotFound, ""},
 		"too large a page":        {batches(&queryv1.Page{Size: 1001}), connect.CodeInvalidArgument, "page.size"},

@@ -97,9 +97,9 @@ type journalWriter interface {
 // WriteJournal writes the general ledger of a span, and returns how many postings went in.
 func WriteJournal(ctx context.Context, to io.Writer, r projections.Reader, o JournalOptions) (postings int64, err error) {
 	fail := func(err error) (int64, error) { return postings, fmt.Errorf("export journal: %w", err) }
-	until := o.ToMs
+	until, lastMs := o.ToMs, o.ToMs-1
 	if until == 0 {
-		until = math.MaxInt64
+		until, lastMs = math.MaxInt64, math.MaxInt64
 	}
 	span := o.Options
 	span.Currency = "" // rates are those of each day
@@ -145,7 +145,7 @@ func WriteJournal(ctx context.Context, to io.Writer, r projections.Reader, o Jou
 		}
 		postings, last = postings+int64(len(e.postings)), e.day
 	}
-	closing, err := r.TrialBalanceAt(ctx, until-1)
+	closing, err := r.TrialBalanceAt(ctx, lastMs)
 	if err != nil {
 		return fail(err)
 	}
