@@ -1,6 +1,12 @@
 package projections
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+)
 
 // FindingName is what a finding is about.
 type FindingName string
@@ -33,4 +39,28 @@ type Findings interface {
 	KeepFinding(ctx context.Context, finding Finding) error
 	// Finding returns what is kept under a name; ErrNotFound where there is nothing.
 	Finding(ctx context.Context, name FindingName) (Finding, error)
+}
+
+// WriteFinding keeps a message under a name, as of a time.
+func WriteFinding(ctx context.Context, in Findings, name FindingName, atMs int64, found proto.Message) error {
+	body, err := proto.Marshal(found)
+	if err != nil {
+		return fmt.Errorf("keep finding %s: %w", name, err)
+	}
+	return in.KeepFinding(ctx, Finding{Name: name, AtMs: atMs, Body: body})
+}
+
+// ReadFinding reads what is kept under a name into a message, and tells whether there is anything.
+func ReadFinding(ctx context.Context, in Findings, name FindingName, into proto.Message) (bool, error) {
+	kept, err := in.Finding(ctx, name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	if err := proto.Unmarshal(kept.Body, into); err != nil {
+		return false, fmt.Errorf("finding %s: %w", name, err)
+	}
+	return true, nil
 }

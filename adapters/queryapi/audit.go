@@ -2,8 +2,6 @@ package queryapi
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"google.golang.org/protobuf/proto"
 
@@ -63,15 +61,5 @@ func (s *server) found(ctx context.Context, name projections.FindingName, into p
 	if s.Findings == nil {
 		return false, nil
 	}
-	finding, err := s.Findings.Finding(ctx, name)
-	if errors.Is(err, projections.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if err := proto.Unmarshal(finding.Body, into); err != nil {
-		return false, fmt.Errorf("finding %s: %w", name, err)
-	}
-	return true, nil
+	return projections.ReadFinding(ctx, s.Findings, name, into)
 }

@@ -139,7 +139,7 @@ func (e *engine) keepVerdict(ctx context.Context, report auditor.Report, span au
 		}
 	}
 	verdict := auditMessage(&report, span, e.auditing.every, e.auditing.chain)
-	if err := keepFinding(ctx, e.store, projections.FoundByAudit, span.Began.UnixMilli(), verdict); err != nil {
+	if err := projections.WriteFinding(ctx, e.store, projections.FoundByAudit, span.Began.UnixMilli(), verdict); err != nil {
 		return err
 	}
 	log := e.log.Info

@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 	"unicode/utf8"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/filature/filature/domain"
 	"github.com/filature/filature/domain/settlement"
@@ -26,25 +22,10 @@ const (
 	toldText = 400
 )
 
-// keepFinding has what was found stand from here on, for all who look at the tables.
-func keepFinding(ctx context.Context, in projections.Findings, name projections.FindingName, atMs int64, found proto.Message) error {
-	body, err := proto.Marshal(found)
-	if err != nil {
-		return fmt.Errorf("keep finding %s: %w", name, err)
-	}
-	return in.KeepFinding(ctx, projections.Finding{Name: name, AtMs: atMs, Body: body})
-}
-
 // lastAudit is the verdict that stands; an empty one where there is none.
 func lastAudit(ctx context.Context, from projections.Findings) (*queryv1.Audit, error) {
 	last := &queryv1.Audit{}
-	found, err := from.Finding(ctx, projections.FoundByAudit)
-	if errors.Is(err, projections.ErrNotFound) {
-		return last, nil
-	}
-	if err == nil {
-		err = proto.Unmarshal(found.Body, last)
-	}
+	_, err := projections.ReadFinding(ctx, from, projections.FoundByAudit, last)
 	return last, err
 }
 

@@ -47,7 +47,7 @@ func (e *engine) reconcile(ctx context.Context) error {
 			e.metrics.reconciled(report, err)
 			if err == nil {
 				e.tellAlarms(report)
-				err = keepFinding(ctx, e.store, projections.FoundOnChain, report.AtMs, reconciliationMessage(report))
+				err = projections.WriteFinding(ctx, e.store, projections.FoundOnChain, report.AtMs, reconciliationMessage(report))
 			}
 			switch {
 			case errors.Is(err, settlement.ErrBehind):

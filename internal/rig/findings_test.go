@@ -34,11 +34,7 @@ var (
 func keepFindings(t testing.TB, store projections.Findings) {
 	t.Helper()
 	for name, found := range map[projections.FindingName]proto.Message{projections.FoundByAudit: foundByAudit, projections.FoundOnChain: foundOnChain} {
-		body, err := proto.Marshal(found)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := store.KeepFinding(projectionstest.Context(t), projections.Finding{Name: name, AtMs: 1, Body: body}); err != nil {
+		if err := projections.WriteFinding(projectionstest.Context(t), store, name, 1, found); err != nil {
 			t.Fatal(err)
 		}
 	}
