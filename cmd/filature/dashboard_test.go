@@ -50,7 +50,8 @@ type dashboardPage struct {
 }
 
 // TestTheDashboardShowsWhatTheAPISays opens every page over what a demo has left, wide and light, narrow and dark: each
-// shows the API's figures, moves nothing by itself, breaks no rule of accessibility, and its scripts complain of nothing.
+// shows the API's figures, moves nothing by itself, breaks no rule of accessibility, and its scripts complain of nothing. What
+// each asks is what benchmarks ask in its name.
 func TestTheDashboardShowsWhatTheAPISays(t *testing.T) {
 	server := launch(t, "serve", "--data", sharedDemo.copied(t), "--listen", "127.0.0.1:0")
 	server.awaitReady(t)
@@ -62,6 +63,8 @@ func TestTheDashboardShowsWhatTheAPISays(t *testing.T) {
 	pages := pagesOf(t, api)
 
 	b := browser.Open(t)
+	b.BeforeEach(noteQuestions)
+	asked := map[string]string{}
 	screens := []browser.Screen{{Width: 1280, Scheme: "light"}, {Width: 390, Scheme: "dark"}}
 	if *dashboardShots != "" {
 		screens = append(screens, browser.Screen{Width: 1280, Scheme: "dark"}, browser.Screen{Width: 390, Scheme: "light"})
@@ -69,6 +72,11 @@ func TestTheDashboardShowsWhatTheAPISays(t *testing.T) {
 	for _, page := range pages {
 		for _, screen := range screens {
 			look(t, b, server.url, page, screen)
+			questions := questionsOf(t, b, page)
+			if first, before := asked[page.name]; before && questions != first {
+				t.Errorf("%s asks on %s\n%sand on another screen\n%s", page.name, screen, questions, first)
+			}
+			asked[page.name] = questions
 			if *dashboardShots != "" {
 				if err := b.Shoot(filepath.Join(*dashboardShots, fmt.Sprintf("%s-%s.png", page.name, screen))); err != nil {
 					t.Fatal(err)
@@ -76,6 +84,7 @@ func TestTheDashboardShowsWhatTheAPISays(t *testing.T) {
 			}
 		}
 	}
+	checkQuestions(t, pages, asked)
 	walk(t, b, server.url)
 	search(t, b, server.url, api)
 	server.end(t)

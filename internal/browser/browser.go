@@ -172,6 +172,12 @@ func (b *Browser) ShowHTML(html []byte, screen Screen) {
 	b.Show("file://"+file, screen)
 }
 
+// BeforeEach has every page that is opened from now on run a script before its own.
+func (b *Browser) BeforeEach(script string) {
+	b.t.Helper()
+	b.do("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": script}, nil)
+}
+
 // Show opens an address, and waits until all that its page names is there. What scripts fetch then comes later: see Until.
 func (b *Browser) Show(url string, screen Screen) {
 	b.t.Helper()

@@ -2,6 +2,7 @@ package rig_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -16,12 +17,13 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/adapters/queryapi"
 	"github.com/filature/filature/adapters/sqlite"
+	"github.com/filature/filature/domain"
+	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/internal/bigbooks"
 	"github.com/filature/filature/internal/services"
 	"github.com/filature/filature/projections"
@@ -115,7 +117,7 @@ func questionsBench(b *testing.B, big projectionstest.Big, store shelf) {
 	// Whoever asks without a pause is told to wait, so the clock goes on a second whenever somebody looks.
 	var looked atomic.Int64
 	clock := func() time.Time { return time.UnixMilli(big.EndMs() + 1000*looked.Add(1)) }
-	for path, service := range queryapi.New(queryapi.Config{Source: store, Findings: store, Now: clock}) {
+	for path, service := range queryapi.New(queryapi.Config{Source: store, Claims: newBigDesk(b, store), Findings: store, Now: clock}) {
 		mux.Handle(path, service)
 	}
 	server := httptest.NewServer(mux)
@@ -123,6 +125,11 @@ func questionsBench(b *testing.B, big projectionstest.Big, store shelf) {
 	l := &library{url: server.URL, http: server.Client()}
 	c := l.clients(connect.WithProtoJSON(), "")
 	questions := bigQuestions(big)
+	for page, parts := range pageQuestions(b) {
+		questions["page "+page] = func(ctx context.Context, _ clients, of projectionstest.Someone) (proto.Message, error) {
+			return nil, l.askAtOnce(ctx, parts, big, of)
+		}
+	}
 	names := make([]string, 0, len(questions))
 	for name := range questions {
 		names = append(names, name)
@@ -146,6 +153,67 @@ func questionsBench(b *testing.B, big projectionstest.Big, store shelf) {
 			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 		})
 	}
+}
+
+// bigDesk offers claims as cmd/filature does: the tree of the active batch is kept, and what may have changed is read for each
+// claim. The root of a large network's batches is made up, so the tree is of what its payees were given. The message that wallets send
+// is left out; it is made of the proof, and nothing is read for it.
+type bigDesk struct {
+	desk
+	active uint32
+	tree   settlement.Tree
+}
+
+func newBigDesk(b *testing.B, store projections.Store) *bigDesk {
+	b.Helper()
+	progress, err := projections.ReadProgress(b.Context(), store)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var leaves []settlement.Leaf
+	if err := store.View(b.Context(), func(view projections.View) error {
+		for payout, err := range projections.RowsOf(b.Context(), view, projections.Payouts) {
+			if err != nil {
+				return err
+			}
+			leaves = append(leaves, settlement.Leaf{Payee: payout.Payee, Cumulative: payout.Committed})
+		}
+		return nil
+	}); err != nil {
+		b.Fatal(err)
+	}
+	tree, err := settlement.NewTree(leaves)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &bigDesk{desk{store}, progress.Active, tree}
+}
+
+func (d *bigDesk) Offer(ctx context.Context, payee domain.ProviderID) (offer queryapi.Offer, err error) {
+	progress, err := projections.ReadProgress(ctx, d.store)
+	if err != nil {
+		return offer, err
+	}
+	if progress.Active != d.active {
+		return offer, fmt.Errorf("batch %d is active, and the tree is of batch %d", progress.Active, d.active)
+	}
+	proof, err := d.tree.Proof(payee)
+	if err != nil {
+		return offer, fmt.Errorf("%w: %w", err, projections.ErrNotFound)
+	}
+	var vault [32]byte
+	err = d.store.View(ctx, func(view projections.View) error {
+		for network, err := range projections.RowsOf(ctx, view, projections.TheNetwork) {
+			if err != nil {
+				return err
+			}
+			vault = network.Vault
+		}
+		return nil
+	})
+	return queryapi.Offer{
+		Batch: d.active, Root: d.tree.Root(), Cumulative: d.tree.Of(payee), Vault: fmt.Sprintf("%x", vault), Payload: base64.StdEncoding.EncodeToString(proof),
+	}, err
 }
 
 // bigQuestions are all questions of the API, by what they are about.
@@ -214,6 +282,9 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		},
 		"ListPayments": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.ListPayments(ctx, &queryv1.ListPaymentsRequest{Payee: id(of.Provider)})
+		},
+		"GetClaim": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
+			return c.GetClaim(ctx, &queryv1.GetClaimRequest{Payee: id(of.Provider)})
 		},
 		"GetNetwork": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
 			return c.GetNetwork(ctx, &queryv1.GetNetworkRequest{})
@@ -351,41 +422,5 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 			return c.ListUsage(ctx, asked(of))
 		}
 	}
-	for name, page := range bigPages(questions) {
-		questions["page "+name] = page
-	}
 	return questions
-}
-
-// bigPages are what pages of the dashboard ask at once, as adapters/dashboard/static/js/pages has it, but for the claim.
-func bigPages(questions map[string]asks) map[string]asks {
-	pages := map[string]asks{}
-	for name, parts := range map[string][]string{
-		"overview": {"GetTrialBalance", "ListUsage of a week's hours", "ListBatches", "ListRejections"},
-		"provider": {
-			"ListWorkers", "ListStandings", "ListHoldbacks", "ListUsage of a provider by day", "ListPayouts", "ListPayments", "ListJobs of a provider",
-			"GetProvider",
-		},
-		"client": {"ListAccounts", "ListUsage of a client by day and model", "ListJobs of a client's failed"},
-		"model":  {"ListModels", "ListMarketHours of a model's week", "ListOffers", "ListOfferChanges"},
-		"market": {"ListModels", "ListMarketHours of all models' day"},
-		"job":    {"GetJob", "Explain a job", "ListPostings of a job"},
-		"batch":  {"GetBatch", "ListBatchLines", "ListProviders"},
-		"names":  {"ListModels", "ListProviders", "ListClients"},
-	} {
-		pages[name] = func(ctx context.Context, c clients, of projectionstest.Someone) (proto.Message, error) {
-			var together errgroup.Group
-			for _, part := range parts {
-				together.Go(func() error {
-					_, err := questions[part](ctx, c, of)
-					if connect.CodeOf(err) == connect.CodeNotFound {
-						return nil // nothing was said of it yet
-					}
-					return err
-				})
-			}
-			return nil, together.Wait()
-		}
-	}
-	return pages
 }
