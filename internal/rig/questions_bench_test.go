@@ -298,6 +298,9 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		"ListProviders": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
 			return c.ListProviders(ctx, &queryv1.ListProvidersRequest{})
 		},
+		"ListProviders with all names": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListProviders(ctx, &queryv1.ListProvidersRequest{Page: &queryv1.Page{Size: 1000}})
+		},
 		"ListWorkers": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.ListWorkers(ctx, &queryv1.ListWorkersRequest{Provider: id(of.Provider)})
 		},
@@ -306,6 +309,9 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		},
 		"ListClients": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
 			return c.ListClients(ctx, &queryv1.ListClientsRequest{})
+		},
+		"ListClients with all names": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListClients(ctx, &queryv1.ListClientsRequest{Page: &queryv1.Page{Size: 1000}})
 		},
 		"ListAccounts": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.ListAccounts(ctx, &queryv1.ListAccountsRequest{Client: id(of.Client)})
