@@ -38,6 +38,14 @@ type auditing struct {
 	audit func(ctx context.Context, kept *keptAudit) (*auditor.Report, error)
 	// command makes the same audit.
 	command string
+	// reached is a verdict that is not kept yet; nil where there is none. It is the goroutine's that audits.
+	reached *reached
+}
+
+// reached is what an audit came to, and when it was made.
+type reached struct {
+	report auditor.Report
+	span   auditor.Span
 }
 
 // auditsFolder has a process audit the data folder that it works on. It reads it as a stranger does, and changes nothing.
@@ -77,15 +85,23 @@ func chainReadBy(flags chainFlags, own string) string {
 	}
 }
 
-// auditStanding audits again and again. The last verdict is in the store, for all who look at the tables.
+// auditStanding audits again and again. The last verdict is in the store, for all who look at the tables. One that could not be
+// kept there is kept before there is another audit, which may take an hour.
 func (e *engine) auditStanding(ctx context.Context) error {
+	if err := e.keepVerdict(ctx); err != nil {
+		return err
+	}
 	last, err := lastAudit(ctx, e.store)
 	if err != nil {
 		return err
 	}
 	return auditor.Standing{
 		Last: auditor.Span{Began: msTime(last.BeganAtMs), Ended: msTime(last.EndedAtMs)}, Every: e.auditing.every, Now: e.now,
-		Audit: e.auditing.once, Keep: e.keepVerdict,
+		Audit: e.auditing.once,
+		Keep: func(ctx context.Context, report auditor.Report, span auditor.Span) error {
+			e.auditing.reached = &reached{report, span}
+			return e.keepVerdict(ctx)
+		},
 	}.Run(ctx)
 }
 
@@ -122,9 +138,13 @@ func (a *auditing) goOn(ctx context.Context, state string) (*auditor.Report, err
 	return report, kept.over(report, err)
 }
 
-// keepVerdict writes the report into the auditor's folder, and then the verdict into the store. If we crash in between, the
-// verdict before stands, and the next process audits at once.
-func (e *engine) keepVerdict(ctx context.Context, report auditor.Report, span auditor.Span) error {
+// keepVerdict writes the report that was reached into the auditor's folder, and then the verdict into the store. If we crash in
+// between, the verdict before stands, and the next process audits at once.
+func (e *engine) keepVerdict(ctx context.Context) error {
+	if e.auditing.reached == nil {
+		return nil
+	}
+	report, span := e.auditing.reached.report, e.auditing.reached.span
 	run := auditor.Run{At: span.Began, Took: span.Ended.Sub(span.Began), Command: e.auditing.command, Program: programName()}
 	for name, write := range map[string]func(io.Writer) error{
 		auditReport: func(to io.Writer) error { return (&console{out: to}).json(report) },
@@ -142,6 +162,7 @@ func (e *engine) keepVerdict(ctx context.Context, report auditor.Report, span au
 	if err := projections.WriteFinding(ctx, e.store, projections.FoundByAudit, span.Began.UnixMilli(), verdict); err != nil {
 		return err
 	}
+	e.auditing.reached = nil
 	log := e.log.Info
 	if report.Verdict != auditor.Pass {
 		log = e.log.Error

@@ -3,15 +3,20 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/filature/filature/adapters/sqlite"
+	"github.com/filature/filature/projections"
 	queryv1 "github.com/filature/filature/schemas/filature/query/v1"
 	"github.com/filature/filature/workers/auditor"
 )
@@ -167,5 +172,53 @@ func TestAnAuditThatCanNotGoOnBeginsAnew(t *testing.T) {
 	}
 	if isThere(state) {
 		t.Error("what it left is still there: the next audit would not look at what has come since")
+	}
+}
+
+// busyStore takes no finding while it is busy, and tells when it has taken one.
+type busyStore struct {
+	store
+
+	busy bool
+	took func()
+}
+
+var errBusy = errors.New("the tables are locked")
+
+func (s *busyStore) KeepFinding(ctx context.Context, f projections.Finding) error {
+	if s.busy {
+		return errBusy
+	}
+	defer s.took()
+	return s.store.KeepFinding(ctx, f)
+}
+
+// TestAVerdictThatCouldNotBeKeptIsKeptWithoutAnotherAudit: an audit may take an hour, and a store that is busy a second.
+func TestAVerdictThatCouldNotBeKeptIsKeptWithoutAnotherAudit(t *testing.T) {
+	t.Parallel()
+	tables, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), projectionFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tables.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	audits, kept := 0, &busyStore{tables, true, stop} // the next audit would be in an hour
+	e := &engine{log: slog.New(slog.DiscardHandler), parts: parts{now: time.Now, store: kept, auditing: &auditing{
+		folder: t.TempDir(), every: time.Hour,
+		audit: func(context.Context, *keptAudit) (*auditor.Report, error) {
+			audits++
+			return &auditor.Report{Verdict: auditor.Pass}, nil
+		},
+	}}}
+	if err := e.auditStanding(ctx); !errors.Is(err, errBusy) {
+		t.Fatalf("a store that is busy: %v", err)
+	}
+	kept.busy = false
+	if err := e.auditStanding(ctx); err != nil && ctx.Err() == nil {
+		t.Fatal(err)
+	}
+	if verdict, err := lastAudit(t.Context(), tables); err != nil || verdict.Verdict != "pass" || audits != 1 {
+		t.Errorf("after %d audits the verdict is %v (%v)", audits, verdict, err)
 	}
 }
