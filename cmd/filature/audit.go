@@ -417,22 +417,19 @@ func verifyFolder(dir string, name auditor.LogName) (auditor.Folder, error) {
 
 var errNoProjections = errors.New("has no projections; has serve or demo run there?")
 
-// openStore opens the projections of a folder; it is errNoProjections where there are none.
-func openStore(ctx context.Context, dir string) (*sqlite.Store, error) {
-	path := filepath.Join(dir, projectionFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, usage("%s: %w", dir, errNoProjections)
-	}
-	return sqlite.Open(ctx, path)
-}
-
-// readStore opens the projections of a folder and changes nothing in them, not even an old schema.
+// readStore opens the projections of a folder and changes nothing in them, not even an old schema. It is errNoProjections
+// where there are none.
 func readStore(ctx context.Context, dir string) (*sqlite.Store, error) {
 	path := filepath.Join(dir, projectionFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, usage("%s: %w", dir, errNoProjections)
 	}
-	return sqlite.OpenReadOnly(ctx, path)
+	store, err := sqlite.OpenReadOnly(ctx, path)
+	if errors.Is(err, sqlite.ErrOlderSchema) {
+		return nil, fmt.Errorf("%w: run \"filature serve --data %s\" of this version until it is ready; it brings the tables up to date, "+
+			"and folds from the ledger what they lack", err, dir)
+	}
+	return store, err
 }
 
 // chainReader is the vault as an auditor reads it.

@@ -60,7 +60,7 @@ func (f vaultFlags) reach(ctx context.Context) (_ *ton.Vault, p parts, err error
 
 // vaultOf is the vault of a folder's network.
 func vaultOf(ctx context.Context, dir string) (address ton.Address, err error) {
-	store, err := openStore(ctx, dir)
+	store, err := readStore(ctx, dir)
 	if err != nil {
 		return address, err
 	}

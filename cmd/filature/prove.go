@@ -61,7 +61,7 @@ func (c *provePayoutCmd) Run(ctx context.Context, out *console) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := openStore(ctx, c.Data)
+	store, err := readStore(ctx, c.Data)
 	if err != nil {
 		return err
 	}

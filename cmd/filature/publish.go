@@ -66,7 +66,7 @@ func (f ledgerFlags) open(ctx context.Context) (p *ledgerParts, err error) {
 }
 
 func openLedgerIn(ctx context.Context, dir string) (*ledgerParts, error) {
-	store, err := openStore(ctx, dir)
+	store, err := readStore(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

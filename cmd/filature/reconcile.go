@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/filature/filature/adapters/postgres"
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain/settlement"
 	"github.com/filature/filature/projections"
@@ -132,7 +131,7 @@ func (c *reconcileCmd) servers(ctx context.Context) (projections.Store, *ton.Cli
 	if err := cfg.needs("filature reconcile", "postgres.url", "ton.config_file"); err != nil {
 		return nil, nil, nil, err
 	}
-	store, err := postgres.OpenReadOnly(ctx, cfg.postgres())
+	store, err := readTables(ctx, cfg)
 	if err != nil {
 		return nil, nil, nil, err
 	}

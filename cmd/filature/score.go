@@ -85,7 +85,7 @@ func timeOf(ms int64) *time.Time {
 
 // readFolder asks the projections of a folder, and returns how far they have read the ledger.
 func readFolder(ctx context.Context, dir string, ask func(projections.Reader) error) (asOf []domain.Offset, err error) {
-	store, err := openStore(ctx, dir)
+	store, err := readStore(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

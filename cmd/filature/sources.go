@@ -66,13 +66,23 @@ func readServers(ctx context.Context, c *config) (s *material, err error) {
 	if c.Postgres.URL == "" {
 		return s, nil
 	}
-	tables, err := postgres.OpenReadOnly(ctx, c.postgres())
+	tables, err := readTables(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	s.store = tables
 	s.closers = append(s.closers, func() error { tables.Close(); return nil })
 	return s, nil
+}
+
+// readTables opens the tables that a config names, and changes nothing in them, not even an old schema.
+func readTables(ctx context.Context, c *config) (*postgres.Store, error) {
+	tables, err := postgres.OpenReadOnly(ctx, c.postgres())
+	if errors.Is(err, postgres.ErrOlderSchema) {
+		return nil, fmt.Errorf("%w: start \"filature serve --config FILE\" of this version, all roles or the projector; it brings the tables "+
+			"up to date, and folds from the ledger what they lack", err)
+	}
+	return tables, err
 }
 
 // readMaterial opens what is in a data folder. Tables may be missing.

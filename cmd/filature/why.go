@@ -29,7 +29,7 @@ var (
 
 // Run asks the folder's projections, and says up to where they have read the ledger.
 func (c *whyCmd) Run(ctx context.Context, out *console) (err error) {
-	store, err := openStore(ctx, c.Data)
+	store, err := readStore(ctx, c.Data)
 	if err != nil {
 		return err
 	}
