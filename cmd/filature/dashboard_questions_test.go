@@ -15,6 +15,7 @@ import (
 
 	"github.com/filature/filature/internal/browser"
 	"github.com/filature/filature/projections"
+	"github.com/filature/filature/projections/projectionstest"
 )
 
 const (
@@ -121,5 +122,23 @@ func checkQuestions(t *testing.T, pages []dashboardPage, asked map[string]string
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(text.String(), "\n")); diff != "" {
 		t.Errorf("pages ask something else; if you meant that: go test ./cmd/filature -run TheDashboardShows -update\n%s", diff)
+	}
+}
+
+// TestTimesThatPagesAskForHaveTheSameNamesAtAnyHour: what is written down in the morning is compared in the evening.
+func TestTimesThatPagesAskForHaveTheSameNamesAtAnyHour(t *testing.T) {
+	t.Parallel()
+	const hourMs, dayMs = int64(projections.HourMs), int64(projections.DayMs)
+	for hour := range int64(24) {
+		for _, within := range []int64{0, 1, hourMs - 1} {
+			nowMs := projectionstest.StartMs + hour*hourMs + within
+			for name, ms := range map[string]int64{
+				"{hour-23}": nowMs - nowMs%hourMs - 23*hourMs, "{hour-47}": nowMs - nowMs%hourMs - 47*hourMs, "{day-29}": nowMs - nowMs%dayMs - 29*dayMs,
+			} {
+				if named := timeName(t, fmt.Sprint(ms), nowMs, strings.HasPrefix(name, "{day")); named != name {
+					t.Errorf("%d ms into hour %d: %s is named %s", within, hour, name, named)
+				}
+			}
+		}
 	}
 }
