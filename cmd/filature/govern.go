@@ -55,6 +55,12 @@ func (f vaultFlags) reach(ctx context.Context) (_ *ton.Vault, p parts, err error
 		p.closing(chain.Close)
 	}
 	p.closing(func() error { client.Close(); return nil })
+	if chain != nil {
+		// It stood still until now, and says the time at which it stopped. Delays, and how long a message is good for, go by its next block.
+		if _, err := chain.Step(ctx); err != nil {
+			return nil, p, errors.Join(fmt.Errorf("have the chain go on: %w", err), p.close())
+		}
+	}
 	return client.Vault(address), p, nil
 }
 
@@ -217,12 +223,9 @@ func (f governFlags) govern(ctx context.Context, out *console, message func(*ton
 	if err != nil {
 		return err
 	}
-	state, err := vault.State(ctx)
+	err = awaitTime(ctx, out, vault.State, p.now, func(s ton.VaultState) error { return refuse(p.chain, s, wallet.Address()) })
 	if err != nil {
 		return err
-	}
-	if err := refuse(p.chain, state, wallet.Address()); err != nil {
-		return &exitError{exitNo, err}
 	}
 	if p.faucet != nil {
 		if err := p.fund(ctx, wallet, domain.Coin); err != nil {
@@ -237,10 +240,46 @@ func (f governFlags) govern(ctx context.Context, out *console, message func(*ton
 		return fmt.Errorf("the message did not leave wallet %s (%s): run it again", wallet.Address(), fate.Outcome)
 	}
 	out.stepf("✓ sent in transaction %s", fate.TxHash)
-	if state, err = awaitVault(ctx, vault, done); err != nil {
+	state, err := awaitVault(ctx, vault, done)
+	if err != nil {
 		return err
 	}
 	return vaultStatusOf(vault, state).show(out, f.JSON)
+}
+
+// tooEarlyError: the vault takes the message from a moment of the chain's time on.
+type tooEarlyError struct{ due time.Time }
+
+func (e *tooEarlyError) Error() string {
+	return fmt.Sprintf("not before %s: the guardian has until then to veto it", e.due.UTC().Format(time.RFC3339))
+}
+
+// awaitTime returns nil when nothing speaks against a message to the vault, and what does otherwise. Who comes too early by less than
+// governWait is let wait.
+func awaitTime(ctx context.Context, out *console, look func(context.Context) (ton.VaultState, error), now func() time.Time,
+	refuse func(ton.VaultState) error,
+) error {
+	began := now()
+	for waits := false; ; waits = true {
+		state, err := look(ctx)
+		if err != nil {
+			return err
+		}
+		refused := refuse(state)
+		if refused == nil {
+			return nil
+		}
+		early, is := errors.AsType[*tooEarlyError](refused)
+		if !is || early.due.After(began.Add(governWait)) || now().After(began.Add(2*governWait)) {
+			return &exitError{exitNo, refused}
+		}
+		if !waits {
+			out.stepf("… waiting until the chain is at %s; it is at %s", early.due.UTC().Format(time.RFC3339), state.At.Time.UTC().Format(time.RFC3339))
+		}
+		if err := pause(ctx, localPoll); err != nil {
+			return err
+		}
+	}
 }
 
 // governWait is how long the vault may take to do what it was told: far longer than the two blocks that it needs.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/filature/filature/adapters/ton"
 	"github.com/filature/filature/domain"
@@ -79,7 +78,7 @@ func mayAccept(s ton.VaultState, who ton.Address) error {
 	case s.Paused:
 		return errors.New("the vault is paused: it changes no admin until the guardian lets it go on")
 	case s.At.Time.Before(s.Change.DueAt):
-		return fmt.Errorf("not before %s: the guardian has until then to veto it", s.Change.DueAt.UTC().Format(time.RFC3339))
+		return &tooEarlyError{s.Change.DueAt}
 	default:
 		return nil
 	}
