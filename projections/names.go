@@ -19,11 +19,20 @@ const (
 	NamedWorker   NamedKind = "worker"
 )
 
-// Named is what somebody looks for: its id, and its name if it has one.
+// SinceColumn is the column that has when something of the kind began to be.
+func (k NamedKind) SinceColumn() string {
+	if k == NamedModel {
+		return "listed_at_ms"
+	}
+	return "registered_at_ms"
+}
+
+// Named is what somebody looks for: its id, its name if it has one, and when it was registered or listed.
 type Named struct {
-	Kind NamedKind
-	ID   [32]byte
-	Name string
+	Kind    NamedKind
+	ID      [32]byte
+	Name    string
+	SinceMs int64
 }
 
 // minIDDigits is how much of an id has to be given: fewer digits begin so many ids that names would not be seen among them.

@@ -26,8 +26,9 @@ func named(ctx context.Context, q reader, kind projections.NamedKind, name, tail
 	if err := projections.CheckLimit(limit); err != nil {
 		return nil, fmt.Errorf("read names: %w", err)
 	}
-	found, err := scanAll(ctx, q, fmt.Sprintf("names of %ss", kind), func(n *projections.Named) []any { return []any{id[[32]byte]{&n.ID}, &n.Name} },
-		fmt.Sprintf("SELECT %[1]s, %[2]s FROM filature.%[1]ss ", kind, name)+fmt.Sprintf(tail, kind)+" LIMIT $2", from, limit)
+	found, err := scanAll(ctx, q, fmt.Sprintf("names of %ss", kind),
+		func(n *projections.Named) []any { return []any{id[[32]byte]{&n.ID}, &n.Name, &n.SinceMs} },
+		fmt.Sprintf("SELECT %[1]s, %[2]s, %[3]s FROM filature.%[1]ss ", kind, name, kind.SinceColumn())+fmt.Sprintf(tail, kind)+" LIMIT $2", from, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -119,6 +119,7 @@ var accesses = map[string]access{
 	queryv1.NetworkServiceListAttestationsProcedure:     open,
 	queryv1.NetworkServiceListModelsProcedure:           open,
 	queryv1.NetworkServiceFindProcedure:                 open, // not all of it to all
+	queryv1.NetworkServiceListNamesProcedure:            open, // as above
 	queryv1.NetworkServiceListOffersProcedure:           open,
 	queryv1.NetworkServiceListOfferChangesProcedure:     open,
 	queryv1.NetworkServiceListMarketHoursProcedure:      open,

@@ -26,8 +26,8 @@ func named(ctx context.Context, q reader, kind projections.NamedKind, name, tail
 	if err := projections.CheckLimit(limit); err != nil {
 		return nil, fmt.Errorf("read names: %w", err)
 	}
-	found, err := scanAll(ctx, q, func(n *projections.Named) []any { return []any{id[[32]byte]{&n.ID}, &n.Name} },
-		fmt.Sprintf("SELECT %[1]s, %[2]s FROM %[1]ss ", kind, name)+fmt.Sprintf(tail, kind)+" LIMIT ?", from, limit)
+	found, err := scanAll(ctx, q, func(n *projections.Named) []any { return []any{id[[32]byte]{&n.ID}, &n.Name, &n.SinceMs} },
+		fmt.Sprintf("SELECT %[1]s, %[2]s, %[3]s FROM %[1]ss ", kind, name, kind.SinceColumn())+fmt.Sprintf(tail, kind)+" LIMIT ?", from, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read names of %ss: %w", kind, err)
 	}

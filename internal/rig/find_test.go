@@ -31,13 +31,21 @@ func TestWhoMayNotListPartiesDoesNotFindThem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var want []*queryv1.Found
+			var want []*queryv1.Named
 			if kind == "model" || kind == "worker" || name == "auditor" || name == "finance" {
-				want = []*queryv1.Found{{Kind: kind, Id: id}}
+				want = []*queryv1.Named{{Kind: kind, Id: id}}
 			}
-			same := func(have, want *queryv1.Found) bool { return have.Kind == want.Kind && have.Id == want.Id }
+			same := func(have, want *queryv1.Named) bool { return have.Kind == want.Kind && have.Id == want.Id }
 			if !slices.EqualFunc(answer.Found, want, same) {
 				t.Errorf("a %s asks for a %s, and finds %v", name, kind, answer.Found)
+			}
+			names, err := l.clients(ways["JSON"], name).ListNames(projectionstest.Context(t), &queryv1.ListNamesRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			isListed := slices.ContainsFunc(names.Names, func(n *queryv1.Named) bool { return n.Kind == kind && n.Id == id && n.Name != "" && n.SinceMs != 0 })
+			if isListed != (want != nil && kind != "worker") {
+				t.Errorf("a %s is told the name of a %s: %t", name, kind, isListed)
 			}
 		}
 	}

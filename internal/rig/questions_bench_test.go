@@ -298,7 +298,7 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		"ListProviders": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
 			return c.ListProviders(ctx, &queryv1.ListProvidersRequest{})
 		},
-		"ListProviders with all names": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+		"ListProviders, a full page": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
 			return c.ListProviders(ctx, &queryv1.ListProvidersRequest{Page: &queryv1.Page{Size: 1000}})
 		},
 		"ListWorkers": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
@@ -310,7 +310,7 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		"ListClients": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
 			return c.ListClients(ctx, &queryv1.ListClientsRequest{})
 		},
-		"ListClients with all names": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+		"ListClients, a full page": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
 			return c.ListClients(ctx, &queryv1.ListClientsRequest{Page: &queryv1.Page{Size: 1000}})
 		},
 		"ListAccounts": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
@@ -324,6 +324,9 @@ func bigQuestions(big projectionstest.Big) map[string]asks {
 		},
 		"ListAttestations of a worker": func(ctx context.Context, c clients, of someone) (proto.Message, error) {
 			return c.ListAttestations(ctx, &queryv1.ListAttestationsRequest{Worker: id(of.Worker), What: "attestation_passed"})
+		},
+		"ListNames": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
+			return c.ListNames(ctx, &queryv1.ListNamesRequest{})
 		},
 		"Find by name": func(ctx context.Context, c clients, _ someone) (proto.Message, error) {
 			return c.Find(ctx, &queryv1.FindRequest{Text: "client-00"})

@@ -239,6 +239,9 @@ func (l *library) questions() map[string]question {
 		"NetworkService.ListAttestations": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.ListAttestations(ctx, &queryv1.ListAttestationsRequest{What: "attestation_passed"})
 		},
+		"NetworkService.ListNames": func(ctx context.Context, c clients) (proto.Message, error) {
+			return c.ListNames(ctx, &queryv1.ListNamesRequest{})
+		},
 		"NetworkService.Find": func(ctx context.Context, c clients) (proto.Message, error) {
 			return c.Find(ctx, &queryv1.FindRequest{Text: id(l.job.Model)[:8]})
 		},
@@ -377,6 +380,7 @@ func TestEachRoleSeesItsOwnAndNoMore(t *testing.T) {
 		"JobService.ListJobs": {"the provider"}, "SettlementService.ListPayouts": {"the provider"},
 		"NetworkService.GetOverview": {}, "NetworkService.GetProvider": {"the provider"}, "NetworkService.ListWorkers": everybody,
 		"NetworkService.ListClients": {}, "NetworkService.ListAttestations": everybody, "NetworkService.ListModels": everybody, "NetworkService.Find": everybody,
+		"NetworkService.ListNames":  everybody,
 		"NetworkService.ListOffers": everybody, "NetworkService.ListOfferChanges": everybody, "NetworkService.ListHoldbacks": {"the provider"},
 		"JobService.GetJob": {"the provider", "the client"}, "JobService.Explain": {"the provider", "the client"},
 		"JobService.ListUsage": {"the client"}, "JobService.ListRejections": {},

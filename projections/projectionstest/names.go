@@ -21,12 +21,12 @@ func namesAreFoundByHowTheyBegin(ctx context.Context, t *testing.T, store Readab
 	}
 	var models, providers, clients, workers []projections.Row
 	for id, name := range map[string]string{"a1": "Qwen/Qwen3", "a2": "qwen/qwen2", "a3": "QWEN", "a4": "Zürich", "a5": "ZÜRICH", "a6": "", "abcd": "qwen"} {
-		models = append(models, &projections.ListedModel{Model: hexID(id), Name: name})
+		models = append(models, &projections.ListedModel{Model: hexID(id), Name: name, Listed: projections.Moment{AtMs: 11}})
 	}
 	for id, name := range map[string]string{"b1": "qwest", "abcdef": "Other", "abce": "abcd & sons"} {
 		providers = append(providers, &projections.Provider{Provider: hexID(id), Name: name})
 	}
-	clients = append(clients, &projections.Client{Client: hexID("abcd12"), Name: "ABCD"})
+	clients = append(clients, &projections.Client{Client: hexID("abcd12"), Name: "ABCD", Registered: projections.Moment{AtMs: 12}})
 	for _, id := range []string{"abcd", "abcc" + strings.Repeat("f", 60), "abcdff", "abce", "", "0001"} {
 		workers = append(workers, &projections.Worker{Worker: hexID(id)})
 	}
@@ -75,6 +75,13 @@ func namesAreFoundByHowTheyBegin(ctx context.Context, t *testing.T, store Readab
 			if strings.Join(have, ", ") != c.want || more != c.more {
 				t.Errorf("%d each of %v for %q: %v, more: %t; want %s", c.limit, c.kinds, c.text, have, more, c.want)
 			}
+		}
+		models := must[[]projections.Named](t)(r.NamesFrom(ctx, projections.NamedModel, "", 1))
+		clients := must[[]projections.Named](t)(r.NamesFrom(ctx, projections.NamedClient, "", 1))
+		if want := []projections.Named{
+			{Kind: projections.NamedModel, ID: hexID("a6"), SinceMs: 11}, {Kind: projections.NamedClient, ID: hexID("abcd12"), Name: "ABCD", SinceMs: 12},
+		}; !slices.Equal(append(models, clients...), want) {
+			t.Errorf("the first names are %v and %v", models, clients)
 		}
 		_, _, err := projections.Find(ctx, r, "qwe", all, projections.MaxRows)
 		if err == nil {

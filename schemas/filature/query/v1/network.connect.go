@@ -62,6 +62,9 @@ const (
 	NetworkServiceListAttestationsProcedure = "/filature.query.v1.NetworkService/ListAttestations"
 	// NetworkServiceFindProcedure is the fully-qualified name of the NetworkService's Find RPC.
 	NetworkServiceFindProcedure = "/filature.query.v1.NetworkService/Find"
+	// NetworkServiceListNamesProcedure is the fully-qualified name of the NetworkService's ListNames
+	// RPC.
+	NetworkServiceListNamesProcedure = "/filature.query.v1.NetworkService/ListNames"
 	// NetworkServiceListModelsProcedure is the fully-qualified name of the NetworkService's ListModels
 	// RPC.
 	NetworkServiceListModelsProcedure = "/filature.query.v1.NetworkService/ListModels"
@@ -105,6 +108,9 @@ type NetworkServiceClient interface {
 	// Find returns the models, workers, providers and clients whose name or id begins with a text. Providers and clients are found by finance
 	// and auditors only.
 	Find(context.Context, *FindRequest) (*FindResponse, error)
+	// ListNames returns what models, providers and clients are called, for a page to have at hand: of each kind the first 1,000 by name.
+	// Providers and clients are for finance and auditors only.
+	ListNames(context.Context, *ListNamesRequest) (*ListNamesResponse, error)
 	// ListModels returns the models that jobs may ask for, with their price lists, by id.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
 	// ListOffers returns the offers in force: at what coefficients workers serve models now. An offer ends when it is withdrawn, and when
@@ -201,6 +207,13 @@ func NewNetworkServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listNames: connect.NewClient[ListNamesRequest, ListNamesResponse](
+			httpClient,
+			baseURL+NetworkServiceListNamesProcedure,
+			connect.WithSchema(networkServiceMethods.ByName("ListNames")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		listModels: connect.NewClient[ListModelsRequest, ListModelsResponse](
 			httpClient,
 			baseURL+NetworkServiceListModelsProcedure,
@@ -258,6 +271,7 @@ type networkServiceClient struct {
 	listStandings    *connect.Client[ListStandingsRequest, ListStandingsResponse]
 	listAttestations *connect.Client[ListAttestationsRequest, ListAttestationsResponse]
 	find             *connect.Client[FindRequest, FindResponse]
+	listNames        *connect.Client[ListNamesRequest, ListNamesResponse]
 	listModels       *connect.Client[ListModelsRequest, ListModelsResponse]
 	listOffers       *connect.Client[ListOffersRequest, ListOffersResponse]
 	listOfferChanges *connect.Client[ListOfferChangesRequest, ListOfferChangesResponse]
@@ -356,6 +370,15 @@ func (c *networkServiceClient) Find(ctx context.Context, req *FindRequest) (*Fin
 	return nil, err
 }
 
+// ListNames calls filature.query.v1.NetworkService.ListNames.
+func (c *networkServiceClient) ListNames(ctx context.Context, req *ListNamesRequest) (*ListNamesResponse, error) {
+	response, err := c.listNames.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListModels calls filature.query.v1.NetworkService.ListModels.
 func (c *networkServiceClient) ListModels(ctx context.Context, req *ListModelsRequest) (*ListModelsResponse, error) {
 	response, err := c.listModels.CallUnary(ctx, connect.NewRequest(req))
@@ -433,6 +456,9 @@ type NetworkServiceHandler interface {
 	// Find returns the models, workers, providers and clients whose name or id begins with a text. Providers and clients are found by finance
 	// and auditors only.
 	Find(context.Context, *FindRequest) (*FindResponse, error)
+	// ListNames returns what models, providers and clients are called, for a page to have at hand: of each kind the first 1,000 by name.
+	// Providers and clients are for finance and auditors only.
+	ListNames(context.Context, *ListNamesRequest) (*ListNamesResponse, error)
 	// ListModels returns the models that jobs may ask for, with their price lists, by id.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
 	// ListOffers returns the offers in force: at what coefficients workers serve models now. An offer ends when it is withdrawn, and when
@@ -525,6 +551,13 @@ func NewNetworkServiceHandler(svc NetworkServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	networkServiceListNamesHandler := connect.NewUnaryHandlerSimple(
+		NetworkServiceListNamesProcedure,
+		svc.ListNames,
+		connect.WithSchema(networkServiceMethods.ByName("ListNames")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	networkServiceListModelsHandler := connect.NewUnaryHandlerSimple(
 		NetworkServiceListModelsProcedure,
 		svc.ListModels,
@@ -589,6 +622,8 @@ func NewNetworkServiceHandler(svc NetworkServiceHandler, opts ...connect.Handler
 			networkServiceListAttestationsHandler.ServeHTTP(w, r)
 		case NetworkServiceFindProcedure:
 			networkServiceFindHandler.ServeHTTP(w, r)
+		case NetworkServiceListNamesProcedure:
+			networkServiceListNamesHandler.ServeHTTP(w, r)
 		case NetworkServiceListModelsProcedure:
 			networkServiceListModelsHandler.ServeHTTP(w, r)
 		case NetworkServiceListOffersProcedure:
@@ -648,6 +683,10 @@ func (UnimplementedNetworkServiceHandler) ListAttestations(context.Context, *Lis
 
 func (UnimplementedNetworkServiceHandler) Find(context.Context, *FindRequest) (*FindResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.Find is not implemented"))
+}
+
+func (UnimplementedNetworkServiceHandler) ListNames(context.Context, *ListNamesRequest) (*ListNamesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("filature.query.v1.NetworkService.ListNames is not implemented"))
 }
 
 func (UnimplementedNetworkServiceHandler) ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error) {

@@ -1327,7 +1327,7 @@ type FindResponse struct {
 	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
 	// found is by kind: models, workers, providers, clients. Of each it has up to 20 by name, in the order of their names, then up
 	// to 20 by id.
-	Found []*Found `protobuf:"bytes,2,rep,name=found,proto3" json:"found,omitempty"`
+	Found []*Named `protobuf:"bytes,2,rep,name=found,proto3" json:"found,omitempty"`
 	// more says that there are others, for a longer text to find.
 	More          bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1371,7 +1371,7 @@ func (x *FindResponse) GetPosition() *Position {
 	return nil
 }
 
-func (x *FindResponse) GetFound() []*Found {
+func (x *FindResponse) GetFound() []*Named {
 	if x != nil {
 		return x.Found
 	}
@@ -1385,32 +1385,27 @@ func (x *FindResponse) GetMore() bool {
 	return false
 }
 
-// Found is what has a name or an id that was looked for.
-type Found struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// kind is model, worker, provider or client.
-	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Id   string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// name is "" where it has none, as workers.
-	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+type ListNamesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reading       *Reading               `protobuf:"bytes,1,opt,name=reading,proto3" json:"reading,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Found) Reset() {
-	*x = Found{}
+func (x *ListNamesRequest) Reset() {
+	*x = ListNamesRequest{}
 	mi := &file_filature_query_v1_network_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Found) String() string {
+func (x *ListNamesRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Found) ProtoMessage() {}
+func (*ListNamesRequest) ProtoMessage() {}
 
-func (x *Found) ProtoReflect() protoreflect.Message {
+func (x *ListNamesRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_filature_query_v1_network_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1422,30 +1417,141 @@ func (x *Found) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Found.ProtoReflect.Descriptor instead.
-func (*Found) Descriptor() ([]byte, []int) {
+// Deprecated: Use ListNamesRequest.ProtoReflect.Descriptor instead.
+func (*ListNamesRequest) Descriptor() ([]byte, []int) {
 	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *Found) GetKind() string {
+func (x *ListNamesRequest) GetReading() *Reading {
+	if x != nil {
+		return x.Reading
+	}
+	return nil
+}
+
+type ListNamesResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Position *Position              `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// names are by kind: models, providers, clients.
+	Names         []*Named `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNamesResponse) Reset() {
+	*x = ListNamesResponse{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNamesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNamesResponse) ProtoMessage() {}
+
+func (x *ListNamesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNamesResponse.ProtoReflect.Descriptor instead.
+func (*ListNamesResponse) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListNamesResponse) GetPosition() *Position {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *ListNamesResponse) GetNames() []*Named {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+// Named is whoever or whatever has an id, and mostly a name.
+type Named struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kind is model, worker, provider or client.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Id   string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// name is "" where it has none, as workers.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// since_ms is when it was registered, or, a model, listed.
+	SinceMs       int64 `protobuf:"varint,4,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Named) Reset() {
+	*x = Named{}
+	mi := &file_filature_query_v1_network_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Named) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Named) ProtoMessage() {}
+
+func (x *Named) ProtoReflect() protoreflect.Message {
+	mi := &file_filature_query_v1_network_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Named.ProtoReflect.Descriptor instead.
+func (*Named) Descriptor() ([]byte, []int) {
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Named) GetKind() string {
 	if x != nil {
 		return x.Kind
 	}
 	return ""
 }
 
-func (x *Found) GetId() string {
+func (x *Named) GetId() string {
 	if x != nil {
 		return x.Id
 	}
 	return ""
 }
 
-func (x *Found) GetName() string {
+func (x *Named) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *Named) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
 }
 
 type ListClientsRequest struct {
@@ -1458,7 +1564,7 @@ type ListClientsRequest struct {
 
 func (x *ListClientsRequest) Reset() {
 	*x = ListClientsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[18]
+	mi := &file_filature_query_v1_network_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1470,7 +1576,7 @@ func (x *ListClientsRequest) String() string {
 func (*ListClientsRequest) ProtoMessage() {}
 
 func (x *ListClientsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[18]
+	mi := &file_filature_query_v1_network_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1483,7 +1589,7 @@ func (x *ListClientsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientsRequest.ProtoReflect.Descriptor instead.
 func (*ListClientsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{18}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListClientsRequest) GetReading() *Reading {
@@ -1511,7 +1617,7 @@ type ListClientsResponse struct {
 
 func (x *ListClientsResponse) Reset() {
 	*x = ListClientsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[19]
+	mi := &file_filature_query_v1_network_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1629,7 @@ func (x *ListClientsResponse) String() string {
 func (*ListClientsResponse) ProtoMessage() {}
 
 func (x *ListClientsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[19]
+	mi := &file_filature_query_v1_network_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1642,7 @@ func (x *ListClientsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClientsResponse.ProtoReflect.Descriptor instead.
 func (*ListClientsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{19}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListClientsResponse) GetPosition() *Position {
@@ -1577,7 +1683,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[20]
+	mi := &file_filature_query_v1_network_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1695,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[20]
+	mi := &file_filature_query_v1_network_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1708,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{20}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Client) GetClient() string {
@@ -1665,7 +1771,7 @@ type ListAccountsRequest struct {
 
 func (x *ListAccountsRequest) Reset() {
 	*x = ListAccountsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[21]
+	mi := &file_filature_query_v1_network_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +1783,7 @@ func (x *ListAccountsRequest) String() string {
 func (*ListAccountsRequest) ProtoMessage() {}
 
 func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[21]
+	mi := &file_filature_query_v1_network_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +1796,7 @@ func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{21}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListAccountsRequest) GetReading() *Reading {
@@ -1726,7 +1832,7 @@ type ListAccountsResponse struct {
 
 func (x *ListAccountsResponse) Reset() {
 	*x = ListAccountsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[22]
+	mi := &file_filature_query_v1_network_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +1844,7 @@ func (x *ListAccountsResponse) String() string {
 func (*ListAccountsResponse) ProtoMessage() {}
 
 func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[22]
+	mi := &file_filature_query_v1_network_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +1857,7 @@ func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{22}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListAccountsResponse) GetPosition() *Position {
@@ -1791,7 +1897,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[23]
+	mi := &file_filature_query_v1_network_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1909,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[23]
+	mi := &file_filature_query_v1_network_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +1922,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{23}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Account) GetAccount() string {
@@ -1873,7 +1979,7 @@ type ListStandingsRequest struct {
 
 func (x *ListStandingsRequest) Reset() {
 	*x = ListStandingsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[24]
+	mi := &file_filature_query_v1_network_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +1991,7 @@ func (x *ListStandingsRequest) String() string {
 func (*ListStandingsRequest) ProtoMessage() {}
 
 func (x *ListStandingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[24]
+	mi := &file_filature_query_v1_network_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +2004,7 @@ func (x *ListStandingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStandingsRequest.ProtoReflect.Descriptor instead.
 func (*ListStandingsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{24}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListStandingsRequest) GetReading() *Reading {
@@ -1932,7 +2038,7 @@ type ListStandingsResponse struct {
 
 func (x *ListStandingsResponse) Reset() {
 	*x = ListStandingsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[25]
+	mi := &file_filature_query_v1_network_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2050,7 @@ func (x *ListStandingsResponse) String() string {
 func (*ListStandingsResponse) ProtoMessage() {}
 
 func (x *ListStandingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[25]
+	mi := &file_filature_query_v1_network_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2063,7 @@ func (x *ListStandingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStandingsResponse.ProtoReflect.Descriptor instead.
 func (*ListStandingsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{25}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListStandingsResponse) GetPosition() *Position {
@@ -1996,7 +2102,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[26]
+	mi := &file_filature_query_v1_network_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2114,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[26]
+	mi := &file_filature_query_v1_network_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2127,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{26}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Standing) GetShard() uint32 {
@@ -2102,7 +2208,7 @@ type ScoreInput struct {
 
 func (x *ScoreInput) Reset() {
 	*x = ScoreInput{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[27]
+	mi := &file_filature_query_v1_network_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2220,7 @@ func (x *ScoreInput) String() string {
 func (*ScoreInput) ProtoMessage() {}
 
 func (x *ScoreInput) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[27]
+	mi := &file_filature_query_v1_network_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2233,7 @@ func (x *ScoreInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreInput.ProtoReflect.Descriptor instead.
 func (*ScoreInput) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{27}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ScoreInput) GetDimension() string {
@@ -2170,7 +2276,7 @@ type EvidenceCount struct {
 
 func (x *EvidenceCount) Reset() {
 	*x = EvidenceCount{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[28]
+	mi := &file_filature_query_v1_network_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2288,7 @@ func (x *EvidenceCount) String() string {
 func (*EvidenceCount) ProtoMessage() {}
 
 func (x *EvidenceCount) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[28]
+	mi := &file_filature_query_v1_network_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2301,7 @@ func (x *EvidenceCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvidenceCount.ProtoReflect.Descriptor instead.
 func (*EvidenceCount) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{28}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EvidenceCount) GetKind() string {
@@ -2226,7 +2332,7 @@ type ListAttestationsRequest struct {
 
 func (x *ListAttestationsRequest) Reset() {
 	*x = ListAttestationsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[29]
+	mi := &file_filature_query_v1_network_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +2344,7 @@ func (x *ListAttestationsRequest) String() string {
 func (*ListAttestationsRequest) ProtoMessage() {}
 
 func (x *ListAttestationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[29]
+	mi := &file_filature_query_v1_network_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2357,7 @@ func (x *ListAttestationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttestationsRequest.ProtoReflect.Descriptor instead.
 func (*ListAttestationsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{29}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListAttestationsRequest) GetReading() *Reading {
@@ -2293,7 +2399,7 @@ type ListAttestationsResponse struct {
 
 func (x *ListAttestationsResponse) Reset() {
 	*x = ListAttestationsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[30]
+	mi := &file_filature_query_v1_network_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2411,7 @@ func (x *ListAttestationsResponse) String() string {
 func (*ListAttestationsResponse) ProtoMessage() {}
 
 func (x *ListAttestationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[30]
+	mi := &file_filature_query_v1_network_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2318,7 +2424,7 @@ func (x *ListAttestationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAttestationsResponse.ProtoReflect.Descriptor instead.
 func (*ListAttestationsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{30}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListAttestationsResponse) GetPosition() *Position {
@@ -2371,7 +2477,7 @@ type Attestation struct {
 
 func (x *Attestation) Reset() {
 	*x = Attestation{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[31]
+	mi := &file_filature_query_v1_network_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +2489,7 @@ func (x *Attestation) String() string {
 func (*Attestation) ProtoMessage() {}
 
 func (x *Attestation) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[31]
+	mi := &file_filature_query_v1_network_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +2502,7 @@ func (x *Attestation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attestation.ProtoReflect.Descriptor instead.
 func (*Attestation) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{31}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Attestation) GetWorker() string {
@@ -2493,7 +2599,7 @@ type ListModelsRequest struct {
 
 func (x *ListModelsRequest) Reset() {
 	*x = ListModelsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[32]
+	mi := &file_filature_query_v1_network_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2505,7 +2611,7 @@ func (x *ListModelsRequest) String() string {
 func (*ListModelsRequest) ProtoMessage() {}
 
 func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[32]
+	mi := &file_filature_query_v1_network_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2518,7 +2624,7 @@ func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
 func (*ListModelsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{32}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListModelsRequest) GetReading() *Reading {
@@ -2546,7 +2652,7 @@ type ListModelsResponse struct {
 
 func (x *ListModelsResponse) Reset() {
 	*x = ListModelsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[33]
+	mi := &file_filature_query_v1_network_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2558,7 +2664,7 @@ func (x *ListModelsResponse) String() string {
 func (*ListModelsResponse) ProtoMessage() {}
 
 func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[33]
+	mi := &file_filature_query_v1_network_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2571,7 +2677,7 @@ func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
 func (*ListModelsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{33}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListModelsResponse) GetPosition() *Position {
@@ -2613,7 +2719,7 @@ type Model struct {
 
 func (x *Model) Reset() {
 	*x = Model{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[34]
+	mi := &file_filature_query_v1_network_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2625,7 +2731,7 @@ func (x *Model) String() string {
 func (*Model) ProtoMessage() {}
 
 func (x *Model) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[34]
+	mi := &file_filature_query_v1_network_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2638,7 +2744,7 @@ func (x *Model) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Model.ProtoReflect.Descriptor instead.
 func (*Model) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{34}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Model) GetModel() string {
@@ -2709,7 +2815,7 @@ type RateCard struct {
 
 func (x *RateCard) Reset() {
 	*x = RateCard{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[35]
+	mi := &file_filature_query_v1_network_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2721,7 +2827,7 @@ func (x *RateCard) String() string {
 func (*RateCard) ProtoMessage() {}
 
 func (x *RateCard) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[35]
+	mi := &file_filature_query_v1_network_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2734,7 +2840,7 @@ func (x *RateCard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RateCard.ProtoReflect.Descriptor instead.
 func (*RateCard) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{35}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RateCard) GetRateCard() string {
@@ -2813,7 +2919,7 @@ type ListOffersRequest struct {
 
 func (x *ListOffersRequest) Reset() {
 	*x = ListOffersRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[36]
+	mi := &file_filature_query_v1_network_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2825,7 +2931,7 @@ func (x *ListOffersRequest) String() string {
 func (*ListOffersRequest) ProtoMessage() {}
 
 func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[36]
+	mi := &file_filature_query_v1_network_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2838,7 +2944,7 @@ func (x *ListOffersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersRequest.ProtoReflect.Descriptor instead.
 func (*ListOffersRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{36}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListOffersRequest) GetReading() *Reading {
@@ -2881,7 +2987,7 @@ type ListOffersResponse struct {
 
 func (x *ListOffersResponse) Reset() {
 	*x = ListOffersResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[37]
+	mi := &file_filature_query_v1_network_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2893,7 +2999,7 @@ func (x *ListOffersResponse) String() string {
 func (*ListOffersResponse) ProtoMessage() {}
 
 func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[37]
+	mi := &file_filature_query_v1_network_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2906,7 +3012,7 @@ func (x *ListOffersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffersResponse.ProtoReflect.Descriptor instead.
 func (*ListOffersResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{37}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListOffersResponse) GetPosition() *Position {
@@ -2944,7 +3050,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[38]
+	mi := &file_filature_query_v1_network_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +3062,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[38]
+	mi := &file_filature_query_v1_network_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +3075,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{38}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Offer) GetWorker() string {
@@ -3020,7 +3126,7 @@ type ListOfferChangesRequest struct {
 
 func (x *ListOfferChangesRequest) Reset() {
 	*x = ListOfferChangesRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[39]
+	mi := &file_filature_query_v1_network_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3032,7 +3138,7 @@ func (x *ListOfferChangesRequest) String() string {
 func (*ListOfferChangesRequest) ProtoMessage() {}
 
 func (x *ListOfferChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[39]
+	mi := &file_filature_query_v1_network_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3045,7 +3151,7 @@ func (x *ListOfferChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListOfferChangesRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{39}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListOfferChangesRequest) GetReading() *Reading {
@@ -3087,7 +3193,7 @@ type ListOfferChangesResponse struct {
 
 func (x *ListOfferChangesResponse) Reset() {
 	*x = ListOfferChangesResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[40]
+	mi := &file_filature_query_v1_network_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3099,7 +3205,7 @@ func (x *ListOfferChangesResponse) String() string {
 func (*ListOfferChangesResponse) ProtoMessage() {}
 
 func (x *ListOfferChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[40]
+	mi := &file_filature_query_v1_network_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3112,7 +3218,7 @@ func (x *ListOfferChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOfferChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListOfferChangesResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{40}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListOfferChangesResponse) GetPosition() *Position {
@@ -3154,7 +3260,7 @@ type OfferChange struct {
 
 func (x *OfferChange) Reset() {
 	*x = OfferChange{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[41]
+	mi := &file_filature_query_v1_network_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3166,7 +3272,7 @@ func (x *OfferChange) String() string {
 func (*OfferChange) ProtoMessage() {}
 
 func (x *OfferChange) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[41]
+	mi := &file_filature_query_v1_network_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3179,7 +3285,7 @@ func (x *OfferChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferChange.ProtoReflect.Descriptor instead.
 func (*OfferChange) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{41}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *OfferChange) GetWorker() string {
@@ -3245,7 +3351,7 @@ type ListMarketHoursRequest struct {
 
 func (x *ListMarketHoursRequest) Reset() {
 	*x = ListMarketHoursRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[42]
+	mi := &file_filature_query_v1_network_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3257,7 +3363,7 @@ func (x *ListMarketHoursRequest) String() string {
 func (*ListMarketHoursRequest) ProtoMessage() {}
 
 func (x *ListMarketHoursRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[42]
+	mi := &file_filature_query_v1_network_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3270,7 +3376,7 @@ func (x *ListMarketHoursRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMarketHoursRequest.ProtoReflect.Descriptor instead.
 func (*ListMarketHoursRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{42}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListMarketHoursRequest) GetReading() *Reading {
@@ -3311,7 +3417,7 @@ type ListMarketHoursResponse struct {
 
 func (x *ListMarketHoursResponse) Reset() {
 	*x = ListMarketHoursResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[43]
+	mi := &file_filature_query_v1_network_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3323,7 +3429,7 @@ func (x *ListMarketHoursResponse) String() string {
 func (*ListMarketHoursResponse) ProtoMessage() {}
 
 func (x *ListMarketHoursResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[43]
+	mi := &file_filature_query_v1_network_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3336,7 +3442,7 @@ func (x *ListMarketHoursResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMarketHoursResponse.ProtoReflect.Descriptor instead.
 func (*ListMarketHoursResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{43}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListMarketHoursResponse) GetPosition() *Position {
@@ -3381,7 +3487,7 @@ type MarketHour struct {
 
 func (x *MarketHour) Reset() {
 	*x = MarketHour{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[44]
+	mi := &file_filature_query_v1_network_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3393,7 +3499,7 @@ func (x *MarketHour) String() string {
 func (*MarketHour) ProtoMessage() {}
 
 func (x *MarketHour) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[44]
+	mi := &file_filature_query_v1_network_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3406,7 +3512,7 @@ func (x *MarketHour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarketHour.ProtoReflect.Descriptor instead.
 func (*MarketHour) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{44}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *MarketHour) GetHourMs() int64 {
@@ -3519,7 +3625,7 @@ type ListHoldsRequest struct {
 
 func (x *ListHoldsRequest) Reset() {
 	*x = ListHoldsRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[45]
+	mi := &file_filature_query_v1_network_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3531,7 +3637,7 @@ func (x *ListHoldsRequest) String() string {
 func (*ListHoldsRequest) ProtoMessage() {}
 
 func (x *ListHoldsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[45]
+	mi := &file_filature_query_v1_network_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3544,7 +3650,7 @@ func (x *ListHoldsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldsRequest.ProtoReflect.Descriptor instead.
 func (*ListHoldsRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{45}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListHoldsRequest) GetReading() *Reading {
@@ -3579,7 +3685,7 @@ type ListHoldsResponse struct {
 
 func (x *ListHoldsResponse) Reset() {
 	*x = ListHoldsResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[46]
+	mi := &file_filature_query_v1_network_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3591,7 +3697,7 @@ func (x *ListHoldsResponse) String() string {
 func (*ListHoldsResponse) ProtoMessage() {}
 
 func (x *ListHoldsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[46]
+	mi := &file_filature_query_v1_network_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3604,7 +3710,7 @@ func (x *ListHoldsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldsResponse.ProtoReflect.Descriptor instead.
 func (*ListHoldsResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{46}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListHoldsResponse) GetPosition() *Position {
@@ -3647,7 +3753,7 @@ type HoldTotal struct {
 
 func (x *HoldTotal) Reset() {
 	*x = HoldTotal{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[47]
+	mi := &file_filature_query_v1_network_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3659,7 +3765,7 @@ func (x *HoldTotal) String() string {
 func (*HoldTotal) ProtoMessage() {}
 
 func (x *HoldTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[47]
+	mi := &file_filature_query_v1_network_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3672,7 +3778,7 @@ func (x *HoldTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldTotal.ProtoReflect.Descriptor instead.
 func (*HoldTotal) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{47}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *HoldTotal) GetWorker() string {
@@ -3735,7 +3841,7 @@ type ListHoldbacksRequest struct {
 
 func (x *ListHoldbacksRequest) Reset() {
 	*x = ListHoldbacksRequest{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[48]
+	mi := &file_filature_query_v1_network_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3747,7 +3853,7 @@ func (x *ListHoldbacksRequest) String() string {
 func (*ListHoldbacksRequest) ProtoMessage() {}
 
 func (x *ListHoldbacksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[48]
+	mi := &file_filature_query_v1_network_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3760,7 +3866,7 @@ func (x *ListHoldbacksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldbacksRequest.ProtoReflect.Descriptor instead.
 func (*ListHoldbacksRequest) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{48}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListHoldbacksRequest) GetReading() *Reading {
@@ -3795,7 +3901,7 @@ type ListHoldbacksResponse struct {
 
 func (x *ListHoldbacksResponse) Reset() {
 	*x = ListHoldbacksResponse{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[49]
+	mi := &file_filature_query_v1_network_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3807,7 +3913,7 @@ func (x *ListHoldbacksResponse) String() string {
 func (*ListHoldbacksResponse) ProtoMessage() {}
 
 func (x *ListHoldbacksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[49]
+	mi := &file_filature_query_v1_network_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3820,7 +3926,7 @@ func (x *ListHoldbacksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHoldbacksResponse.ProtoReflect.Descriptor instead.
 func (*ListHoldbacksResponse) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{49}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListHoldbacksResponse) GetPosition() *Position {
@@ -3863,7 +3969,7 @@ type Holdback struct {
 
 func (x *Holdback) Reset() {
 	*x = Holdback{}
-	mi := &file_filature_query_v1_network_proto_msgTypes[50]
+	mi := &file_filature_query_v1_network_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3875,7 +3981,7 @@ func (x *Holdback) String() string {
 func (*Holdback) ProtoMessage() {}
 
 func (x *Holdback) ProtoReflect() protoreflect.Message {
-	mi := &file_filature_query_v1_network_proto_msgTypes[50]
+	mi := &file_filature_query_v1_network_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3888,7 +3994,7 @@ func (x *Holdback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holdback.ProtoReflect.Descriptor instead.
 func (*Holdback) Descriptor() ([]byte, []int) {
-	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{50}
+	return file_filature_query_v1_network_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Holdback) GetShard() uint32 {
@@ -4066,12 +4172,18 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\x04text\x18\x02 \x01(\tR\x04text\"\x8b\x01\n" +
 	"\fFindResponse\x127\n" +
 	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x12.\n" +
-	"\x05found\x18\x02 \x03(\v2\x18.filature.query.v1.FoundR\x05found\x12\x12\n" +
-	"\x04more\x18\x03 \x01(\bR\x04more\"?\n" +
-	"\x05Found\x12\x12\n" +
+	"\x05found\x18\x02 \x03(\v2\x18.filature.query.v1.NamedR\x05found\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"H\n" +
+	"\x10ListNamesRequest\x124\n" +
+	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\"|\n" +
+	"\x11ListNamesResponse\x127\n" +
+	"\bposition\x18\x01 \x01(\v2\x1b.filature.query.v1.PositionR\bposition\x12.\n" +
+	"\x05names\x18\x02 \x03(\v2\x18.filature.query.v1.NamedR\x05names\"Z\n" +
+	"\x05Named\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"w\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x19\n" +
+	"\bsince_ms\x18\x04 \x01(\x03R\asinceMs\"w\n" +
 	"\x12ListClientsRequest\x124\n" +
 	"\areading\x18\x01 \x01(\v2\x1a.filature.query.v1.ReadingR\areading\x12+\n" +
 	"\x04page\x18\x02 \x01(\v2\x17.filature.query.v1.PageR\x04page\"\xa4\x01\n" +
@@ -4279,7 +4391,7 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"amountNano\x12#\n" +
 	"\rreleased_nano\x18\x05 \x01(\x03R\freleasedNano\x12%\n" +
 	"\x0eforfeited_nano\x18\x06 \x01(\x03R\rforfeitedNano\x12-\n" +
-	"\x04held\x18\a \x01(\v2\x19.filature.query.v1.MomentR\x04held2\xdb\f\n" +
+	"\x04held\x18\a \x01(\v2\x19.filature.query.v1.MomentR\x04held2\xb8\r\n" +
 	"\x0eNetworkService\x12^\n" +
 	"\n" +
 	"GetNetwork\x12$.filature.query.v1.GetNetworkRequest\x1a%.filature.query.v1.GetNetworkResponse\"\x03\x90\x02\x01\x12a\n" +
@@ -4291,7 +4403,8 @@ const file_filature_query_v1_network_proto_rawDesc = "" +
 	"\fListAccounts\x12&.filature.query.v1.ListAccountsRequest\x1a'.filature.query.v1.ListAccountsResponse\"\x03\x90\x02\x01\x12g\n" +
 	"\rListStandings\x12'.filature.query.v1.ListStandingsRequest\x1a(.filature.query.v1.ListStandingsResponse\"\x03\x90\x02\x01\x12p\n" +
 	"\x10ListAttestations\x12*.filature.query.v1.ListAttestationsRequest\x1a+.filature.query.v1.ListAttestationsResponse\"\x03\x90\x02\x01\x12L\n" +
-	"\x04Find\x12\x1e.filature.query.v1.FindRequest\x1a\x1f.filature.query.v1.FindResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\x04Find\x12\x1e.filature.query.v1.FindRequest\x1a\x1f.filature.query.v1.FindResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\tListNames\x12#.filature.query.v1.ListNamesRequest\x1a$.filature.query.v1.ListNamesResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\n" +
 	"ListModels\x12$.filature.query.v1.ListModelsRequest\x1a%.filature.query.v1.ListModelsResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\n" +
@@ -4313,7 +4426,7 @@ func file_filature_query_v1_network_proto_rawDescGZIP() []byte {
 	return file_filature_query_v1_network_proto_rawDescData
 }
 
-var file_filature_query_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_filature_query_v1_network_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_filature_query_v1_network_proto_goTypes = []any{
 	(*GetNetworkRequest)(nil),        // 0: filature.query.v1.GetNetworkRequest
 	(*GetNetworkResponse)(nil),       // 1: filature.query.v1.GetNetworkResponse
@@ -4332,164 +4445,171 @@ var file_filature_query_v1_network_proto_goTypes = []any{
 	(*Worker)(nil),                   // 14: filature.query.v1.Worker
 	(*FindRequest)(nil),              // 15: filature.query.v1.FindRequest
 	(*FindResponse)(nil),             // 16: filature.query.v1.FindResponse
-	(*Found)(nil),                    // 17: filature.query.v1.Found
-	(*ListClientsRequest)(nil),       // 18: filature.query.v1.ListClientsRequest
-	(*ListClientsResponse)(nil),      // 19: filature.query.v1.ListClientsResponse
-	(*Client)(nil),                   // 20: filature.query.v1.Client
-	(*ListAccountsRequest)(nil),      // 21: filature.query.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),     // 22: filature.query.v1.ListAccountsResponse
-	(*Account)(nil),                  // 23: filature.query.v1.Account
-	(*ListStandingsRequest)(nil),     // 24: filature.query.v1.ListStandingsRequest
-	(*ListStandingsResponse)(nil),    // 25: filature.query.v1.ListStandingsResponse
-	(*Standing)(nil),                 // 26: filature.query.v1.Standing
-	(*ScoreInput)(nil),               // 27: filature.query.v1.ScoreInput
-	(*EvidenceCount)(nil),            // 28: filature.query.v1.EvidenceCount
-	(*ListAttestationsRequest)(nil),  // 29: filature.query.v1.ListAttestationsRequest
-	(*ListAttestationsResponse)(nil), // 30: filature.query.v1.ListAttestationsResponse
-	(*Attestation)(nil),              // 31: filature.query.v1.Attestation
-	(*ListModelsRequest)(nil),        // 32: filature.query.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),       // 33: filature.query.v1.ListModelsResponse
-	(*Model)(nil),                    // 34: filature.query.v1.Model
-	(*RateCard)(nil),                 // 35: filature.query.v1.RateCard
-	(*ListOffersRequest)(nil),        // 36: filature.query.v1.ListOffersRequest
-	(*ListOffersResponse)(nil),       // 37: filature.query.v1.ListOffersResponse
-	(*Offer)(nil),                    // 38: filature.query.v1.Offer
-	(*ListOfferChangesRequest)(nil),  // 39: filature.query.v1.ListOfferChangesRequest
-	(*ListOfferChangesResponse)(nil), // 40: filature.query.v1.ListOfferChangesResponse
-	(*OfferChange)(nil),              // 41: filature.query.v1.OfferChange
-	(*ListMarketHoursRequest)(nil),   // 42: filature.query.v1.ListMarketHoursRequest
-	(*ListMarketHoursResponse)(nil),  // 43: filature.query.v1.ListMarketHoursResponse
-	(*MarketHour)(nil),               // 44: filature.query.v1.MarketHour
-	(*ListHoldsRequest)(nil),         // 45: filature.query.v1.ListHoldsRequest
-	(*ListHoldsResponse)(nil),        // 46: filature.query.v1.ListHoldsResponse
-	(*HoldTotal)(nil),                // 47: filature.query.v1.HoldTotal
-	(*ListHoldbacksRequest)(nil),     // 48: filature.query.v1.ListHoldbacksRequest
-	(*ListHoldbacksResponse)(nil),    // 49: filature.query.v1.ListHoldbacksResponse
-	(*Holdback)(nil),                 // 50: filature.query.v1.Holdback
-	(*Reading)(nil),                  // 51: filature.query.v1.Reading
-	(*Position)(nil),                 // 52: filature.query.v1.Position
-	(*Usage)(nil),                    // 53: filature.query.v1.Usage
-	(*KindTotal)(nil),                // 54: filature.query.v1.KindTotal
-	(*Reconciliation)(nil),           // 55: filature.query.v1.Reconciliation
-	(*Tokens)(nil),                   // 56: filature.query.v1.Tokens
-	(*Page)(nil),                     // 57: filature.query.v1.Page
-	(*Moment)(nil),                   // 58: filature.query.v1.Moment
+	(*ListNamesRequest)(nil),         // 17: filature.query.v1.ListNamesRequest
+	(*ListNamesResponse)(nil),        // 18: filature.query.v1.ListNamesResponse
+	(*Named)(nil),                    // 19: filature.query.v1.Named
+	(*ListClientsRequest)(nil),       // 20: filature.query.v1.ListClientsRequest
+	(*ListClientsResponse)(nil),      // 21: filature.query.v1.ListClientsResponse
+	(*Client)(nil),                   // 22: filature.query.v1.Client
+	(*ListAccountsRequest)(nil),      // 23: filature.query.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),     // 24: filature.query.v1.ListAccountsResponse
+	(*Account)(nil),                  // 25: filature.query.v1.Account
+	(*ListStandingsRequest)(nil),     // 26: filature.query.v1.ListStandingsRequest
+	(*ListStandingsResponse)(nil),    // 27: filature.query.v1.ListStandingsResponse
+	(*Standing)(nil),                 // 28: filature.query.v1.Standing
+	(*ScoreInput)(nil),               // 29: filature.query.v1.ScoreInput
+	(*EvidenceCount)(nil),            // 30: filature.query.v1.EvidenceCount
+	(*ListAttestationsRequest)(nil),  // 31: filature.query.v1.ListAttestationsRequest
+	(*ListAttestationsResponse)(nil), // 32: filature.query.v1.ListAttestationsResponse
+	(*Attestation)(nil),              // 33: filature.query.v1.Attestation
+	(*ListModelsRequest)(nil),        // 34: filature.query.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),       // 35: filature.query.v1.ListModelsResponse
+	(*Model)(nil),                    // 36: filature.query.v1.Model
+	(*RateCard)(nil),                 // 37: filature.query.v1.RateCard
+	(*ListOffersRequest)(nil),        // 38: filature.query.v1.ListOffersRequest
+	(*ListOffersResponse)(nil),       // 39: filature.query.v1.ListOffersResponse
+	(*Offer)(nil),                    // 40: filature.query.v1.Offer
+	(*ListOfferChangesRequest)(nil),  // 41: filature.query.v1.ListOfferChangesRequest
+	(*ListOfferChangesResponse)(nil), // 42: filature.query.v1.ListOfferChangesResponse
+	(*OfferChange)(nil),              // 43: filature.query.v1.OfferChange
+	(*ListMarketHoursRequest)(nil),   // 44: filature.query.v1.ListMarketHoursRequest
+	(*ListMarketHoursResponse)(nil),  // 45: filature.query.v1.ListMarketHoursResponse
+	(*MarketHour)(nil),               // 46: filature.query.v1.MarketHour
+	(*ListHoldsRequest)(nil),         // 47: filature.query.v1.ListHoldsRequest
+	(*ListHoldsResponse)(nil),        // 48: filature.query.v1.ListHoldsResponse
+	(*HoldTotal)(nil),                // 49: filature.query.v1.HoldTotal
+	(*ListHoldbacksRequest)(nil),     // 50: filature.query.v1.ListHoldbacksRequest
+	(*ListHoldbacksResponse)(nil),    // 51: filature.query.v1.ListHoldbacksResponse
+	(*Holdback)(nil),                 // 52: filature.query.v1.Holdback
+	(*Reading)(nil),                  // 53: filature.query.v1.Reading
+	(*Position)(nil),                 // 54: filature.query.v1.Position
+	(*Usage)(nil),                    // 55: filature.query.v1.Usage
+	(*KindTotal)(nil),                // 56: filature.query.v1.KindTotal
+	(*Reconciliation)(nil),           // 57: filature.query.v1.Reconciliation
+	(*Tokens)(nil),                   // 58: filature.query.v1.Tokens
+	(*Page)(nil),                     // 59: filature.query.v1.Page
+	(*Moment)(nil),                   // 60: filature.query.v1.Moment
 }
 var file_filature_query_v1_network_proto_depIdxs = []int32{
-	51, // 0: filature.query.v1.GetNetworkRequest.reading:type_name -> filature.query.v1.Reading
-	52, // 1: filature.query.v1.GetNetworkResponse.position:type_name -> filature.query.v1.Position
+	53, // 0: filature.query.v1.GetNetworkRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 1: filature.query.v1.GetNetworkResponse.position:type_name -> filature.query.v1.Position
 	2,  // 2: filature.query.v1.GetNetworkResponse.network:type_name -> filature.query.v1.Network
-	51, // 3: filature.query.v1.GetOverviewRequest.reading:type_name -> filature.query.v1.Reading
-	52, // 4: filature.query.v1.GetOverviewResponse.position:type_name -> filature.query.v1.Position
+	53, // 3: filature.query.v1.GetOverviewRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 4: filature.query.v1.GetOverviewResponse.position:type_name -> filature.query.v1.Position
 	5,  // 5: filature.query.v1.GetOverviewResponse.overview:type_name -> filature.query.v1.Overview
 	6,  // 6: filature.query.v1.Overview.rates:type_name -> filature.query.v1.Rate
-	53, // 7: filature.query.v1.Overview.total:type_name -> filature.query.v1.Usage
-	54, // 8: filature.query.v1.Overview.books:type_name -> filature.query.v1.KindTotal
-	55, // 9: filature.query.v1.Overview.vault:type_name -> filature.query.v1.Reconciliation
-	56, // 10: filature.query.v1.Rate.tokens:type_name -> filature.query.v1.Tokens
-	51, // 11: filature.query.v1.GetProviderRequest.reading:type_name -> filature.query.v1.Reading
-	52, // 12: filature.query.v1.GetProviderResponse.position:type_name -> filature.query.v1.Position
+	55, // 7: filature.query.v1.Overview.total:type_name -> filature.query.v1.Usage
+	56, // 8: filature.query.v1.Overview.books:type_name -> filature.query.v1.KindTotal
+	57, // 9: filature.query.v1.Overview.vault:type_name -> filature.query.v1.Reconciliation
+	58, // 10: filature.query.v1.Rate.tokens:type_name -> filature.query.v1.Tokens
+	53, // 11: filature.query.v1.GetProviderRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 12: filature.query.v1.GetProviderResponse.position:type_name -> filature.query.v1.Position
 	11, // 13: filature.query.v1.GetProviderResponse.provider:type_name -> filature.query.v1.ProviderTotal
-	51, // 14: filature.query.v1.ListProvidersRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 15: filature.query.v1.ListProvidersRequest.page:type_name -> filature.query.v1.Page
-	52, // 16: filature.query.v1.ListProvidersResponse.position:type_name -> filature.query.v1.Position
+	53, // 14: filature.query.v1.ListProvidersRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 15: filature.query.v1.ListProvidersRequest.page:type_name -> filature.query.v1.Page
+	54, // 16: filature.query.v1.ListProvidersResponse.position:type_name -> filature.query.v1.Position
 	11, // 17: filature.query.v1.ListProvidersResponse.providers:type_name -> filature.query.v1.ProviderTotal
-	56, // 18: filature.query.v1.ProviderTotal.tokens:type_name -> filature.query.v1.Tokens
-	51, // 19: filature.query.v1.ListWorkersRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 20: filature.query.v1.ListWorkersRequest.page:type_name -> filature.query.v1.Page
-	52, // 21: filature.query.v1.ListWorkersResponse.position:type_name -> filature.query.v1.Position
+	58, // 18: filature.query.v1.ProviderTotal.tokens:type_name -> filature.query.v1.Tokens
+	53, // 19: filature.query.v1.ListWorkersRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 20: filature.query.v1.ListWorkersRequest.page:type_name -> filature.query.v1.Page
+	54, // 21: filature.query.v1.ListWorkersResponse.position:type_name -> filature.query.v1.Position
 	14, // 22: filature.query.v1.ListWorkersResponse.workers:type_name -> filature.query.v1.Worker
-	58, // 23: filature.query.v1.Worker.registered:type_name -> filature.query.v1.Moment
-	51, // 24: filature.query.v1.FindRequest.reading:type_name -> filature.query.v1.Reading
-	52, // 25: filature.query.v1.FindResponse.position:type_name -> filature.query.v1.Position
-	17, // 26: filature.query.v1.FindResponse.found:type_name -> filature.query.v1.Found
-	51, // 27: filature.query.v1.ListClientsRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 28: filature.query.v1.ListClientsRequest.page:type_name -> filature.query.v1.Page
-	52, // 29: filature.query.v1.ListClientsResponse.position:type_name -> filature.query.v1.Position
-	20, // 30: filature.query.v1.ListClientsResponse.clients:type_name -> filature.query.v1.Client
-	58, // 31: filature.query.v1.Client.registered:type_name -> filature.query.v1.Moment
-	51, // 32: filature.query.v1.ListAccountsRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 33: filature.query.v1.ListAccountsRequest.page:type_name -> filature.query.v1.Page
-	52, // 34: filature.query.v1.ListAccountsResponse.position:type_name -> filature.query.v1.Position
-	23, // 35: filature.query.v1.ListAccountsResponse.accounts:type_name -> filature.query.v1.Account
-	58, // 36: filature.query.v1.Account.opened:type_name -> filature.query.v1.Moment
-	51, // 37: filature.query.v1.ListStandingsRequest.reading:type_name -> filature.query.v1.Reading
-	52, // 38: filature.query.v1.ListStandingsResponse.position:type_name -> filature.query.v1.Position
-	26, // 39: filature.query.v1.ListStandingsResponse.standings:type_name -> filature.query.v1.Standing
-	27, // 40: filature.query.v1.Standing.inputs:type_name -> filature.query.v1.ScoreInput
-	28, // 41: filature.query.v1.Standing.evidence:type_name -> filature.query.v1.EvidenceCount
-	58, // 42: filature.query.v1.Standing.set:type_name -> filature.query.v1.Moment
-	51, // 43: filature.query.v1.ListAttestationsRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 44: filature.query.v1.ListAttestationsRequest.page:type_name -> filature.query.v1.Page
-	52, // 45: filature.query.v1.ListAttestationsResponse.position:type_name -> filature.query.v1.Position
-	31, // 46: filature.query.v1.ListAttestationsResponse.attestations:type_name -> filature.query.v1.Attestation
-	58, // 47: filature.query.v1.Attestation.said:type_name -> filature.query.v1.Moment
-	51, // 48: filature.query.v1.ListModelsRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 49: filature.query.v1.ListModelsRequest.page:type_name -> filature.query.v1.Page
-	52, // 50: filature.query.v1.ListModelsResponse.position:type_name -> filature.query.v1.Position
-	34, // 51: filature.query.v1.ListModelsResponse.models:type_name -> filature.query.v1.Model
-	58, // 52: filature.query.v1.Model.listed:type_name -> filature.query.v1.Moment
-	35, // 53: filature.query.v1.Model.rate_card:type_name -> filature.query.v1.RateCard
-	58, // 54: filature.query.v1.RateCard.set:type_name -> filature.query.v1.Moment
-	51, // 55: filature.query.v1.ListOffersRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 56: filature.query.v1.ListOffersRequest.page:type_name -> filature.query.v1.Page
-	52, // 57: filature.query.v1.ListOffersResponse.position:type_name -> filature.query.v1.Position
-	38, // 58: filature.query.v1.ListOffersResponse.offers:type_name -> filature.query.v1.Offer
-	58, // 59: filature.query.v1.Offer.set:type_name -> filature.query.v1.Moment
-	51, // 60: filature.query.v1.ListOfferChangesRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 61: filature.query.v1.ListOfferChangesRequest.page:type_name -> filature.query.v1.Page
-	52, // 62: filature.query.v1.ListOfferChangesResponse.position:type_name -> filature.query.v1.Position
-	41, // 63: filature.query.v1.ListOfferChangesResponse.changes:type_name -> filature.query.v1.OfferChange
-	58, // 64: filature.query.v1.OfferChange.set:type_name -> filature.query.v1.Moment
-	51, // 65: filature.query.v1.ListMarketHoursRequest.reading:type_name -> filature.query.v1.Reading
-	52, // 66: filature.query.v1.ListMarketHoursResponse.position:type_name -> filature.query.v1.Position
-	44, // 67: filature.query.v1.ListMarketHoursResponse.hours:type_name -> filature.query.v1.MarketHour
-	51, // 68: filature.query.v1.ListHoldsRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 69: filature.query.v1.ListHoldsRequest.page:type_name -> filature.query.v1.Page
-	52, // 70: filature.query.v1.ListHoldsResponse.position:type_name -> filature.query.v1.Position
-	47, // 71: filature.query.v1.ListHoldsResponse.holds:type_name -> filature.query.v1.HoldTotal
-	51, // 72: filature.query.v1.ListHoldbacksRequest.reading:type_name -> filature.query.v1.Reading
-	57, // 73: filature.query.v1.ListHoldbacksRequest.page:type_name -> filature.query.v1.Page
-	52, // 74: filature.query.v1.ListHoldbacksResponse.position:type_name -> filature.query.v1.Position
-	50, // 75: filature.query.v1.ListHoldbacksResponse.holdbacks:type_name -> filature.query.v1.Holdback
-	58, // 76: filature.query.v1.Holdback.held:type_name -> filature.query.v1.Moment
-	0,  // 77: filature.query.v1.NetworkService.GetNetwork:input_type -> filature.query.v1.GetNetworkRequest
-	3,  // 78: filature.query.v1.NetworkService.GetOverview:input_type -> filature.query.v1.GetOverviewRequest
-	7,  // 79: filature.query.v1.NetworkService.GetProvider:input_type -> filature.query.v1.GetProviderRequest
-	9,  // 80: filature.query.v1.NetworkService.ListProviders:input_type -> filature.query.v1.ListProvidersRequest
-	12, // 81: filature.query.v1.NetworkService.ListWorkers:input_type -> filature.query.v1.ListWorkersRequest
-	18, // 82: filature.query.v1.NetworkService.ListClients:input_type -> filature.query.v1.ListClientsRequest
-	21, // 83: filature.query.v1.NetworkService.ListAccounts:input_type -> filature.query.v1.ListAccountsRequest
-	24, // 84: filature.query.v1.NetworkService.ListStandings:input_type -> filature.query.v1.ListStandingsRequest
-	29, // 85: filature.query.v1.NetworkService.ListAttestations:input_type -> filature.query.v1.ListAttestationsRequest
-	15, // 86: filature.query.v1.NetworkService.Find:input_type -> filature.query.v1.FindRequest
-	32, // 87: filature.query.v1.NetworkService.ListModels:input_type -> filature.query.v1.ListModelsRequest
-	36, // 88: filature.query.v1.NetworkService.ListOffers:input_type -> filature.query.v1.ListOffersRequest
-	39, // 89: filature.query.v1.NetworkService.ListOfferChanges:input_type -> filature.query.v1.ListOfferChangesRequest
-	42, // 90: filature.query.v1.NetworkService.ListMarketHours:input_type -> filature.query.v1.ListMarketHoursRequest
-	45, // 91: filature.query.v1.NetworkService.ListHolds:input_type -> filature.query.v1.ListHoldsRequest
-	48, // 92: filature.query.v1.NetworkService.ListHoldbacks:input_type -> filature.query.v1.ListHoldbacksRequest
-	1,  // 93: filature.query.v1.NetworkService.GetNetwork:output_type -> filature.query.v1.GetNetworkResponse
-	4,  // 94: filature.query.v1.NetworkService.GetOverview:output_type -> filature.query.v1.GetOverviewResponse
-	8,  // 95: filature.query.v1.NetworkService.GetProvider:output_type -> filature.query.v1.GetProviderResponse
-	10, // 96: filature.query.v1.NetworkService.ListProviders:output_type -> filature.query.v1.ListProvidersResponse
-	13, // 97: filature.query.v1.NetworkService.ListWorkers:output_type -> filature.query.v1.ListWorkersResponse
-	19, // 98: filature.query.v1.NetworkService.ListClients:output_type -> filature.query.v1.ListClientsResponse
-	22, // 99: filature.query.v1.NetworkService.ListAccounts:output_type -> filature.query.v1.ListAccountsResponse
-	25, // 100: filature.query.v1.NetworkService.ListStandings:output_type -> filature.query.v1.ListStandingsResponse
-	30, // 101: filature.query.v1.NetworkService.ListAttestations:output_type -> filature.query.v1.ListAttestationsResponse
-	16, // 102: filature.query.v1.NetworkService.Find:output_type -> filature.query.v1.FindResponse
-	33, // 103: filature.query.v1.NetworkService.ListModels:output_type -> filature.query.v1.ListModelsResponse
-	37, // 104: filature.query.v1.NetworkService.ListOffers:output_type -> filature.query.v1.ListOffersResponse
-	40, // 105: filature.query.v1.NetworkService.ListOfferChanges:output_type -> filature.query.v1.ListOfferChangesResponse
-	43, // 106: filature.query.v1.NetworkService.ListMarketHours:output_type -> filature.query.v1.ListMarketHoursResponse
-	46, // 107: filature.query.v1.NetworkService.ListHolds:output_type -> filature.query.v1.ListHoldsResponse
-	49, // 108: filature.query.v1.NetworkService.ListHoldbacks:output_type -> filature.query.v1.ListHoldbacksResponse
-	93, // [93:109] is the sub-list for method output_type
-	77, // [77:93] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	60, // 23: filature.query.v1.Worker.registered:type_name -> filature.query.v1.Moment
+	53, // 24: filature.query.v1.FindRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 25: filature.query.v1.FindResponse.position:type_name -> filature.query.v1.Position
+	19, // 26: filature.query.v1.FindResponse.found:type_name -> filature.query.v1.Named
+	53, // 27: filature.query.v1.ListNamesRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 28: filature.query.v1.ListNamesResponse.position:type_name -> filature.query.v1.Position
+	19, // 29: filature.query.v1.ListNamesResponse.names:type_name -> filature.query.v1.Named
+	53, // 30: filature.query.v1.ListClientsRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 31: filature.query.v1.ListClientsRequest.page:type_name -> filature.query.v1.Page
+	54, // 32: filature.query.v1.ListClientsResponse.position:type_name -> filature.query.v1.Position
+	22, // 33: filature.query.v1.ListClientsResponse.clients:type_name -> filature.query.v1.Client
+	60, // 34: filature.query.v1.Client.registered:type_name -> filature.query.v1.Moment
+	53, // 35: filature.query.v1.ListAccountsRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 36: filature.query.v1.ListAccountsRequest.page:type_name -> filature.query.v1.Page
+	54, // 37: filature.query.v1.ListAccountsResponse.position:type_name -> filature.query.v1.Position
+	25, // 38: filature.query.v1.ListAccountsResponse.accounts:type_name -> filature.query.v1.Account
+	60, // 39: filature.query.v1.Account.opened:type_name -> filature.query.v1.Moment
+	53, // 40: filature.query.v1.ListStandingsRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 41: filature.query.v1.ListStandingsResponse.position:type_name -> filature.query.v1.Position
+	28, // 42: filature.query.v1.ListStandingsResponse.standings:type_name -> filature.query.v1.Standing
+	29, // 43: filature.query.v1.Standing.inputs:type_name -> filature.query.v1.ScoreInput
+	30, // 44: filature.query.v1.Standing.evidence:type_name -> filature.query.v1.EvidenceCount
+	60, // 45: filature.query.v1.Standing.set:type_name -> filature.query.v1.Moment
+	53, // 46: filature.query.v1.ListAttestationsRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 47: filature.query.v1.ListAttestationsRequest.page:type_name -> filature.query.v1.Page
+	54, // 48: filature.query.v1.ListAttestationsResponse.position:type_name -> filature.query.v1.Position
+	33, // 49: filature.query.v1.ListAttestationsResponse.attestations:type_name -> filature.query.v1.Attestation
+	60, // 50: filature.query.v1.Attestation.said:type_name -> filature.query.v1.Moment
+	53, // 51: filature.query.v1.ListModelsRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 52: filature.query.v1.ListModelsRequest.page:type_name -> filature.query.v1.Page
+	54, // 53: filature.query.v1.ListModelsResponse.position:type_name -> filature.query.v1.Position
+	36, // 54: filature.query.v1.ListModelsResponse.models:type_name -> filature.query.v1.Model
+	60, // 55: filature.query.v1.Model.listed:type_name -> filature.query.v1.Moment
+	37, // 56: filature.query.v1.Model.rate_card:type_name -> filature.query.v1.RateCard
+	60, // 57: filature.query.v1.RateCard.set:type_name -> filature.query.v1.Moment
+	53, // 58: filature.query.v1.ListOffersRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 59: filature.query.v1.ListOffersRequest.page:type_name -> filature.query.v1.Page
+	54, // 60: filature.query.v1.ListOffersResponse.position:type_name -> filature.query.v1.Position
+	40, // 61: filature.query.v1.ListOffersResponse.offers:type_name -> filature.query.v1.Offer
+	60, // 62: filature.query.v1.Offer.set:type_name -> filature.query.v1.Moment
+	53, // 63: filature.query.v1.ListOfferChangesRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 64: filature.query.v1.ListOfferChangesRequest.page:type_name -> filature.query.v1.Page
+	54, // 65: filature.query.v1.ListOfferChangesResponse.position:type_name -> filature.query.v1.Position
+	43, // 66: filature.query.v1.ListOfferChangesResponse.changes:type_name -> filature.query.v1.OfferChange
+	60, // 67: filature.query.v1.OfferChange.set:type_name -> filature.query.v1.Moment
+	53, // 68: filature.query.v1.ListMarketHoursRequest.reading:type_name -> filature.query.v1.Reading
+	54, // 69: filature.query.v1.ListMarketHoursResponse.position:type_name -> filature.query.v1.Position
+	46, // 70: filature.query.v1.ListMarketHoursResponse.hours:type_name -> filature.query.v1.MarketHour
+	53, // 71: filature.query.v1.ListHoldsRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 72: filature.query.v1.ListHoldsRequest.page:type_name -> filature.query.v1.Page
+	54, // 73: filature.query.v1.ListHoldsResponse.position:type_name -> filature.query.v1.Position
+	49, // 74: filature.query.v1.ListHoldsResponse.holds:type_name -> filature.query.v1.HoldTotal
+	53, // 75: filature.query.v1.ListHoldbacksRequest.reading:type_name -> filature.query.v1.Reading
+	59, // 76: filature.query.v1.ListHoldbacksRequest.page:type_name -> filature.query.v1.Page
+	54, // 77: filature.query.v1.ListHoldbacksResponse.position:type_name -> filature.query.v1.Position
+	52, // 78: filature.query.v1.ListHoldbacksResponse.holdbacks:type_name -> filature.query.v1.Holdback
+	60, // 79: filature.query.v1.Holdback.held:type_name -> filature.query.v1.Moment
+	0,  // 80: filature.query.v1.NetworkService.GetNetwork:input_type -> filature.query.v1.GetNetworkRequest
+	3,  // 81: filature.query.v1.NetworkService.GetOverview:input_type -> filature.query.v1.GetOverviewRequest
+	7,  // 82: filature.query.v1.NetworkService.GetProvider:input_type -> filature.query.v1.GetProviderRequest
+	9,  // 83: filature.query.v1.NetworkService.ListProviders:input_type -> filature.query.v1.ListProvidersRequest
+	12, // 84: filature.query.v1.NetworkService.ListWorkers:input_type -> filature.query.v1.ListWorkersRequest
+	20, // 85: filature.query.v1.NetworkService.ListClients:input_type -> filature.query.v1.ListClientsRequest
+	23, // 86: filature.query.v1.NetworkService.ListAccounts:input_type -> filature.query.v1.ListAccountsRequest
+	26, // 87: filature.query.v1.NetworkService.ListStandings:input_type -> filature.query.v1.ListStandingsRequest
+	31, // 88: filature.query.v1.NetworkService.ListAttestations:input_type -> filature.query.v1.ListAttestationsRequest
+	15, // 89: filature.query.v1.NetworkService.Find:input_type -> filature.query.v1.FindRequest
+	17, // 90: filature.query.v1.NetworkService.ListNames:input_type -> filature.query.v1.ListNamesRequest
+	34, // 91: filature.query.v1.NetworkService.ListModels:input_type -> filature.query.v1.ListModelsRequest
+	38, // 92: filature.query.v1.NetworkService.ListOffers:input_type -> filature.query.v1.ListOffersRequest
+	41, // 93: filature.query.v1.NetworkService.ListOfferChanges:input_type -> filature.query.v1.ListOfferChangesRequest
+	44, // 94: filature.query.v1.NetworkService.ListMarketHours:input_type -> filature.query.v1.ListMarketHoursRequest
+	47, // 95: filature.query.v1.NetworkService.ListHolds:input_type -> filature.query.v1.ListHoldsRequest
+	50, // 96: filature.query.v1.NetworkService.ListHoldbacks:input_type -> filature.query.v1.ListHoldbacksRequest
+	1,  // 97: filature.query.v1.NetworkService.GetNetwork:output_type -> filature.query.v1.GetNetworkResponse
+	4,  // 98: filature.query.v1.NetworkService.GetOverview:output_type -> filature.query.v1.GetOverviewResponse
+	8,  // 99: filature.query.v1.NetworkService.GetProvider:output_type -> filature.query.v1.GetProviderResponse
+	10, // 100: filature.query.v1.NetworkService.ListProviders:output_type -> filature.query.v1.ListProvidersResponse
+	13, // 101: filature.query.v1.NetworkService.ListWorkers:output_type -> filature.query.v1.ListWorkersResponse
+	21, // 102: filature.query.v1.NetworkService.ListClients:output_type -> filature.query.v1.ListClientsResponse
+	24, // 103: filature.query.v1.NetworkService.ListAccounts:output_type -> filature.query.v1.ListAccountsResponse
+	27, // 104: filature.query.v1.NetworkService.ListStandings:output_type -> filature.query.v1.ListStandingsResponse
+	32, // 105: filature.query.v1.NetworkService.ListAttestations:output_type -> filature.query.v1.ListAttestationsResponse
+	16, // 106: filature.query.v1.NetworkService.Find:output_type -> filature.query.v1.FindResponse
+	18, // 107: filature.query.v1.NetworkService.ListNames:output_type -> filature.query.v1.ListNamesResponse
+	35, // 108: filature.query.v1.NetworkService.ListModels:output_type -> filature.query.v1.ListModelsResponse
+	39, // 109: filature.query.v1.NetworkService.ListOffers:output_type -> filature.query.v1.ListOffersResponse
+	42, // 110: filature.query.v1.NetworkService.ListOfferChanges:output_type -> filature.query.v1.ListOfferChangesResponse
+	45, // 111: filature.query.v1.NetworkService.ListMarketHours:output_type -> filature.query.v1.ListMarketHoursResponse
+	48, // 112: filature.query.v1.NetworkService.ListHolds:output_type -> filature.query.v1.ListHoldsResponse
+	51, // 113: filature.query.v1.NetworkService.ListHoldbacks:output_type -> filature.query.v1.ListHoldbacksResponse
+	97, // [97:114] is the sub-list for method output_type
+	80, // [80:97] is the sub-list for method input_type
+	80, // [80:80] is the sub-list for extension type_name
+	80, // [80:80] is the sub-list for extension extendee
+	0,  // [0:80] is the sub-list for field type_name
 }
 
 func init() { file_filature_query_v1_network_proto_init() }
@@ -4507,7 +4627,7 @@ func file_filature_query_v1_network_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filature_query_v1_network_proto_rawDesc), len(file_filature_query_v1_network_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   51,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
