@@ -60,9 +60,8 @@ type MovementKey struct {
 	HourMs int64 // its start
 }
 
-// Movement is what went into and out of an account in one hour. A balance at a past time is the sum
-// of the hours before it and of the journal since the hour began, so it costs a few thousand rows for a
-// year, however busy the account was.
+// Movement is what went into and out of an account in one hour. A balance at a past time is the sum of the months before it, of
+// the hours since its month began, and of the journal since its hour did, however old and busy the account is.
 type Movement struct {
 	MovementKey
 	Turnover

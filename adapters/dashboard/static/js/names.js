@@ -1,17 +1,20 @@
 // What models, providers and clients are called. Names are asked for once and kept for a while: they hardly change, and
 // every page needs them. Who may not ask for some sees ids in their place.
+import { got } from './api.js';
 import { h } from './dom.js';
 import { id, dash, slashed } from './parts.js';
 import { short } from './words.js';
 
 const keptMs = 30_000;
+
 let kept = null;
 
 // names returns the tables of names, and since when clients are registered, from books if they are not known or old. The API
 // gives the first 1,000 of a kind.
 export async function names(books) {
   if (kept && Date.now() - kept.since < keptMs) return kept;
-  const { names: all = [] } = await books.ask('NetworkService/ListNames');
+  const { names: answer } = await books.all({ names: ['NetworkService/ListNames', {}] }); // a page without names is still a page
+  const all = got(answer)?.names ?? [];
   const table = (kind, value) => new Map(all.filter((n) => n.kind === kind).map((n) => [n.id, value(n)]));
   const name = (n) => n.name;
   kept = {
